@@ -1,0 +1,159 @@
+"""Stage folders of a run: built aside, moved into place whole, skipped when nothing that they came from has changed.
+
+    RUN/mine/            a finished stage: its files and manifest.json
+    RUN/mine.partial/    one that is being built, or was killed; the next run of the same stage goes on in it
+
+A stage is *stale* when its key changes: the hash of its inputs' fingerprints, its resolved config and FORMAT.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from whet import __version__
+from whet.errors import ArtifactError
+from whet.progress import say
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+SCRATCH = "scratch"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A finished stage: where it lies, the hash of what it holds, how long it took (seconds), whether it was there."""
+
+    path: Path
+    fingerprint: str
+    seconds: float
+    skipped: bool
+
+
+def digest(*parts: object) -> str:
+    """A short stable hash of JSON-able parts (40 hex digits).
+
+    >>> digest({"b": 1, "a": [1, 2]}) == digest({"a": [1, 2], "b": 1})
+    True
+    """
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+def file_digest(path: Path) -> str:
+    """Hash of one file's bytes (40 hex digits)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:40]
+
+
+def folder_digest(folder: Path) -> str:
+    """Hash of every file below a folder, names included; the manifest and scratch files do not count."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST and SCRATCH not in p.parts)
+    return digest([(p.relative_to(folder).as_posix(), file_digest(p)) for p in files])
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all (a neighbour file renamed into place)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ".tmp")
+    with aside.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write one JSON document, indented, keys in the order given."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines, one row a line."""
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON document; raises ArtifactError naming the file when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read ({error}). Delete its folder and run the stage again.") from error
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Read JSON lines written by whet; raises ArtifactError naming file and line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read ({error}). Delete its folder and run the stage again.") from error
+
+
+def run_stage(
+    run: Path,
+    name: str,
+    *,
+    inputs: Mapping[str, str],
+    config: Mapping[str, Any],
+    build: Callable[[Path], None],
+) -> Artifact:
+    """Build `RUN/name` unless it is there and nothing changed; returns what stands there afterwards.
+
+    `inputs` maps names to fingerprints, `config` is the resolved settings that shape the result, and `build` writes
+    the stage's files into the folder that it is given. A folder left by a killed run with the same key is given to
+    `build` as it was left; scratch files kept under `scratch/` there are deleted once the stage is done.
+    """
+    folder, partial = run / name, run / f"{name}.partial"
+    key = digest(FORMAT, dict(inputs), dict(config))
+    if (done := _finished(folder, key)) is not None:
+        say(f"[dim]{name}: up to date[/dim]")
+        return done
+    if partial.exists() and _key_of(partial) != key:
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True, exist_ok=True)
+    start = {"stage": name, "key": key, "inputs": dict(inputs), "config": dict(config), "whet": __version__}
+    write_json(partial / MANIFEST, start)
+    began = time.time()
+    build(partial)
+    shutil.rmtree(partial / SCRATCH, ignore_errors=True)
+    seconds = round(time.time() - began, 2)
+    result = {"fingerprint": folder_digest(partial), "seconds": seconds, "finished": time.strftime("%FT%TZ", time.gmtime())}
+    write_json(partial / MANIFEST, start | {"versions": _versions()} | result)
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
+    return Artifact(folder, result["fingerprint"], seconds, skipped=False)
+
+
+def _finished(folder: Path, key: str) -> Artifact | None:
+    if not (folder / MANIFEST).exists():
+        return None
+    manifest = read_json(folder / MANIFEST)
+    if manifest.get("key") != key or "fingerprint" not in manifest:
+        return None
+    if folder_digest(folder) != manifest["fingerprint"]:
+        say(f"[yellow]{folder}: its files were changed after they were written; building it again[/yellow]")
+        return None
+    return Artifact(folder, manifest["fingerprint"], manifest["seconds"], skipped=True)
+
+
+def _key_of(partial: Path) -> str | None:
+    return read_json(partial / MANIFEST).get("key") if (partial / MANIFEST).exists() else None
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in ("torch", "transformers", "sentence-transformers", "numpy", "faiss-cpu", "bm25s", "ir-measures"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,112 @@
+"""What the stages hand to one another. Frozen, small, and free of torch.
+
+Axis alphabet of every array and tensor annotation in whet: `query doc group dim token expert star`, where `star` runs
+over the positive queries h* of negatives (CLP, arXiv 2412.17364).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+from jaxtyping import Float32
+
+Judgements: TypeAlias = dict[str, dict[str, int]]
+"""Relevance judgements: query id → passage id → grade. A grade of 0 or below means judged not relevant."""
+
+Ranking: TypeAlias = dict[str, dict[str, float]]
+"""A retrieval run: query id → passage id → score (higher is better)."""
+
+Vectors: TypeAlias = Float32[np.ndarray, "doc dim"]
+
+Source = Literal["ance", "bm25", "random", "given"]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One passage of the corpus."""
+
+    id: str
+    text: str
+    title: str = ""
+
+    @property
+    def content(self) -> str:
+        """Title and text joined by a space, as BEIR and MTEB join them."""
+        return f"{self.title} {self.text}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A corpus, its queries, and the judgements of each split ("train", "dev", "test").
+
+    `negatives` are passages that the user gave as hard negatives of a query (query id → passage ids); `answers` are
+    queries that the user says a passage answers (passage id → query texts), CLP's h*.
+    """
+
+    name: str
+    passages: Mapping[str, Passage]
+    queries: Mapping[str, str]
+    qrels: Mapping[str, Judgements]
+    negatives: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def positives(self, split: str) -> dict[str, list[str]]:
+        """Query id → ids of its passages with a grade above 0, best grade first, of one split."""
+        found = {
+            query: sorted((p for p, grade in judged.items() if grade > 0), key=lambda p, j=judged: (-j[p], p))
+            for query, judged in self.qrels.get(split, {}).items()
+        }
+        return {query: passages for query, passages in found.items() if passages}
+
+
+@dataclass(frozen=True, slots=True)
+class Negative:
+    """A passage taken as a hard negative: its 1-based rank and its score in the search that found it."""
+
+    passage_id: str
+    rank: int
+    score: float
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class MinedQuery:
+    """The hard negatives of one training query."""
+
+    query_id: str
+    negatives: tuple[Negative, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PositiveQuery:
+    """A query that a passage answers (CLP's h*), and where it comes from."""
+
+    passage_id: str
+    text: str
+    source: Literal["gold", "given", "extractive", "generated"]
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors; cosine is the dot product of what it returns when `normalised`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever a weight, the tokenizer, a prompt or the pooling changes."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of queries, L2-normalised, in order: (doc, dim) float32."""
+        ...
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of passages, L2-normalised, in order: (doc, dim) float32."""
+        ...
+
+
+class Generator(Protocol):
+    """Writes queries that passages answer."""
+
+    def generate(self, passages: Sequence[Passage]) -> list[list[str]]:
+        """For every passage, in order, candidate queries, best first; an empty list where there is none."""
+        ...
