@@ -1,0 +1,34 @@
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.whet-installed
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+
+.PHONY: demo test test-slow check bench clean
+
+demo: $(READY)  ## the whole road on what this machine already has
+	$(BIN)/whet demo
+
+test: $(READY)  ## every fast test
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)  ## the proofs that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: $(READY)  ## format, lint, types, import order, size bars
+	scripts/check
+
+bench: $(READY)  ## measure again what benchmarks/results/ holds
+	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+
+# torch goes first and alone, so that pip settles on one build of it before anything else asks for it.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "whet needs Python 3.11 or newer; name one: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Installing into .venv (once; again when pyproject.toml or constraints.txt change)" >&2
+	$(PYTHON) -m venv .venv
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Queries that passages answer, where nobody has written them down."""

@@ -1,0 +1,1 @@
+"""Pure tensor functions, and the sentence-transformers losses that wrap them."""

@@ -1,0 +1,1 @@
+"""Hard negatives: what the current model gets wrong."""

@@ -1,0 +1,1 @@
+"""Training, thin over sentence-transformers' trainer."""
