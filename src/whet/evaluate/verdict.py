@@ -1,0 +1,147 @@
+"""What the numbers allow to be said: better, worse, or not shown."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from whet.evaluate.measures import MEASURES, PRIMARY, means, per_query
+from whet.evaluate.significance import Comparison, compare
+from whet.records import Judgements, Ranking
+
+ALPHA = 0.05
+DIGITS = 5  # of the fractions in JSON
+
+Verdict: TypeAlias = Literal["better", "worse", "not shown"]
+
+
+def verdict(comparison: Comparison, alpha: float = ALPHA) -> Verdict:
+    """Better or worse only when the test rejects "no difference" and the interval lies wholly on the same side of 0."""
+    low, high = comparison.interval
+    if comparison.p_value < alpha and low > 0 and comparison.difference > 0:
+        return "better"
+    if comparison.p_value < alpha and high < 0 and comparison.difference < 0:
+        return "worse"
+    return "not shown"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Base and tuned (and BM25) on one test set: means in [0, 1], and tuned against base on every measure.
+
+    The verdict is about `measure` alone. `bm25` is empty where BM25 was not run.
+    """
+
+    measure: str
+    base: dict[str, float]
+    tuned: dict[str, float]
+    bm25: dict[str, float]
+    comparisons: dict[str, Comparison]
+
+    @property
+    def comparison(self) -> Comparison:
+        """Tuned against base on the measure that the verdict is about."""
+        return self.comparisons[self.measure]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Better, worse, or not shown."""
+        return verdict(self.comparison)
+
+    @property
+    def summary_sentence(self) -> str:
+        """The verdict and what it rests on, in one sentence of plain text, values × 100."""
+        found, opening = self.comparison, _OPENINGS[self.verdict]
+        low, high = found.interval
+        before, after = points(self.base[self.measure]), points(self.tuned[self.measure])
+        change = f"{self.measure} {before} → {after} ({signed(found.difference)}"
+        sureness = f"95 % interval {signed(low)} to {signed(high)}, {p_words(found.p_value)}, {found.queries} queries)"
+        return f"{opening}: {change}, {sureness}{_too_few(found)}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the object that `--json` prints: fractions, rounded to five digits."""
+        found = self.comparison
+        return {
+            "verdict": self.verdict,
+            "measure": self.measure,
+            "base": _rounded(self.base),
+            "tuned": _rounded(self.tuned),
+            "bm25": _rounded(self.bm25),
+            "difference": round(found.difference, DIGITS),
+            "interval": [round(end, DIGITS) for end in found.interval],
+            "p_value": round(found.p_value, DIGITS),
+            "queries": found.queries,
+        }
+
+    def to_record(self) -> dict[str, Any]:
+        """Everything, unrounded, for the run folder."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Evaluation":
+        """Undo `to_record`, also after a way through JSON."""
+        comparisons = {
+            measure: Comparison(**{**found, "interval": tuple(found["interval"])})
+            for measure, found in record["comparisons"].items()
+        }
+        return cls(**{**record, "comparisons": comparisons})
+
+
+def assess(
+    qrels: Judgements, base: Ranking, tuned: Ranking, bm25: Ranking | None, rng: np.random.Generator
+) -> Evaluation:
+    """Measure two rankings (and BM25's) on the same judgements and compare tuned with base on every measure.
+
+    Raises WhetError when no query has a positive passage or a score is not finite.
+    """
+    before, after = per_query(qrels, base), per_query(qrels, tuned)
+    return Evaluation(
+        measure=PRIMARY,
+        base=means(before),
+        tuned=means(after),
+        bm25=means(per_query(qrels, bm25)) if bm25 is not None else {},
+        comparisons={measure: compare(before[measure], after[measure], rng) for measure in MEASURES},
+    )
+
+
+def points(value: float) -> str:
+    """Show a fraction as it is shown everywhere: × 100, one decimal.
+
+    >>> points(0.6449)
+    '64.5'
+    """
+    return f"{100 * value:.1f}"
+
+
+def signed(difference: float) -> str:
+    """Show a difference of fractions × 100, one decimal, always with its sign; what rounds to 0 is +0.0.
+
+    >>> signed(0.0312), signed(-0.0001)
+    ('+3.1', '+0.0')
+    """
+    return f"{round(100 * difference, 1) + 0.0:+.1f}"
+
+
+def p_words(p_value: float) -> str:
+    """Word a p-value for reading.
+
+    >>> p_words(0.0123), p_words(0.0001)
+    ('p = 0.012', 'p < 0.001')
+    """
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
+_OPENINGS: dict[Verdict, str] = {"better": "Better", "worse": "Worse", "not shown": "Not shown to be better"}
+
+
+def _too_few(comparison: Comparison) -> str:
+    moved = comparison.wins + comparison.losses
+    smallest_p = 2.0 ** (1 - moved)
+    if smallest_p < ALPHA:
+        return ""
+    return f"; only {moved} of them changed, too few for any test to show a difference"
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {measure: round(value, DIGITS) for measure, value in values.items()}
