@@ -89,8 +89,8 @@ def read_json(path: Path) -> Any:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Read JSON lines written by whet; raises ArtifactError naming file and line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut at U+2028, which JSON leaves as it is
+        return [json.loads(line) for line in lines if line]
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read ({error}). Delete its folder and run the stage again.") from error
 
