@@ -1,0 +1,92 @@
+"""The way in: whatever the user has, as one Collection, or every fault that stands against it."""
+
+from pathlib import Path
+
+from rich.markup import escape
+
+from whet.artifacts import digest
+from whet.data.beir import is_beir, read_beir
+from whet.data.faults import Faults
+from whet.data.files import SUFFIXES
+from whet.data.hub import is_saved_dataset, read_hub, read_saved
+from whet.data.split import with_splits
+from whet.data.table import read_tables, split_files
+from whet.errors import DataError, Fault
+from whet.progress import say
+from whet.records import Collection
+
+WARNINGS_SAID = 10
+
+EXPECTED = (
+    "Give a BEIR folder (corpus.jsonl, queries.jsonl, qrels/train.tsv), one table with a query and a positive column "
+    f"({', '.join(SUFFIXES)}), a folder with train/dev/test tables, a saved dataset, or a data set id of the hub."
+)
+
+
+def load(source: str | Path | Collection, *, split_seed: int = 13) -> Collection:
+    """Read retrieval data and see to it that it has a train, a dev and a test split.
+
+    `source` is a BEIR folder; a .jsonl, .json, .csv, .tsv or .parquet file with columns query and positive (or what
+    others call them), perhaps negatives and their queries; a folder with such files named train, dev, test; a folder
+    that `datasets` saved; or a data set id of the Hugging Face hub. Splits that are missing are made (see
+    `with_splits`). Raises DataError, with every fault found, when any of them is an error; warnings are said.
+    """
+    if isinstance(source, Collection):
+        return with_splits(source, seed=split_seed)[0]
+    collection, faults = read(source)
+    if any(fault.level == "error" for fault in faults):
+        raise DataError(faults)
+    for fault in faults[:WARNINGS_SAID]:
+        say(f"[yellow]warning[/yellow] {escape(str(fault))}")
+    if len(faults) > WARNINGS_SAID:
+        say(f"[yellow]… and {len(faults) - WARNINGS_SAID} more warnings; `whet check` lists them all[/yellow]")
+    return with_splits(collection, seed=split_seed)[0]
+
+
+def read(source: str | Path) -> tuple[Collection, tuple[Fault, ...]]:
+    """Read data as it stands, splits as given: what could be read, and all faults, errors and warnings, in order."""
+    faults = Faults()
+    collection = _dispatch(str(source), Path(source), faults)
+    positives = sum(len(collection.positives(split)) for split in collection.qrels)
+    if not positives and collection.qrels:
+        cure = "Judge at least one passage per query with 1 or more."
+        faults.error("no-positives", source, "no query has a relevant passage", cure)
+    elif positives and not collection.positives("train"):
+        cure = "Name the part to train on train, or give one file and let whet split it."
+        faults.error("nothing-to-train-on", source, f"only {', '.join(collection.qrels)}, no train split", cure)
+    return collection, tuple(faults)
+
+
+def content_fingerprint(collection: Collection) -> str:
+    """Hash of everything in a collection but its name (40 hex digits); the order of passages and queries counts."""
+    passages = [(passage.id, passage.title, passage.text) for passage in collection.passages.values()]
+    queries = list(collection.queries.items())
+    given = {query: list(passages) for query, passages in collection.negatives.items()}
+    answers = {passage: list(texts) for passage, texts in collection.answers.items()}
+    return digest(passages, queries, dict(collection.qrels), given, answers)
+
+
+def _dispatch(source: str, path: Path, faults: Faults) -> Collection:
+    if path.is_dir():
+        return _read_folder(path, faults)
+    if path.is_file() and path.suffix in SUFFIXES:
+        return read_tables(path.stem, [("train", path)], faults)
+    if path.is_file():
+        what = f"files that end in {path.suffix or 'nothing'} are not understood"
+        faults.error("unknown-format", path, what, EXPECTED)
+    elif path.is_absolute() or path.suffix in SUFFIXES or source.startswith(".") or source.count("/") > 1:
+        faults.error("no-file", path, "there is no such file or folder", EXPECTED)
+    else:
+        return read_hub(source, faults)
+    return Collection(path.stem, {}, {}, {})
+
+
+def _read_folder(folder: Path, faults: Faults) -> Collection:
+    if is_saved_dataset(folder):
+        return read_saved(folder, faults)
+    if is_beir(folder):
+        return read_beir(folder, faults)
+    if not (files := split_files(folder)):
+        found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
+        faults.error("unknown-format", folder, f"no data that is understood in this folder; found {found}", EXPECTED)
+    return read_tables(folder.resolve().name, files, faults)

@@ -1,0 +1,178 @@
+"""Splits by passage group, for data that brings no dev or test split of its own.
+
+Queries belong to one group when they share a positive passage, or have positives of the same text, or have the same
+text themselves. A group goes whole to one split, so no passage that answers a dev or test query is trained on.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from whet.data.judgements import SPLIT_ORDER
+from whet.errors import DataError, Fault
+from whet.records import Collection, Judgements
+
+LARGEST_TEST, LARGEST_DEV = 1000, 500
+SMALL_TEST, SMALL_DEV = 50, 25  # below these, next to no difference can be shown
+GROUPS_PER_PART = 5  # a part of one or two large groups would test one or two passages
+
+
+def with_splits(
+    collection: Collection, *, seed: int = 13, dev_share: float = 0.1, test_share: float = 0.2
+) -> tuple[Collection, dict[str, Any]]:
+    """Give a collection the dev and test splits that it lacks, taken from train by passage group.
+
+    Splits that the data brings stay as they are. Queries that `answers` gives to passages of dev and test, or that are
+    dev or test queries themselves, are taken out, since CLP would train on them. Returns the collection and how its
+    splits came about: which were given and made, the seed, groups, sizes, and how many positives of dev and test are
+    trained on (none in splits made here). Raises DataError where there is nothing to train on or too little to split.
+    """
+    if not collection.positives("train"):
+        raise DataError([_fault(collection, "nothing-to-train-on", "no train split with relevant passages")])
+    given = [split for split in SPLIT_ORDER if collection.positives(split)]
+    wanted = [split for split in ("test", "dev") if split not in given]
+    groups = _groups(collection)
+    queries = sum(map(len, groups))
+    goals = {"test": test_size(queries, test_share), "dev": dev_size(queries, dev_share)}
+    parts = _deal(groups, {split: goals[split] for split in wanted}, np.random.default_rng(seed))
+    if not all(parts.values()):
+        what = f"{queries} queries in {len(groups)} independent group(s) are too few to hold out {' and '.join(wanted)}"
+        raise DataError([_fault(collection, "too-little-data", what)])
+    moved = replace(collection, qrels=_move(collection.qrels, parts))
+    split = replace(moved, answers=_answers_not_held_out(moved))
+    return split, {
+        "given": given,
+        "made": wanted,
+        "rule": "whole groups of queries that share a positive or a text" if wanted else "as given",
+        "seed": seed,
+        "groups": len(groups),
+        "largest_group": max(map(len, groups)),
+        "queries": {name: len(split.positives(name)) for name in SPLIT_ORDER},
+        "trained_positives": {name: len(trained_positives(split, name)) for name in ("dev", "test")},
+        "answers_dropped": _texts(collection.answers) - _texts(split.answers),
+    }
+
+
+def test_size(queries: int, share: float) -> int:
+    """How many of `queries` are held out for the test: the share, at least 50 or a third, at most 1000.
+
+    >>> [test_size(queries, 0.2) for queries in (3, 30, 200, 1000, 20000)]
+    [1, 10, 50, 200, 1000]
+    """
+    return min(LARGEST_TEST, max(round(share * queries), min(SMALL_TEST, queries // 3)))
+
+
+def dev_size(queries: int, share: float) -> int:
+    """How many of `queries` are held out for dev: the share, at least 25 or a sixth (never none), at most 500.
+
+    >>> [dev_size(queries, 0.1) for queries in (3, 30, 200, 1000, 20000)]
+    [1, 5, 25, 100, 500]
+    """
+    return min(LARGEST_DEV, max(1, round(share * queries), min(SMALL_DEV, queries // 6)))
+
+
+def trained_positives(collection: Collection, split: str) -> list[str]:
+    """Ids of the passages that answer a query of `split` and are, by their text, positives of a training query."""
+    trained = {_content(collection, passage) for passage in _positives(collection, "train")}
+    return [passage for passage in _positives(collection, split) if _content(collection, passage) in trained]
+
+
+def same_text(text: str) -> str:
+    """Return what texts that differ only in case and white space have in common.
+
+    >>> same_text("What  is PDNGEN?") == same_text("what is pdngen? ")
+    True
+    """
+    return " ".join(text.casefold().split())
+
+
+def _groups(collection: Collection) -> list[list[str]]:
+    """Group the training queries that hang together, in reading order."""
+    train = collection.positives("train")
+    ties = [(("id", query), ("query", same_text(collection.queries[query]))) for query in train]
+    ties += [(("id", query), ("passage", _content(collection, p))) for query, found in train.items() for p in found]
+    root = _unite(ties)
+    groups: dict[tuple[str, str], list[str]] = {}
+    for query in train:
+        groups.setdefault(root["id", query], []).append(query)
+    return list(groups.values())
+
+
+def _unite(ties: Iterable[tuple[tuple[str, str], tuple[str, str]]]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Find, for everything that is tied, one representative of all that hangs together with it (union-find)."""
+    parent: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def find(node: tuple[str, str]) -> tuple[str, str]:
+        parent.setdefault(node, node)
+        while parent[node] != node:
+            parent[node] = node = parent[parent[node]]
+        return node
+
+    for left, right in ties:
+        parent[find(right)] = find(left)
+    return {node: find(node) for node in list(parent)}
+
+
+def _deal(groups: Sequence[Sequence[str]], goals: Mapping[str, int], rng: np.random.Generator) -> dict[str, list[str]]:
+    """Deal whole groups in random order to the splits of `goals` while they have room; train keeps the rest.
+
+    Groups so large that a split would consist of a few of them come last; a split left empty gets the smallest of all.
+    """
+    parts: dict[str, list[str]] = {split: [] for split in goals}
+    large = max(1, min(goals.values(), default=0) // GROUPS_PER_PART)
+    shuffled = [groups[index] for index in rng.permutation(len(groups))]
+    kept: list[Sequence[str]] = []
+    for group in sorted(shuffled, key=lambda group: max(large, len(group))):
+        with_room = [split for split in goals if len(parts[split]) + len(group) <= goals[split]]
+        if with_room:
+            parts[with_room[0]].extend(group)
+        else:
+            kept.append(group)
+    for part in parts.values():
+        if not part and kept:
+            part.extend(kept.pop(0))
+    return parts | {"train": [query for group in kept for query in group]}
+
+
+def _move(qrels: Mapping[str, Judgements], parts: Mapping[str, Sequence[str]]) -> dict[str, Judgements]:
+    """Move the queries of each part from train to it; everything stays in reading order."""
+    home = {query: split for split, queries in parts.items() for query in queries}
+    moved: dict[str, Judgements] = {split: {} for split in SPLIT_ORDER}
+    for split in SPLIT_ORDER:
+        for query, judged in qrels.get(split, {}).items():
+            target = home.get(query, "train") if split == "train" else split
+            moved[target].setdefault(query, {}).update(judged)
+    return moved
+
+
+def _answers_not_held_out(collection: Collection) -> dict[str, list[str]]:
+    """Keep the given queries of passages that answer no dev or test query, if they are none themselves."""
+    splits = ("dev", "test")
+    passages = {_content(collection, passage) for split in splits for passage in _positives(collection, split)}
+    queries = {same_text(collection.queries[query]) for split in splits for query in collection.positives(split)}
+    kept = {
+        passage: [text for text in texts if same_text(text) not in queries]
+        for passage, texts in collection.answers.items()
+        if _content(collection, passage) not in passages
+    }
+    return {passage: texts for passage, texts in kept.items() if texts}
+
+
+def _content(collection: Collection, passage: str) -> str:
+    return same_text(collection.passages[passage].content)
+
+
+def _positives(collection: Collection, split: str) -> dict[str, None]:
+    """Return the passages that answer a query of the split, each once, in order."""
+    return dict.fromkeys(passage for passages in collection.positives(split).values() for passage in passages)
+
+
+def _texts(answers: Mapping[str, Sequence[str]]) -> int:
+    return sum(map(len, answers.values()))
+
+
+def _fault(collection: Collection, kind: str, message: str) -> Fault:
+    cure = "Judge more queries that have passages of their own, or give dev and test splits."
+    return Fault(kind, collection.name, message, cure)
