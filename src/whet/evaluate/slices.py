@@ -19,6 +19,9 @@ _CJK = "\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(f"[{_CJK}]|[^\\W{_CJK}]+")
 
 
+INTERVAL_FROM = 10  # queries; resampling fewer gives intervals that are far too narrow
+
+
 @dataclass(frozen=True, slots=True)
 class QueryRow:
     """One test query before and after; ranks are 1-based, of its first positive, and None where none was found.
@@ -44,7 +47,7 @@ class QueryRow:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Queries of one kind: mean base and tuned, mean difference and its 95 % interval."""
+    """Queries of one kind: mean base and tuned, mean difference and its 95 % interval, None below 10 queries."""
 
     kind: str
     label: str
@@ -52,7 +55,7 @@ class Slice:
     base: float
     tuned: float
     difference: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
 
 
 def query_rows(
@@ -172,7 +175,7 @@ def _mean_slice(kind: str, label: str, rows: Sequence[QueryRow], rng: np.random.
         base=float(np.mean([row.base for row in rows])),
         tuned=float(np.mean([row.tuned for row in rows])),
         difference=float(differences.mean()),
-        interval=bootstrap_interval(differences, rng),
+        interval=bootstrap_interval(differences, rng) if len(rows) >= INTERVAL_FROM else None,
     )
 
 

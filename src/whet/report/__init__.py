@@ -1,1 +1,1 @@
-"""The result for people: tables on the terminal, a page for the browser, a Markdown file for the repository."""
+"""What a run says about itself: tables, figures and the verdict, for people and for machines."""

@@ -1,0 +1,138 @@
+"""What a report is made from, and the few lines of text that the terminal, the page and the Markdown file share."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from whet.evaluate.significance import RESAMPLES
+from whet.evaluate.slices import QueryRow, Slice
+from whet.evaluate.verdict import ALPHA, Evaluation, points, signed
+
+EXCERPT = 240  # characters of a passage that a report shows
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInput:
+    """All that a report tells.
+
+    `passages` maps passage ids to texts and must hold the ids named in `rows`. `training` holds one mapping per logged
+    step with `step` and any of `loss`, `contrastive`, `penalty`, `dev` (the verdict's measure on dev queries, 0 to 1).
+    `mining` counts passages by what became of them, `warnings` are the data check's lines, `seconds` is per stage.
+    """
+
+    data: str
+    model: str
+    evaluation: Evaluation
+    rows: Sequence[QueryRow]
+    passages: Mapping[str, str]
+    slices: Sequence[Slice] = ()
+    training: Sequence[Mapping[str, float | None]] = ()
+    mining: Mapping[str, int] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_mb: float | None = None
+    shown: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureLine:
+    """One line of the before/after table, as text; `bm25` is empty where BM25 was not run."""
+
+    measure: str
+    bm25: str
+    base: str
+    tuned: str
+    difference: str
+    interval: str
+    p_value: str
+    moved: str
+
+
+def measure_lines(evaluation: Evaluation) -> list[MeasureLine]:
+    """Lay out every measure; values × 100."""
+    return [
+        MeasureLine(
+            measure=measure,
+            bm25=points(evaluation.bm25[measure]) if measure in evaluation.bm25 else "",
+            base=points(evaluation.base[measure]),
+            tuned=points(evaluation.tuned[measure]),
+            difference=signed(found.difference),
+            interval=interval(found.interval),
+            p_value="<0.001" if found.p_value < 0.001 else f"{found.p_value:.3f}",
+            moved=f"{found.wins} / {found.losses} / {found.ties}",
+        )
+        for measure, found in evaluation.comparisons.items()
+    ]
+
+
+def interval(ends: tuple[float, float] | None) -> str:
+    """Show an interval of differences × 100, a dash where there is none.
+
+    >>> interval((0.012, 0.034))
+    '+1.2 to +3.4'
+    """
+    return f"{signed(ends[0])} to {signed(ends[1])}" if ends else "–"
+
+
+def rank_change(row: QueryRow) -> str:
+    """Say where the first relevant passage stood before and after.
+
+    A rank of None means that no relevant passage was among the results.
+    """
+    before, after = (str(rank) if rank is not None else "not found" for rank in (row.base_rank, row.tuned_rank))
+    return f"{before} → {after}"
+
+
+def excerpt(text: str, limit: int = EXCERPT) -> str:
+    """Cut a text at a word, on one line, marked by an ellipsis where something is missing.
+
+    >>> excerpt("one two  three", limit=9)
+    'one two …'
+    """
+    flat = " ".join(text.split())
+    if len(flat) <= limit:
+        return flat
+    cut = flat[: limit - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut else cut) + " …"
+
+
+def duration(seconds: float) -> str:
+    """Show a time span.
+
+    >>> duration(7.34), duration(95)
+    ('7.3 s', '1 min 35 s')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def settings(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Flatten nested settings to dotted names and text.
+
+    >>> list(settings({"train": {"epochs": 2}, "seed": 7}))
+    [('train.epochs', '2'), ('seed', '7')]
+    """
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from settings(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", str(value)
+
+
+def method_notes(evaluation: Evaluation) -> list[str]:
+    """Say how the numbers were made, so that they can be trusted no further than they reach."""
+    queries = evaluation.comparison.queries
+    return [
+        f"{queries} test queries that have a relevant passage. Values are × 100, means over queries; a query without "
+        "results counts as 0.",
+        "Measures come from ir-measures (trec_eval): nDCG uses the grade itself as gain; RR, AP and R count every "
+        "grade of 1 or more as relevant. The ranking's own order decides between equal scores.",
+        f"p: two-sided paired randomisation test, {RESAMPLES:,} resamples. Interval: 95 %, percentile bootstrap over "
+        "queries. Both take queries as independent; many queries about one passage make them look surer than they are.",
+        f"The verdict is about {evaluation.measure} alone, chosen beforehand: better or worse only when p < {ALPHA} "
+        "and the interval lies on one side of 0. Other measures and the slices are for looking; nothing corrects for "
+        "their number.",
+    ]

@@ -1,0 +1,34 @@
+"""The report as Markdown, for a repository or a model card."""
+
+import re
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from whet.artifacts import write_text
+from whet.report.contents import ReportInput
+from whet.report.page import template_values
+
+
+def write_markdown(path: Path, report: ReportInput) -> None:
+    """Write the report as one Markdown file."""
+    write_text(path, render_markdown(report))
+
+
+def render_markdown(report: ReportInput) -> str:
+    """Render the report as GitHub Markdown; every value is escaped, and stays text on its line and in its cell."""
+    here = FileSystemLoader(Path(__file__).parent)
+    page = Environment(  # noqa: S701  Markdown: `finalize` escapes instead
+        loader=here, finalize=as_text, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return page.get_template("report.md.j2").render(**template_values(report))
+
+
+def as_text(value: object) -> str:
+    r"""Escape what Markdown or HTML would read as markup.
+
+    >>> print(as_text("a|b <i> *c*"))
+    a\|b &lt;i> \*c\*
+    """
+    flat = " ".join(str(value).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", flat)

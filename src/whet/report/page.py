@@ -1,0 +1,82 @@
+"""One page for the browser: a single HTML file that needs nothing else, no network, no script."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from whet.artifacts import write_text
+from whet.evaluate.slices import most_changed
+from whet.evaluate.verdict import points, signed
+from whet.report import contents, plots
+from whet.report.contents import ReportInput
+
+LOSS_PARTS = ("loss", "contrastive", "penalty")
+
+
+def write_page(path: Path, report: ReportInput) -> None:
+    """Write the report as one HTML file."""
+    write_text(path, render_page(report))
+
+
+def render_page(report: ReportInput) -> str:
+    """Render the report as HTML; every text that came from outside is escaped."""
+    here = FileSystemLoader(Path(__file__).parent)
+    page = Environment(loader=here, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    loss_chart, dev_chart = training_charts(report)
+    return page.get_template("page.html.j2").render(
+        **template_values(report),
+        marks=_interval_marks(report),
+        loss_chart=loss_chart,
+        dev_chart=dev_chart,
+        difference_chart=plots.difference_chart([row.difference for row in report.rows]),
+    )
+
+
+def template_values(report: ReportInput) -> dict[str, Any]:
+    """Gather what both templates show, as text wherever a number is shown."""
+    wins, losses = most_changed(report.rows, report.shown)
+    return {
+        "report": report,
+        "evaluation": report.evaluation,
+        "lines": contents.measure_lines(report.evaluation),
+        "changed": (("Gained most", "base", wins), ("Lost most", "tuned", losses)),
+        "settings": list(contents.settings(report.config)),
+        "notes": contents.method_notes(report.evaluation),
+        "rank_change": contents.rank_change,
+        "excerpt": contents.excerpt,
+        "duration": contents.duration,
+        "interval": contents.interval,
+        "points": points,
+        "signed": signed,
+    }
+
+
+def training_charts(report: ReportInput) -> tuple[Markup, Markup]:
+    """Loss and its parts over steps, and the dev measure over steps; empty where nothing was logged."""
+    parts = {name: _series(report.training, name) for name in LOSS_PARTS}
+    if parts["contrastive"] == parts["loss"] or not any(value for _, value in parts["penalty"]):
+        parts = {"loss": parts["loss"]}
+    dev = [(step, 100 * value) for step, value in _series(report.training, "dev")]
+    measure = report.evaluation.measure
+    return plots.line_chart(parts, "step", "Training loss"), plots.line_chart(
+        {measure: dev}, "step", f"{measure} on dev"
+    )
+
+
+def _series(training: Sequence[Mapping[str, float | None]], name: str) -> list[tuple[float, float]]:
+    return [
+        (step, value)
+        for row in training
+        if (value := row.get(name)) is not None and (step := row.get("step")) is not None
+    ]
+
+
+def _interval_marks(report: ReportInput) -> dict[str, Markup]:
+    comparisons = report.evaluation.comparisons
+    extent = max(abs(end) for found in comparisons.values() for end in found.interval) or 1.0
+    return {
+        measure: plots.interval_mark(found.difference, found.interval, extent) for measure, found in comparisons.items()
+    }
