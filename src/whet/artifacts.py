@@ -89,7 +89,7 @@ def read_json(path: Path) -> Any:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Read JSON lines written by whet; raises ArtifactError naming file and line."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut at U+2028, which JSON leaves as it is
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would also cut at U+2028
         return [json.loads(line) for line in lines if line]
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read ({error}). Delete its folder and run the stage again.") from error
@@ -123,7 +123,11 @@ def run_stage(
     build(partial)
     shutil.rmtree(partial / SCRATCH, ignore_errors=True)
     seconds = round(time.time() - began, 2)
-    result = {"fingerprint": folder_digest(partial), "seconds": seconds, "finished": time.strftime("%FT%TZ", time.gmtime())}
+    result = {
+        "fingerprint": folder_digest(partial),
+        "seconds": seconds,
+        "finished": time.strftime("%FT%TZ", time.gmtime()),
+    }
     write_json(partial / MANIFEST, start | {"versions": _versions()} | result)
     if folder.exists():
         shutil.rmtree(folder)

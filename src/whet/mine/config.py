@@ -1,0 +1,45 @@
+"""Settings of hard-negative mining; each field's description is its help text."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Strategy = Literal["ance", "bm25", "random", "mix"]
+
+
+class MineConfig(BaseModel):
+    """How the hard negatives of a training query are found, filtered and picked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategy: Strategy = Field(
+        "ance",
+        description="Where candidates come from: the model's ranking (ance), BM25, chance, or the first two in turn (mix).",
+    )
+    negatives: int = Field(4, ge=1, description="Negatives per query; those that the data gives come first and count.")
+    skip: int = Field(0, ge=0, description="The first ranks of the search that are left out, for cautious mining.")
+    depth: int = Field(100, ge=1, description="The last rank of the search that is looked at.")
+    relative_margin: float | None = Field(
+        0.95,
+        gt=0,
+        description="Drop candidates that score above this share of the positive's score: they are likely relevant "
+        "themselves (NV-Retriever, arXiv 2407.15831).",
+    )
+    absolute_margin: float | None = Field(
+        None, description="Drop candidates that do not score at least this much below the positive."
+    )
+    max_score: float | None = Field(
+        None, description="Drop candidates that score above this, whatever the positive's score."
+    )
+    pick: Literal["top", "sample"] = Field(
+        "top", description="Of the candidates left take the highest ranked (top) or draw evenly (sample)."
+    )
+    seed: int = Field(13, ge=0, description="Seed of everything drawn: random candidates and sampled picks.")
+
+    @model_validator(mode="after")
+    def _window_is_open(self) -> "MineConfig":
+        if self.skip >= self.depth:
+            raise ValueError(
+                f"skip is {self.skip} and depth {self.depth}: no rank is left, make depth larger than skip"
+            )
+        return self

@@ -1,0 +1,64 @@
+"""What mining did, in numbers: every candidate is counted once."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from whet.mine.candidates import Candidates, Fate
+from whet.mine.config import MineConfig
+from whet.mine.known import Judged
+
+
+@dataclass(frozen=True, slots=True)
+class MiningSummary:
+    """Counts over all training queries; `candidates` = sum of `taken` + `left_over` + sum of `dropped`.
+
+    `short` counts queries with fewer negatives than asked for. Scores are the model's inner products, and the positive
+    score is that of each query's weakest positive. Ranks are known where the model searched: `mean_positive_rank` is
+    over the `positives_found` within the depth looked at, of all `positives`.
+    """
+
+    queries: int
+    candidates: int
+    taken: dict[str, int]
+    left_over: int
+    dropped: dict[str, int]
+    short: int
+    mean_negative_score: float | None
+    mean_positive_score: float | None
+    positives: int
+    positives_found: int
+    mean_positive_rank: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON-able mapping."""
+        return asdict(self)
+
+
+def summarise(
+    candidates: Candidates, known: Judged, positive_scores: Float32[np.ndarray, " query"], config: MineConfig
+) -> MiningSummary:
+    """Count the fates; `positive_scores` are those of each query's weakest positive."""
+    taken = candidates.fates == Fate.TAKEN
+    count = {fate: int((candidates.fates == fate).sum()) for fate in Fate}
+    reasons = [fate for fate in Fate if fate not in (Fate.TAKEN, Fate.LEFT_OVER, Fate.EMPTY)]
+    ranked = np.isin(known.keys(candidates.passages), known.positives) & candidates.from_source("ance")
+    return MiningSummary(
+        queries=len(taken),
+        candidates=taken.size - count[Fate.EMPTY],
+        taken={s: int(taken[:, candidates.from_source(s)].sum()) for s in dict.fromkeys(candidates.sources)},
+        left_over=count[Fate.LEFT_OVER],
+        dropped={fate.name.lower(): count[fate] for fate in reasons},
+        short=int((taken.sum(axis=1) < config.negatives).sum()),
+        mean_negative_score=_mean(candidates.scores[taken]),
+        mean_positive_score=_mean(positive_scores),
+        positives=len(known.positives),
+        positives_found=int(ranked.sum()),
+        mean_positive_rank=_mean(np.broadcast_to(candidates.ranks, ranked.shape)[ranked]),
+    )
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return round(float(values.mean(dtype=np.float64)), 6) if values.size else None
