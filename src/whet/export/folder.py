@@ -1,0 +1,101 @@
+"""Hand on a tuned model: a folder that SentenceTransformer(path) loads, with a card, checksums and proof that it loads.
+
+Other formats go through sentence-transformers' own backends. ONNX is not offered: optimum-onnx (0.1.0) still asks for
+transformers below 4.58, so it cannot be installed beside the transformers that whet needs.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from whet.artifacts import MANIFEST, write_text
+from whet.errors import ArtifactError, ConfigError, require
+from whet.export.card import ModelFacts, Origin, render_card
+from whet.records import Vectors
+
+Format: TypeAlias = Literal["st", "openvino"]
+
+CHECKSUMS = "SHA256SUMS"
+PROBES = (
+    "What is it?",
+    "A short passage that says what it is.",
+    "Größe: 3 µm, 東京. " + "And on it goes, word by word. " * 40,
+)
+"""Texts that are encoded before and after, to see that nothing was lost on the way."""
+
+TOLERANCE: dict[Format, float] = {"st": 1e-6, "openvino": 1e-3}
+"""Largest 1 - cosine between a probe's vectors before and after; OpenVINO computes in bfloat16 where the CPU can."""
+
+
+def export_model(
+    model_dir: Path, out: Path, *, origin: Origin, name: str | None = None, formats: Sequence[Format] = ("st",)
+) -> Path:
+    """Write `out`: the model in sentence-transformers' format and every other one asked for, its card, SHA256SUMS.
+
+    `name` is what the card calls the model, by default the name of `out`. The folder appears whole or not at all, and
+    only once the model has been loaded from it again and has given the same vectors as the one in `model_dir`.
+    Raises ConfigError on an unknown format or when `out` holds something that whet did not export, MissingExtra when a
+    format's extra is not installed, ArtifactError when vectors differ.
+    """
+    backends = _backends(formats)
+    if out.exists() and any(out.iterdir()) and not (out / CHECKSUMS).exists():
+        raise ConfigError(f"{out}: holds files that are no export of whet's; name a folder that is new or empty")
+    aside = out.with_name(out.name + ".partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(model_dir, aside, ignore=shutil.ignore_patterns("README.md", MANIFEST))
+    model = _load(model_dir)
+    expected = _vectors(model)
+    for backend in backends:
+        _load(aside, backend).save_pretrained(str(aside))
+    facts = ModelFacts(model.get_embedding_dimension(), model.max_seq_length, model.similarity_fn_name)
+    write_text(aside / "README.md", render_card(name or out.name, origin, facts, backends))
+    for loaded in ("st", *backends):
+        _check_same(expected, _vectors(_load(aside, loaded)), loaded, model_dir)
+    write_text(aside / CHECKSUMS, checksums(aside))
+    shutil.rmtree(out, ignore_errors=True)
+    return aside.rename(out)
+
+
+def checksums(folder: Path) -> str:
+    """Give the SHA-256 of every file below a folder, as `sha256sum -c` reads them: hash, two spaces, path."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != CHECKSUMS)
+    return "".join(f"{_sha256(p)}  {p.relative_to(folder).as_posix()}\n" for p in files)
+
+
+def _backends(formats: Sequence[Format]) -> list[Format]:
+    """Check the formats; give those that need a backend of their own."""
+    if unknown := [name for name in formats if name not in get_args(Format)]:
+        raise ConfigError(f"no format is called {unknown[0]!r}; whet writes {', '.join(get_args(Format))}")
+    if "openvino" in formats:
+        require("optimum.intel", "openvino")
+    return [name for name in dict.fromkeys(formats) if name != "st"]
+
+
+def _load(folder: Path, backend: Format = "st") -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(folder), device="cpu", backend="torch" if backend == "st" else backend)
+
+
+def _vectors(model: Any) -> Vectors:
+    """Encode the probes as queries and as passages: (2 * probes, dim) float32."""
+    how = {"batch_size": 1, "show_progress_bar": False, "normalize_embeddings": True}
+    return np.concatenate([model.encode_query(list(PROBES), **how), model.encode_document(list(PROBES), **how)])
+
+
+def _check_same(expected: Vectors, found: Vectors, backend: Format, model_dir: Path) -> None:
+    cosines = np.einsum("ij,ij->i", expected, found, dtype=np.float64)
+    if not (difference := float(1 - cosines.min())) <= TOLERANCE[backend]:
+        raise ArtifactError(
+            f"{model_dir}: exported as {backend} it gives other vectors than before (1 - cosine is {difference:.1e},"
+            f" expected at most {TOLERANCE[backend]:.0e}). Nothing was written; export without this format."
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
