@@ -19,7 +19,7 @@ class Fate(IntEnum):
     LEFT_OVER = 0  # good, and not needed
     TAKEN = 1
     EMPTY = 2  # padding: the search found nothing for this cell
-    FOUND_TWICE = 3  # an earlier search of the same query has it
+    FOUND_TWICE = 3  # it also stands further left in the same row
     OUTSIDE_WINDOW = 4
     KNOWN_POSITIVE = 5
     POSITIVE_ELSEWHERE = 6  # in another split, or of another query with the same text
@@ -30,7 +30,9 @@ class Fate(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Candidates of every training query: one column per rank of each search, searches side by side.
+    """Candidates of every training query: one column per rank of each search.
+
+    Columns of negatives that the data gives come first, then rank by rank those of the searches.
 
     `scores` are inner products of the model's vectors, whichever search found the passage.
     """
@@ -63,15 +65,16 @@ def search(
     config: MineConfig,
     rng: np.random.Generator,
 ) -> Candidates:
-    """Search as the strategy says; the negatives that the data gives stand first."""
+    """Search as the strategy says; a passage found twice keeps the place of its better rank."""
     searches = list(_searches(collection, query_vectors, passage_vectors, config, rng))
-    passages = np.concatenate([found for _, found in searches], axis=1)
+    columns = [(source, rank) for source, found in searches for rank in range(1, found.shape[1] + 1)]
+    order = sorted(range(len(columns)), key=lambda column: (columns[column][0] != "given", columns[column][1]))
+    passages = np.concatenate([found for _, found in searches], axis=1)[:, order]
     fates = np.where(passages < 0, Fate.EMPTY, Fate.LEFT_OVER).astype(np.int8)
     passages = np.maximum(passages, 0)
     query_rows = np.repeat(np.arange(len(passages)), passages.shape[1])
     scores = score_pairs(query_vectors, passage_vectors, query_rows, passages.ravel()).reshape(passages.shape)
-    ranks = np.concatenate([np.arange(1, found.shape[1] + 1) for _, found in searches])
-    sources = tuple(source for source, found in searches for _ in range(found.shape[1]))
+    sources, ranks = tuple(columns[column][0] for column in order), np.array([columns[column][1] for column in order])
     candidates = Candidates(passages, scores, fates, ranks, sources)
     candidates.drop(_repeated(np.where(candidates.left, passages, -1)), Fate.FOUND_TWICE)
     return candidates

@@ -14,7 +14,8 @@ class MineConfig(BaseModel):
 
     strategy: Strategy = Field(
         "ance",
-        description="Where candidates come from: the model's ranking (ance), BM25, chance, or the first two in turn (mix).",
+        description="Where candidates come from: the model's own ranking (ance), BM25's (bm25), both by turns (mix), "
+        "or chance (random).",
     )
     negatives: int = Field(4, ge=1, description="Negatives per query; those that the data gives come first and count.")
     skip: int = Field(0, ge=0, description="The first ranks of the search that are left out, for cautious mining.")
