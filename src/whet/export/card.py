@@ -51,7 +51,7 @@ def render_card(name: str, origin: Origin, model: ModelFacts, formats: Sequence[
     )
     templates.filters |= {"points": points, "signed": signed, "p_words": p_words}
     header = f"---\n{yaml.safe_dump(_metadata(origin), sort_keys=False, allow_unicode=True)}---\n"
-    return templates.get_template("card.md.jinja").render(
+    return templates.get_template("card.md.j2").render(
         header=header, name=name, origin=origin, model=model, formats=formats, licence=origin.licence
     )
 
