@@ -6,6 +6,7 @@
 Every run draws as many test queries as there are, with replacement, and then plants one null:
 
 shuffled   the drawn queries keep their rankings but get each other's judgements. Bar: "better" in at most 1 of 20 runs.
+           An easy null: hardly any query finds its passage any more, and values of 0 tie.
 as given   nothing is planted; only with run files, for a model that was itself trained on shuffled labels. Same bar.
 swapped    on every drawn query a coin decides which ranking is called base and which tuned. The two differ, on many
            queries and by much, and neither is better: the hard case. A sound test of level 0.05 says "better" in 2.5 %

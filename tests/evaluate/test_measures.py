@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whet.errors import WhetError
-from whet.evaluate.measures import MEASURES, means, per_query
+from whet.evaluate.measures import MEASURES, means, measurable, per_query
 from whet.evaluate.runs import untie
 
 PASSAGES = [f"p{number}" for number in range(8)]
@@ -96,6 +96,10 @@ def test_a_query_without_results_counts_and_one_without_positives_does_not():
     values = per_query(qrels, {"found": {"a": 1.0}, "empty": {}, "stranger": {"a": 1.0}})
     assert values["nDCG@10"] == {"found": 1.0, "empty": 0.0, "missing": 0.0}
     assert means(values)["nDCG@10"] == pytest.approx(1 / 3)
+
+
+def test_only_queries_with_a_positive_are_measurable_and_trec_eval_sees_no_negative_grade():
+    assert measurable({"q": {"a": 2, "b": -1}, "none": {"a": -1, "b": 0}}) == {"q": {"a": 2, "b": 0}}
 
 
 def test_a_score_that_is_not_a_number_is_refused():

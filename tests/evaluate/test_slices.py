@@ -63,6 +63,18 @@ def test_every_kind_of_slice_covers_every_query_once():
     assert [part.label for part in by_kind["Relevant passages"]] == ["1", "2–4", "5 or more"]
 
 
+def test_terciles_are_as_even_as_they_can_be_and_small_parts_have_no_interval():
+    queries = {f"q{n}": "word " * n for n in range(1, 15)}
+    qrels = {query: {"p": 1} for query in queries}
+    rows = query_rows(queries, {"p": Passage("p", "other")}, qrels, {}, {"q1": {"p": 1.0}})
+    by_length = slice_rows(rows, np.random.default_rng(0))[:3]
+    assert [(s.label, s.queries) for s in by_length] == [("1–5 words", 5), ("6–9 words", 4), ("10–14 words", 5)]
+    (alike,) = [s for s in slice_rows(rows, np.random.default_rng(0)) if s.kind == "Relevant passages"]
+    assert alike.difference == pytest.approx(1 / 14)
+    assert alike.interval[0] <= alike.difference <= alike.interval[1]
+    assert {s.interval for s in by_length} == {None}
+
+
 def test_equal_queries_make_one_slice_and_none_makes_none(rows):
     assert [s.label for s in slice_rows(rows[:1], np.random.default_rng(0))] == ["2 words", "100 %", "1"]
     assert slice_rows([], np.random.default_rng(0)) == []

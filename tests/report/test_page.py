@@ -1,16 +1,18 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
+from whet.evaluate.significance import Comparison
 from whet.evaluate.slices import query_rows, slice_rows
 from whet.evaluate.verdict import assess
 from whet.records import Passage
 from whet.report.contents import ReportInput, excerpt
 from whet.report.markdown import render_markdown, write_markdown
 from whet.report.page import render_page, write_page
-from whet.report.plots import difference_chart, line_chart, thinned
+from whet.report.plots import difference_chart, interval_mark, line_chart, thinned
 
 HOSTILE = "<script>alert('x')</script> | *a* & \"b\"\nline two"
 VOID = {"meta", "line", "circle", "rect", "polyline"}
@@ -155,6 +157,14 @@ def test_a_line_goes_where_its_numbers_say():
     assert x1 == pytest.approx((x0 + x2) / 2, abs=0.1)
     assert y1 < y2 < y0  # SVG counts y downward
     assert y2 == pytest.approx((y0 + y1) / 2, abs=0.1)
+
+
+def test_an_interval_is_green_or_red_only_where_the_verdict_is():
+    sure = Comparison(0.05, (0.02, 0.08), 0.001, 30, 10, 60, 100)
+    assert 'class="gain"' in interval_mark(sure, 0.1)
+    assert 'class="unsure"' in interval_mark(replace(sure, p_value=0.06), 0.1)
+    assert 'class="loss"' in interval_mark(replace(sure, difference=-0.05, interval=(-0.08, -0.02)), 0.1)
+    assert 'cx="88.0"' in interval_mark(sure, 0.1)
 
 
 def test_an_excerpt_is_cut_at_a_word():

@@ -77,6 +77,4 @@ def _series(training: Sequence[Mapping[str, float | None]], name: str) -> list[t
 def _interval_marks(report: ReportInput) -> dict[str, Markup]:
     comparisons = report.evaluation.comparisons
     extent = max(abs(end) for found in comparisons.values() for end in found.interval) or 1.0
-    return {
-        measure: plots.interval_mark(found.difference, found.interval, extent) for measure, found in comparisons.items()
-    }
+    return {measure: plots.interval_mark(found, extent) for measure, found in comparisons.items()}

@@ -6,6 +6,9 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
+from whet.evaluate.significance import Comparison
+from whet.evaluate.verdict import verdict
+
 WIDTH, HEIGHT = 460, 190
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 30  # room for the axes
 MOST_POINTS = 240
@@ -76,15 +79,15 @@ def difference_chart(differences: Sequence[float]) -> Markup:
     return _svg(WIDTH, HEIGHT, "Change of every query", Markup().join([frame, *bars, zero]))
 
 
-def interval_mark(difference: float, ends: tuple[float, float], extent: float) -> Markup:
-    """Draw a dot with its interval on a line from -extent to +extent, 0 marked in the middle; one table cell wide."""
+def interval_mark(found: Comparison, extent: float) -> Markup:
+    """Draw a dot with its interval between -extent and +extent; green or red only where the verdict is so."""
     x = Scale(-extent, extent, 4, 116)
-    side = "gain" if ends[0] > 0 else "loss" if ends[1] < 0 else "unsure"
+    side = {"better": "gain", "worse": "loss", "not shown": "unsure"}[verdict(found)]
     body = Markup(
         '<line class="grid" x1="60" x2="60" y1="1" y2="15"/>'
         '<line class="whisker {side}" x1="{low}" x2="{high}" y1="8" y2="8"/>'
         '<circle class="{side}" cx="{middle}" cy="8" r="3.5"/>'
-    ).format(side=side, low=x(ends[0]), high=x(ends[1]), middle=x(difference))
+    ).format(side=side, low=x(found.interval[0]), high=x(found.interval[1]), middle=x(found.difference))
     return _svg(120, 16, "difference and its interval", body)
 
 
