@@ -58,8 +58,8 @@ def run_locally(app: "Starlette", port: int) -> None:
             f"port {port} of {HOST} cannot be had ({error.strerror}); choose another with --port"
         ) from error
     with listener:
-        say(f"Comparing at http://{HOST}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
         try:
+            say(f"Comparing at http://{HOST}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
             uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
         except KeyboardInterrupt:
             say("Stopped.")
