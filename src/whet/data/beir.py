@@ -122,9 +122,8 @@ def _expect_known(
     """Fault an id that nothing lists; when the whole list is missing, that alone is the fault."""
     if not known or identifier in known:
         return
+    note, cure = "", "Add it or delete the line."
     if identifier in others:
+        note = f" (it is a {'passage' if what == 'query' else 'query'})"
         cure = "Put the query id first and the passage id before the score."
-        what, note = what, f" (a {'passage' if what == 'query' else 'query'} has it)"
-    else:
-        cure, note = "Add it or delete the line.", ""
     faults.error(f"unknown-{what}", where, f"there is no {what} with id {identifier!r}{note}", cure)

@@ -111,9 +111,8 @@ def check(
 def _swapped(collection: Collection, found: Faults) -> None:
     """Warn when queries are much longer than the passages that answer them."""
     queries = [len(text) for text in collection.queries.values()]
-    passages = [
-        len(collection.passages[p].content) for split in collection.qrels for p in _answering(collection, split)
-    ]
+    positives = [passage for split in collection.qrels for passage in _answering(collection, split)]
+    passages = [len(collection.passages[passage].content) for passage in positives]
     if not queries or not passages:
         return
     query, passage = np.median(queries), np.median(passages)
@@ -125,19 +124,18 @@ def _swapped(collection: Collection, found: Faults) -> None:
 def _duplicates(kind: str, texts: Mapping[str, str], collection: Collection, found: Faults) -> int:
     """Count the texts that were there before, but for case and white space, under another id."""
     first: dict[str, str] = {}
-    again = [
-        (name, first[key]) for name, text in texts.items() if first.setdefault(key := same_text(text), name) != name
-    ]
+    seen = [(name, first.setdefault(same_text(text), name)) for name, text in texts.items()]
+    again = [(name, earlier) for name, earlier in seen if name != earlier]
     if again:
         name, earlier = again[0]
-        what = f"{len(again)} of {len(texts)} texts are there twice ({kind} {name} is {earlier} again)"
+        what = f"{len(again)} of {len(texts)} texts were there before, up to case and space: {kind} {name} is {earlier}"
         cure = "Merge them: only one of them is judged, so a right answer may count as wrong."
         found.warn(f"duplicate-{kind}", collection.name, what, cure)
     return len(again)
 
 
 def _near_duplicates(drawn: Mapping[str, Sketch], collection: Collection, found: Faults) -> tuple[Near, ...]:
-    """Find passages that nearly repeat an earlier one; only texts unlike all before them are compared with later ones."""
+    """Find passages that nearly repeat an earlier one; only those that repeat none are compared with later ones."""
     index: NearIndex[str] = NearIndex(NEAR_PASSAGES)
     near: list[Near] = []
     for passage, sketch in drawn.items():
@@ -168,10 +166,9 @@ def _leaks(
         hits = [(identifier, index.nearest(sketch)) for identifier, sketch in drawn[split].items()]
         leaking = [Near(kind, split, identifier, hit[0], round(hit[1], 4)) for identifier, hit in hits if hit]
         if leaking:
-            role = (
-                "queries are nearly training queries" if kind == "query" else "positives are nearly training positives"
-            )
-            what = f"{len(leaking)} of {len(hits)} {split} {role}, like {_pair(leaking[0], collection)}"
+            texts = "queries" if kind == "query" else "positives"
+            alike = f"are nearly training {texts}, like {_pair(leaking[0], collection)}"
+            what = f"{len(leaking)} of {len(hits)} {split} {texts} {alike}"
             found.warn(f"leaking-{kind}", collection.name, what, LEAK_CURE)
         leaks += leaking
     return leaks

@@ -42,7 +42,7 @@ def _json_list_rows(path: Path, faults: Faults) -> Iterator[Row]:
         if isinstance(row, dict):
             yield where, row
         else:
-            faults.error("bad-json", where, f"expected a JSON object, got {named(row)}", "Write a list of objects.")
+            faults.error("bad-json", where, f"expected an object, got {named(row)}", "Write a list of objects.")
     if not rows:
         faults.error("empty-file", path, "the file holds no rows", "Fill it or delete it.")
 

@@ -40,19 +40,15 @@ def json_rows(path: Path, faults: Faults) -> Iterator[tuple[str, dict[str, Any]]
         empty = False
         where = f"{path}:{number}"
         try:
-            row = json.loads(line)
+            row = json.loads(line.rstrip())
         except json.JSONDecodeError as error:
             what = f"not valid JSON: {error.msg} at column {error.colno}"
-            faults.error(
-                "bad-json", where, what, 'Write one whole JSON object a line, like {"_id": "d1", "text": "…"}.'
-            )
+            faults.error("bad-json", where, what, 'Write one whole object a line, like {"_id": "d1", "text": "…"}.')
             continue
         if isinstance(row, dict):
             yield where, row
         else:
-            faults.error(
-                "bad-json", where, f"expected a JSON object, got {named(row)}", "Write one JSON object a line."
-            )
+            faults.error("bad-json", where, f"expected an object, got {named(row)}", "Write one object a line.")
     if empty and not any(fault.where == f"{path}:1" for fault in faults):
         faults.error("empty-file", path, "the file holds no lines", "Fill it or delete it.")
 
@@ -62,9 +58,7 @@ def usable(text: object, what: str, where: object, faults: Faults) -> bool:
     if text is None:
         faults.error("missing-text", where, f"{what} has no text", "Give it a text or delete it.")
     elif not isinstance(text, str):
-        faults.error(
-            "bad-text", where, f"the text of {what} is {named(text)}, not a string", "Write the text in quotes."
-        )
+        faults.error("bad-text", where, f"the text of {what} is {named(text)}, not a string", "Write it in quotes.")
     elif not text.strip():
         faults.error("empty-text", where, f"the text of {what} is empty", "Give it a text or delete it.")
     elif not _encodable(text):

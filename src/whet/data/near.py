@@ -79,7 +79,7 @@ class NearIndex(Generic[Key]):
         self._shingles.append(sketch.shingles)
 
     def nearest(self, sketch: Sketch) -> tuple[Key, float] | None:
-        """Return the nearest text's key and overlap in [threshold, 1], the earliest among equals; None where none is near."""
+        """Return the nearest text's key and its overlap, the earliest among equals; None where none is near."""
         candidates = sorted(self._lsh.query(sketch.minhash))[:MOST_CANDIDATES]
         overlaps = [(jaccard(self._shingles[index], sketch.shingles), -index) for index in candidates]
         overlap, index = max(overlaps, default=(0.0, 0))

@@ -48,7 +48,7 @@ def read(source: str | Path) -> tuple[Collection, tuple[Fault, ...]]:
     faults = Faults()
     collection = _dispatch(str(source), Path(source), faults)
     positives = sum(len(collection.positives(split)) for split in collection.qrels)
-    if not positives and collection.qrels:
+    if not positives and (any(collection.qrels.values()) or not faults):
         cure = "Judge at least one passage per query with 1 or more."
         faults.error("no-positives", source, "no query has a relevant passage", cure)
     elif positives and not collection.positives("train"):

@@ -35,7 +35,7 @@ def with_splits(
     wanted = [split for split in ("test", "dev") if split not in given]
     groups = _groups(collection)
     queries = sum(map(len, groups))
-    goals = {"test": test_size(queries, test_share), "dev": dev_size(queries, dev_share)}
+    goals = {"test": size_of_test(queries, test_share), "dev": size_of_dev(queries, dev_share)}
     parts = _deal(groups, {split: goals[split] for split in wanted}, np.random.default_rng(seed))
     if not all(parts.values()):
         what = f"{queries} queries in {len(groups)} independent group(s) are too few to hold out {' and '.join(wanted)}"
@@ -55,19 +55,19 @@ def with_splits(
     }
 
 
-def test_size(queries: int, share: float) -> int:
+def size_of_test(queries: int, share: float) -> int:
     """How many of `queries` are held out for the test: the share, at least 50 or a third, at most 1000.
 
-    >>> [test_size(queries, 0.2) for queries in (3, 30, 200, 1000, 20000)]
+    >>> [size_of_test(queries, 0.2) for queries in (3, 30, 200, 1000, 20000)]
     [1, 10, 50, 200, 1000]
     """
     return min(LARGEST_TEST, max(round(share * queries), min(SMALL_TEST, queries // 3)))
 
 
-def dev_size(queries: int, share: float) -> int:
+def size_of_dev(queries: int, share: float) -> int:
     """How many of `queries` are held out for dev: the share, at least 25 or a sixth (never none), at most 500.
 
-    >>> [dev_size(queries, 0.1) for queries in (3, 30, 200, 1000, 20000)]
+    >>> [size_of_dev(queries, 0.1) for queries in (3, 30, 200, 1000, 20000)]
     [1, 5, 25, 100, 500]
     """
     return min(LARGEST_DEV, max(1, round(share * queries), min(SMALL_DEV, queries // 6)))

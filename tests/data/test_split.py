@@ -1,0 +1,205 @@
+"""Splits by group, on generated data: nothing that answers a held-out query is trained on, and nothing is lost."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from whet.data.split import with_splits
+from whet.errors import DataError
+from whet.records import Collection, Passage
+
+
+def collection(judged, query_texts=(), passage_texts=(), **parts):
+    """Queries q0, q1… with the judgements `judged[i]` (passage number → grade); texts differ unless given."""
+    passages = sorted({passage for row in judged for passage in row})
+    texts = dict(enumerate(passage_texts)) | {}
+    return Collection(
+        "generated",
+        {f"p{n}": Passage(f"p{n}", texts.get(n, f"passage {n}")) for n in passages},
+        {f"q{n}": query_texts[n] if n < len(query_texts) else f"query {n}" for n in range(len(judged))},
+        {"train": {f"q{n}": {f"p{p}": grade for p, grade in row.items()} for n, row in enumerate(judged)}},
+        **parts,
+    )
+
+
+JUDGED = st.lists(
+    st.dictionaries(st.integers(0, 30), st.sampled_from([1, 1, 2, 0, -1]), min_size=1, max_size=2),
+    min_size=8,
+    max_size=60,
+)
+
+
+def key(text):
+    return " ".join(text.lower().split())
+
+
+def answering(data, split):
+    """Texts of the passages that answer a split's queries, by an obvious loop."""
+    return {
+        key(data.passages[passage].text)
+        for judged in data.qrels[split].values()
+        for passage, grade in judged.items()
+        if grade > 0
+    }
+
+
+@settings(max_examples=200, deadline=None)
+@given(judged=JUDGED, seed=st.integers(0, 5), same=st.integers(1, 4))
+def test_no_answer_of_a_held_out_query_is_trained_on(judged, seed, same):
+    # Every `same`th query and passage has the text of another one, but for its case.
+    queries = [f"query {n // same}".upper() if n % 2 else f"query  {n // same}" for n in range(60)]
+    passages = [f"passage {n // same}" for n in range(31)]
+    data = collection(judged, queries, passages)
+    try:
+        split, how = with_splits(data, seed=seed)
+    except DataError:
+        assume(False)
+    train, dev, test = (answering(split, name) for name in ("train", "dev", "test"))
+    assert train
+    assert dev
+    assert test
+    assert not train & (dev | test)
+    assert not dev & test
+    asked = [{key(split.queries[query]) for query in split.positives(name)} for name in ("train", "dev", "test")]
+    assert not asked[0] & (asked[1] | asked[2])
+    assert {query: row for part in split.qrels.values() for query, row in part.items()} == data.qrels["train"]
+    assert sum(map(len, split.qrels.values())) == len(data.qrels["train"])
+    assert how["queries"] == {name: len(split.positives(name)) for name in ("train", "dev", "test")}
+    assert how["trained_positives"] == {"dev": 0, "test": 0}
+    assert (how["given"], how["made"]) == (["train"], ["test", "dev"])
+    assert with_splits(data, seed=seed) == (split, how)
+
+
+@pytest.mark.parametrize(
+    ("queries", "sizes"),
+    [
+        (3, (1, 1, 1)),
+        (12, (6, 2, 4)),
+        (100, (51, 16, 33)),
+        (200, (125, 25, 50)),
+        (2000, (1400, 200, 400)),
+        (8000, (6500, 500, 1000)),
+    ],
+)
+def test_sizes_of_independent_queries(queries, sizes):
+    _, how = with_splits(collection([{n: 1} for n in range(queries)]))
+    assert tuple(how["queries"].values()) == sizes
+    assert (how["groups"], how["largest_group"]) == (queries, 1)
+
+
+def test_seed_decides():
+    data = collection([{n: 1} for n in range(50)])
+    first, second, again = (with_splits(data, seed=seed)[0].qrels for seed in (1, 2, 1))
+    assert first == again
+    assert first != second
+
+
+def test_a_huge_group_is_trained_on():
+    data = collection([{0: 1} for _ in range(60)] + [{n: 1} for n in range(1, 41)])
+    split, how = with_splits(data)
+    assert how["largest_group"] == 60
+    assert "p0" in {passage for row in split.positives("train").values() for passage in row}
+    assert how["queries"]["test"] == 33
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_part_consists_of_one_large_group(seed):
+    """Ten questions about one passage would fill the test split of a third, and test one passage."""
+    split, how = with_splits(collection([{0: 1} for _ in range(10)] + [{n: 1} for n in range(1, 21)]), seed=seed)
+    assert how["queries"] == {"train": 15, "dev": 5, "test": 10}
+    assert len(answering(split, "test")) == 10
+    assert "passage 0" in answering(split, "train")
+
+
+def test_large_groups_only_are_still_split():
+    split, how = with_splits(collection([{n // 10: 1} for n in range(30)]))
+    assert how["queries"] == {"train": 10, "dev": 10, "test": 10}
+    assert not answering(split, "train") & (answering(split, "dev") | answering(split, "test"))
+
+
+@pytest.mark.parametrize(
+    ("judged", "kind"),
+    [
+        ([], "nothing-to-train-on"),
+        ([{0: 0}, {1: -1}], "nothing-to-train-on"),
+        ([{0: 1}], "too-little-data"),
+        ([{0: 1}, {1: 1}], "too-little-data"),
+        ([{0: 1, 1: 1}, {1: 1, 2: 1}, {2: 1, 3: 1}, {3: 1}], "too-little-data"),
+    ],
+)
+def test_what_cannot_be_split(judged, kind):
+    with pytest.raises(DataError) as caught:
+        with_splits(collection(judged))
+    assert [fault.kind for fault in caught.value.faults] == [kind]
+
+
+class TestGivenSplits:
+    def data(self):
+        """Sixty training queries, of which two share their passage with a given test query."""
+        data = collection([{n: 1} for n in range(60)])
+        queries = dict(data.queries) | {"t0": "test zero", "t1": "test one"}
+        passages = dict(data.passages) | {"t": Passage("t", "Passage  5")}
+        qrels = dict(data.qrels) | {"test": {"t0": {"p7": 1, "p8": 0}, "t1": {"t": 1}}}
+        return replace(data, queries=queries, passages=passages, qrels=qrels)
+
+    def test_only_dev_is_made(self):
+        data = self.data()
+        split, how = with_splits(data)
+        assert split.qrels["test"] == data.qrels["test"]
+        assert (how["given"], how["made"]) == (["train", "test"], ["dev"])
+        assert not answering(split, "train") & answering(split, "dev")
+        assert len(split.qrels["train"]) + len(split.qrels["dev"]) == 60
+        assert how["queries"]["dev"] == 10
+
+    def test_training_positives_of_a_given_test_are_counted(self):
+        given = self.data()
+        data = replace(given, qrels=given.qrels | {"dev": {"q1": {"p1": 1}}})
+        split, how = with_splits(data)
+        assert split == data
+        assert how["made"] == []
+        assert how["trained_positives"] == {"dev": 1, "test": 2}
+
+    def test_only_test_is_made_when_dev_is_given(self):
+        data = self.data()
+        _, how = with_splits(replace(data, qrels={"train": data.qrels["train"], "dev": data.qrels["test"]}))
+        assert how["made"] == ["test"]
+        assert how["queries"] == {"train": 40, "dev": 2, "test": 20}
+
+
+def test_queries_of_held_out_passages_are_not_handed_to_training():
+    """CLP trains on `answers`: what a dev or test passage answers must not be there."""
+    data = collection([{n: 1} for n in range(40)])
+    data = replace(data, answers={f"p{n}": [f"asks for {n}", f"Query {(n + 1) % 40}"] for n in range(40)})
+    split, how = with_splits(data)
+    held_out = {query for name in ("dev", "test") for query in split.qrels[name]}
+    kept = [(passage, text) for passage, texts in split.answers.items() for text in texts]
+    assert {passage.replace("p", "q") for passage, _ in kept} == set(split.qrels["train"])
+    assert not {text.replace("Query ", "q") for _, text in kept} & held_out
+    assert how["answers_dropped"] == 80 - len(kept) > 0
+
+
+def test_the_split_does_not_depend_on_the_hash_seed(tmp_path):
+    rows = [{"query": f"query {n // 2}", "positive": f"passage {n % 70}"} for n in range(120)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    program = (
+        "import json, sys, whet; from whet.data.read import content_fingerprint\n"
+        "data = whet.load(sys.argv[1]); print(content_fingerprint(data), json.dumps(data.qrels))"
+    )
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / "pairs.jsonl")],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0]) > 1000
