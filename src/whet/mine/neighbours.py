@@ -31,7 +31,7 @@ def neighbours(
     rows_of_pairs = np.array([passage_row[passage] for _, passage in pairs], dtype=np.int64)
     known = judged(collection)
     positives = np.unique(rows_of_pairs)
-    most_known = int(np.bincount(known.copies // len(passage_row)).max())
+    most_known = int(np.bincount(known.copies // len(passage_row)).max(initial=0))
     hits = top_k(query_vectors, passage_vectors[positives], 2 * k + most_known)
     found = positives[hits.indices]
     good = ~known.known_positive(found)

@@ -1,0 +1,96 @@
+"""Queries without a language model: pieces of a passage that tell it apart from the rest of the corpus."""
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from whet.bm25 import term_spans, terms
+from whet.records import Passage
+
+LONGEST = 32  # terms; a longer sentence is cut into clauses, and a longer clause is no query
+SHORTEST = 3  # terms of a sentence or clause
+PHRASE = 8  # terms of a key phrase
+COPY = 0.6  # a piece that holds more than this share of the passage's distinct terms is a copy, not a query
+
+_SENTENCE_END = re.compile(r"(?<=\S[.!?…])\s+|(?<=[。！？।؟۔])\s*|\s*\n\s*\n\s*")
+_CLAUSE_END = re.compile(r"(?<=[,;:])\s+|[、，；：،؛]|\s+[-–—•|]\s+")
+
+
+class ExtractiveGenerator:
+    """Writes queries by copying out a passage's most telling sentences, key phrase and title; a `records.Generator`.
+
+    A term weighs (1 + ln tf) · idf, tf counted in the passage and idf over the `corpus` with BM25's formula; a piece
+    weighs the sum over its distinct terms by the root of its length.
+    """
+
+    def __init__(self, corpus: Iterable[Passage]) -> None:
+        frequencies: Counter[str] = Counter()
+        size = 0
+        for passage in corpus:
+            size += 1
+            frequencies.update(set(terms(passage.content)))
+        self._idf = {term: math.log(1 + (size - n + 0.5) / (n + 0.5)) for term, n in frequencies.items()}
+
+    def generate(self, passages: Sequence[Passage]) -> list[list[str]]:
+        """Return candidate queries of every passage, best first; none for a passage too short to take a piece from."""
+        return [self._pieces(passage) for passage in passages]
+
+    def _pieces(self, passage: Passage) -> list[str]:
+        counts = Counter(terms(passage.content))
+        weights = {term: (1 + math.log(n)) * self._idf.get(term, 0.0) for term, n in counts.items()}
+        found = sorted(sentences(passage.text), key=lambda piece: -_worth(piece, weights))[:2]
+        found += [key_phrase(passage.text, weights), " ".join(passage.title.split())]
+        return [piece for piece in dict.fromkeys(found) if 0 < len(set(terms(piece))) <= COPY * len(counts)]
+
+
+def sentences(text: str) -> list[str]:
+    """Cut a text of any language into sentences, and long sentences into clauses; drop what is too short or too long.
+
+    >>> sentences("Use the option -n for numbers. Run it twice.  東大寺は奈良にある。大仏が有名です。")
+    ['Use the option -n for numbers.', 'Run it twice.', '東大寺は奈良にある。', '大仏が有名です。']
+    """
+    found = []
+    for sentence in _SENTENCE_END.split(text):
+        pieces = [sentence] if len(term_spans(sentence)) <= LONGEST else _CLAUSE_END.split(sentence)
+        found += [
+            " ".join(piece.split()).lstrip("-–—•* ")
+            for piece in pieces
+            if SHORTEST <= len(term_spans(piece)) <= LONGEST
+        ]
+    return found
+
+
+def key_phrase(text: str, weights: dict[str, float]) -> str:
+    """Copy out the run of neighbouring terms of one sentence with the highest total weight; repeated terms count once.
+
+    >>> key_phrase("a man of rare words", {"a": 0.1, "man": 1.0, "of": 0.1, "rare": 3.0, "words": 2.0})
+    'of rare words'
+    """
+    width = min(PHRASE, int(COPY * len(weights)))
+    if width < 2:
+        return ""
+    best, phrase = -1.0, ""
+    for sentence in _SENTENCE_END.split(text):
+        spans = term_spans(sentence)
+        if len(spans) < width:
+            continue
+        totals = np.convolve(_values(sentence, spans, weights), np.ones(width), mode="valid")
+        first = int(totals.argmax())
+        if totals[first] > best:
+            best, phrase = float(totals[first]), sentence[spans[first][0] : spans[first + width - 1][1]]
+    return " ".join(phrase.split())
+
+
+def _values(sentence: str, spans: Sequence[tuple[int, int]], weights: dict[str, float]) -> list[float]:
+    """Weigh the terms at `spans`, 0 where one has stood before."""
+    left = dict(weights)
+    return [left.pop(unicodedata.normalize("NFKC", sentence[start:end]).lower(), 0.0) for start, end in spans]
+
+
+def _worth(piece: str, weights: dict[str, float]) -> float:
+    found = terms(piece)
+    return math.fsum(weights.get(term, 0.0) for term in dict.fromkeys(found)) / math.sqrt(len(found))

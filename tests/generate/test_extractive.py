@@ -1,0 +1,75 @@
+"""Pieces taken from passages: real text out of the passage, telling, and no copy of it."""
+
+from pathlib import Path
+
+import pytest
+
+import whet
+from whet.bm25 import Bm25, terms
+from whet.generate.extractive import COPY, LONGEST, ExtractiveGenerator, key_phrase, sentences
+from whet.records import Passage
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Dr. Who came, he saw. He left!", ["Who came, he saw."]),
+        ("東大寺は奈良にある。大仏が有名です。", ["東大寺は奈良にある。", "大仏が有名です。"]),
+        ("यह एक वाक्य है। यह दूसरा है।", ["यह एक वाक्य है।", "यह दूसरा है।"]),
+        ("find . -name '*.txt' | xargs grep foo", ["find . -name '*.txt' | xargs grep foo"]),
+        ("- a bulleted point here\n\nand  another\nline", ["a bulleted point here", "and another line"]),
+        ("", []),
+    ],
+)
+def test_sentences_of_several_languages_and_code(text, expected):
+    assert sentences(text) == expected
+
+
+def test_a_long_sentence_is_cut_into_clauses_and_a_long_clause_dropped():
+    clause, endless = " ".join(f"a{n}" for n in range(20)), " ".join(f"b{n}" for n in range(LONGEST + 1))
+    assert sentences(f"{clause}, {clause}; {endless}") == [f"{clause},", f"{clause};"]
+
+
+def test_the_key_phrase_is_the_heaviest_run():
+    words = [f"w{number}" for number in range(20)]
+    weights = {word: float(number % 7) for number, word in enumerate(words)}
+    runs = [" ".join(words[at : at + 8]) for at in range(13)]
+    assert key_phrase(" ".join(words), weights) == max(runs, key=lambda run: sum(weights[w] for w in run.split()))
+    assert key_phrase("word " * 20, {"word": 1.0}) == ""
+
+
+def test_the_sentence_that_tells_the_passage_apart_comes_first():
+    common = "This page tells you what you need to know about the city."
+    passages = [
+        Passage(str(number), f"{common} The {word} office opens on Monday morning. {common}", f"{word} office")
+        for number, word in enumerate(["pension", "passport", "zoo"])
+    ]
+    found = ExtractiveGenerator(passages).generate(passages)
+    assert [pieces[0] for pieces in found] == [
+        f"The {word} office opens on Monday morning." for word in ("pension", "passport", "zoo")
+    ]
+    assert found[0][-1] == "pension office"
+
+
+def test_a_passage_too_short_gives_nothing():
+    passages = [Passage("a", "top"), Passage("b", "ls -l"), Passage("c", ""), Passage("d", "…")]
+    assert ExtractiveGenerator(passages).generate(passages) == [[], [], [], []]
+
+
+@pytest.mark.parametrize("name", ["eda_tiny", "integreat_de", "nl2bash_a"])
+def test_pieces_stand_in_their_passage_and_lead_back_to_it(name):
+    if not (SHARED / name).exists():
+        pytest.skip(f"{SHARED / name} is not here")
+    passages = list(whet.load(SHARED / name).passages.values())[:600]
+    found = ExtractiveGenerator(passages).generate(passages)
+    for passage, pieces in zip(passages, found, strict=True):
+        content = " ".join(f"{passage.title}\n{passage.text}".split())
+        assert all(piece in content for piece in pieces)
+        assert all(len(set(terms(piece))) <= COPY * len(set(terms(content))) for piece in pieces)
+    rows = [row for row, pieces in enumerate(found) if pieces]
+    hits = Bm25([passage.content for passage in passages]).top_k([found[row][0] for row in rows], 3)
+    back = sum(row in hit for row, hit in zip(rows, hits.indices.tolist(), strict=True))
+    assert len(rows) > 0.6 * len(passages)
+    assert back > 0.9 * len(rows)
