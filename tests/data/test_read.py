@@ -222,13 +222,25 @@ def test_an_id_of_the_hub_without_a_network(monkeypatch, tmp_path):
     assert "save_to_disk" in faults[0].cure
 
 
-def test_load_takes_a_collection():
+def test_load_takes_a_collection_and_says_what_it_split(capsys):
     passages = {f"d{n}": Passage(f"d{n}", f"text {n}") for n in range(9)}
     qrels = {"train": {f"q{n}": {f"d{n}": 1} for n in range(9)}}
     collection = Collection("mine", passages, {f"q{n}": f"question {n}" for n in range(9)}, qrels)
     loaded = whet.load(collection, split_seed=1)
     assert [len(loaded.qrels[split]) for split in ("train", "dev", "test")] == [5, 1, 3]
+    assert "test and dev made from train by passage group; queries: train 5, dev 1, test 3" in capsys.readouterr().err
     assert whet.load(loaded) == loaded
+    assert capsys.readouterr().err == ""
+
+
+def test_load_warns_of_given_splits_that_share_passages_with_train(capsys):
+    passages = {"d1": Passage("d1", "one"), "d2": Passage("d2", "two")}
+    queries = {"q1": "a", "q2": "b", "q3": "c"}
+    qrels = {"train": {"q1": {"d1": 1}}, "dev": {"q2": {"d2": 1}}, "test": {"q3": {"d1": 1, "d2": 1}}}
+    collection = Collection("mine", passages, queries, qrels)
+    assert whet.load(collection) == collection
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.startswith("warning mine: 1 passages that answer test queries are positives of training queries too")
 
 
 def test_fingerprint_sees_every_part():

@@ -19,8 +19,3 @@ class Faults(list[Fault]):
     def warn(self, kind: str, where: object, message: str, cure: str) -> None:
         """Note something that is probably not meant, but can be worked with."""
         self.append(Fault(kind, str(where), message, cure, "warning"))
-
-    @property
-    def fatal(self) -> bool:
-        """Whether any of them is an error."""
-        return any(fault.level == "error" for fault in self)

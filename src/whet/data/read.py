@@ -31,8 +31,20 @@ def load(source: str | Path | Collection, *, split_seed: int = 13) -> Collection
     that `datasets` saved; or a data set id of the Hugging Face hub. Splits that are missing are made (see
     `with_splits`). Raises DataError, with every fault found, when any of them is an error; warnings are said.
     """
-    if isinstance(source, Collection):
-        return with_splits(source, seed=split_seed)[0]
+    collection = source if isinstance(source, Collection) else _sound(source)
+    split, how = with_splits(collection, seed=split_seed)
+    if how["made"]:
+        sizes = ", ".join(f"{name} {count}" for name, count in how["queries"].items())
+        say(f"{' and '.join(how['made'])} made from train by passage group; queries: {sizes}")
+    for name, count in how["trained_positives"].items():
+        if count:
+            what = f"{count} passages that answer {name} queries are positives of training queries too"
+            say(f"[yellow]warning[/yellow] {escape(split.name)}: {what}; `whet check` tells more")
+    return split
+
+
+def _sound(source: str | Path) -> Collection:
+    """Read data that has no error-level fault; its warnings are said."""
     collection, faults = read(source)
     if any(fault.level == "error" for fault in faults):
         raise DataError(faults)
@@ -40,7 +52,7 @@ def load(source: str | Path | Collection, *, split_seed: int = 13) -> Collection
         say(f"[yellow]warning[/yellow] {escape(str(fault))}")
     if len(faults) > WARNINGS_SAID:
         say(f"[yellow]… and {len(faults) - WARNINGS_SAID} more warnings; `whet check` lists them all[/yellow]")
-    return with_splits(collection, seed=split_seed)[0]
+    return collection
 
 
 def read(source: str | Path) -> tuple[Collection, tuple[Fault, ...]]:
