@@ -123,8 +123,9 @@ def run_stage(
     build(partial)
     shutil.rmtree(partial / SCRATCH, ignore_errors=True)
     seconds = round(time.time() - began, 2)
+    fingerprint = folder_digest(partial)
     result = {
-        "fingerprint": folder_digest(partial),
+        "fingerprint": fingerprint,
         "seconds": seconds,
         "finished": time.strftime("%FT%TZ", time.gmtime()),
     }
@@ -132,7 +133,7 @@ def run_stage(
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
-    return Artifact(folder, result["fingerprint"], seconds, skipped=False)
+    return Artifact(folder, fingerprint, seconds, skipped=False)
 
 
 def _finished(folder: Path, key: str) -> Artifact | None:

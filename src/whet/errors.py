@@ -1,11 +1,11 @@
 """The errors that whet raises on purpose; every message says what came, what was expected, where, and what to do.
 
-    WhetError
-    ├── DataError        the user's data is wrong; gathers every fault, then raises once     (exit code 2)
-    ├── ConfigError      a setting, recipe key or argument is wrong                          (exit code 2)
-    ├── MissingExtra     an optional dependency is needed; the message is its install line   (exit code 2)
-    ├── ArtifactError    a run folder is damaged or belongs to something else                (exit code 1)
-    └── TrainingError    training cannot go on: loss is 0, not finite, or nothing is told apart (exit code 1)
+WhetError
+├── DataError        the user's data is wrong; gathers every fault, then raises once     (exit code 2)
+├── ConfigError      a setting, recipe key or argument is wrong                          (exit code 2)
+├── MissingExtra     an optional dependency is needed; the message is its install line   (exit code 2)
+├── ArtifactError    a run folder is damaged or belongs to something else                (exit code 1)
+└── TrainingError    training cannot go on: loss is 0, not finite, or nothing is told apart (exit code 1)
 """
 
 import importlib

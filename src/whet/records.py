@@ -53,16 +53,17 @@ class Collection:
 
     def positives(self, split: str) -> dict[str, list[str]]:
         """Query id → ids of its passages with a grade above 0, best grade first, of one split."""
-        found = {
-            query: sorted((p for p, grade in judged.items() if grade > 0), key=lambda p, j=judged: (-j[p], p))
-            for query, judged in self.qrels.get(split, {}).items()
-        }
-        return {query: passages for query, passages in found.items() if passages}
+        found: dict[str, list[str]] = {}
+        for query, judged in self.qrels.get(split, {}).items():
+            graded = sorted((-grade, passage) for passage, grade in judged.items() if grade > 0)
+            if graded:
+                found[query] = [passage for _, passage in graded]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Negative:
-    """A passage taken as a hard negative: its 1-based rank and its score in the search that found it."""
+    """A passage taken as a hard negative: its 1-based rank in the search that found it, the model's score."""
 
     passage_id: str
     rank: int

@@ -1,1 +1,11 @@
-"""Pure tensor functions, and the sentence-transformers losses that wrap them."""
+"""Losses: pure tensor functions, each with its paper and equation, and thin sentence-transformers adapters.
+
+>>> from whet.losses import ContrastivePenaltyLoss, InfoNCELoss
+"""
+
+from whet.losses.adapters import ContrastivePenaltyLoss, InfoNCELoss
+from whet.losses.clp import clp
+from whet.losses.infonce import info_nce
+from whet.losses.relations import Relations
+
+__all__ = ["ContrastivePenaltyLoss", "InfoNCELoss", "Relations", "clp", "info_nce"]

@@ -1,0 +1,52 @@
+"""The command line: `whet VERB …`. Exit codes: 0 done (the verdict stands in the output), 1 failed, 2 bad input."""
+
+import sys
+
+import typer
+from rich.markup import escape
+
+from whet import __version__
+from whet.cli.demo import demo
+from whet.cli.results import compare, export, report
+from whet.cli.stages import add_stages
+from whet.errors import WhetError
+from whet.progress import console
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Sharpen a text-embedding model on your own documents, and prove that it got better.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"whet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+app.command()(demo)
+add_stages(app)
+for _verb in (report, export, compare):
+    app.command()(_verb)
+
+
+def main() -> None:
+    """Run the command line; a fault of the user's data or settings ends with its message, not a traceback."""
+    try:
+        app()
+    except WhetError as error:
+        console.quiet = False
+        console.print(f"[red]error[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on from here")
+        sys.exit(1)

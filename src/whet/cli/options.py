@@ -1,0 +1,40 @@
+"""The options that several verbs share, each with its help text."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from whet.recipe import Effort
+from whet.run import DEFAULT_MODEL
+
+DataArgument = Annotated[str, typer.Argument(help="BEIR folder, JSONL/CSV/Parquet file or folder, or hub data set id.")]
+RunArgument = Annotated[Path, typer.Argument(help="Folder of a run that `whet tune` made.")]
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Sentence-transformers model: folder or hub id.")]
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder; by default runs/NAME-OF-DATA.")]
+EffortOption = Annotated[Effort, typer.Option(help="The one dial: how much training time to spend.")]
+RecipeOption = Annotated[Path | None, typer.Option(help="YAML file that overrides what effort derives.")]
+TrainOnlyOption = Annotated[str | None, typer.Option(help="all, intermediate or last-N layers.")]
+SeedOption = Annotated[int | None, typer.Option(help="Seed of splits, batches and tests.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Keep the trained model even if it did no better on dev.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no messages.")]
+
+__all__ = ["DEFAULT_MODEL"]
+
+
+def overrides_of(recipe: Path | None, train_only: str | None, seed: int | None) -> dict[str, Any]:
+    """Recipe overrides from the file and the options; an option wins over the file."""
+    from whet.recipe import read_recipe
+
+    found = read_recipe(recipe) if recipe else {}
+    if train_only is not None:
+        found["train"] = {**found.get("train", {}), "train_only": train_only}
+    if seed is not None:
+        found["seed"] = seed
+    return found
+
+
+def run_folder(data: str, out: Path | None) -> Path:
+    """The folder asked for, or runs/ and the last part of the data's name."""
+    return out or Path("runs") / (Path(data).resolve().stem if Path(data).exists() else data.replace("/", "_"))

@@ -1,0 +1,41 @@
+"""What the verbs print to stdout: the tables for people, or one JSON object."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from whet.run import Run
+
+CHANGED = 3
+
+
+def show_json(value: dict[str, Any]) -> None:
+    """One JSON object on one line, last on stdout."""
+    Console(soft_wrap=True, highlight=False, markup=False, emoji=False).print(json.dumps(value, ensure_ascii=False))
+
+
+def show_verdict(run: Run, changed: bool = False) -> None:
+    """The verdict and the before/after table; with `changed`, the queries whose ranking changed most, both ways."""
+    from whet.evaluate.slices import most_changed
+    from whet.pipeline import read_evaluation
+    from whet.report.tables import changed_table, results_table, verdict_text
+
+    out = Console(highlight=False)
+    evaluation, rows, _ = read_evaluation(run.path)
+    out.print(verdict_text(evaluation))
+    out.print(results_table(evaluation))
+    if changed:
+        wins, losses = most_changed(rows, CHANGED)
+        out.print(changed_table(wins, f"{len(wins)} queries that gained most"))
+        out.print(changed_table(losses, f"{len(losses)} queries that lost most"))
+
+
+def show_places(run: Run) -> None:
+    """Where the model and the report lie, and what to type next."""
+    out = Console(highlight=False, soft_wrap=True)
+    path = escape(str(run.path))
+    out.print(f'model    {path}/model        SentenceTransformer("{path}/model")')
+    out.print(f"report   {path}/report/index.html")
+    out.print(f"look     whet compare {path}")

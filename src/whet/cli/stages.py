@@ -1,0 +1,82 @@
+"""`whet tune`, and its stages one at a time: check, mine, generate, train, evaluate."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+from whet.cli.options import (
+    DEFAULT_MODEL,
+    DataArgument,
+    EffortOption,
+    ForceOption,
+    JsonOption,
+    ModelOption,
+    OutOption,
+    QuietOption,
+    RecipeOption,
+    SeedOption,
+    TrainOnlyOption,
+    overrides_of,
+    run_folder,
+)
+from whet.progress import set_quiet
+from whet.run import RECIPE, Run, open_run, reopen
+
+HELP = {
+    "check": "Read the data and say all that is wrong with it.",
+    "mine": "Find each training query's hard negatives and neighbours with the model as it is.",
+    "generate": "Find the queries that mined negatives answer (CLP's h*).",
+    "train": "Train, evaluating on dev, and keep what did best there.",
+    "evaluate": "Score base, tuned and BM25 on the test queries, with the verdict.",
+    "tune": "The whole road: check, mine, generate, train, evaluate, report, export.",
+}
+
+
+def add_stages(app: typer.Typer) -> None:
+    """Give the app a verb for each stage, all with the same options; each brings the run up to date up to itself."""
+    for name, text in HELP.items():
+        app.command(name, help=text)(_verb(name))
+
+
+def _verb(name: str) -> Callable[..., None]:
+    until = "model" if name == "tune" else name
+
+    def verb(
+        data: DataArgument,
+        model: ModelOption = DEFAULT_MODEL,
+        out: OutOption = None,
+        effort: EffortOption = "standard",
+        recipe: RecipeOption = None,
+        train_only: TrainOnlyOption = None,
+        seed: SeedOption = None,
+        force: ForceOption = False,
+        json: JsonOption = False,
+        quiet: QuietOption = False,
+    ) -> None:
+        from whet.pipeline import build
+
+        set_quiet(quiet)
+        if (Path(data) / RECIPE).exists():
+            run = reopen(Path(data))
+        else:
+            overrides = overrides_of(recipe, train_only, seed)
+            run = open_run(data, model, run_folder(data, out), effort=effort, overrides=overrides, force=force)
+        _show(name, build(run, until), json=json)
+
+    return verb
+
+
+def _show(name: str, run: Run, *, json: bool) -> None:
+    from whet.artifacts import read_json
+    from whet.cli.show import show_json, show_places, show_verdict
+
+    if name in ("tune", "evaluate"):
+        if json:
+            show_json(run.result)
+            return
+        show_verdict(run)
+        show_places(run)
+    elif json:
+        found = {"check": "report.json", "train": "result.json"}.get(name, "summary.json")
+        show_json({"stage": name, "folder": str(run.path / name)} | read_json(run.path / name / found))

@@ -1,0 +1,318 @@
+"""The main job, read top to bottom: check → mine → generate → train → evaluate → report → model.
+
+Each stage is a folder of the run (see `whet.artifacts`); data flows one way, through those folders.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.markup import escape
+
+from whet.artifacts import SCRATCH, Artifact, read_json, read_jsonl, run_stage, write_json, write_jsonl
+from whet.data.check import check
+from whet.errors import ConfigError
+from whet.progress import say
+from whet.recipe import Effort
+from whet.records import Collection, Ranking
+from whet.run import DEFAULT_MODEL, STAGES, Run, load_model, open_run, peak_memory_mb, seconds_of, training_pairs
+
+if TYPE_CHECKING:
+    from whet.export.card import Origin
+    from whet.serve.ranks import Pairing
+    from whet.train.trainer import Material
+
+DEV_POOL_SEED = 1
+
+
+def tune(
+    data: str | Path | Collection,
+    model: str = DEFAULT_MODEL,
+    out: str | Path = "runs/whet",
+    *,
+    effort: Effort = "standard",
+    overrides: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> Run:
+    """Turn a model into a better one for this data, or show that it is not; see the README for what comes out.
+
+    `model` is a folder or hub id of a sentence-transformers model, `out` the run's folder; calling again with the same
+    arguments goes on where it stopped. `overrides` are recipe values (nested mappings). `force` keeps the trained model
+    even if it did no better on dev.
+
+    Raises DataError with every fault of the data, ConfigError on a bad setting, TrainingError on a hopeless training.
+    """
+    return build(open_run(data, model, out, effort=effort, overrides=overrides, force=force))
+
+
+def build(run: Run, until: str = STAGES[-1]) -> Run:
+    """Bring the stages of a run up to date, the last one being `until`."""
+    if until not in STAGES:
+        raise ConfigError(f"no stage is called {until!r}; the stages are {', '.join(STAGES)}")
+    done: dict[str, Artifact] = {}
+    for stage in STAGES[: STAGES.index(until) + 1]:
+        done[stage] = _BUILD[stage](run, done)
+    return run
+
+
+def _check(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    from whet.encode import token_lengths
+
+    def write(folder: Path) -> None:
+        model = run.base_model
+        report = check(
+            run.collection,
+            faults=run.faults,
+            token_lengths=lambda texts: token_lengths(model, texts),
+            max_length=model.max_seq_length,
+            seed=run.recipe.seed,
+        )
+        for line in report.lines()[1:]:
+            say(escape(line))
+        write_json(folder / "report.json", report.to_json() | {"lines": report.lines()})
+        write_json(folder / "split.json", dict(run.split) | {"qrels": run.collection.qrels})
+
+    return run_stage(run.path, "check", inputs=run.inputs, config={"seed": run.recipe.seed}, build=write)
+
+
+def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    from whet.mine.ance import mine
+    from whet.mine.mined import write_mined
+    from whet.mine.neighbours import neighbours
+
+    def write(folder: Path) -> None:
+        texts = [run.collection.queries[query] for query in run.collection.positives("train")]
+        queries = run.base_encoder.encode_queries(texts)
+        passages = run.base_encoder.encode_passages(list(run.passages.values()))
+        mined, summary = mine(run.collection, queries, passages, run.recipe.mine)
+        write_mined(folder / "negatives.jsonl", mined)
+        write_json(folder / "summary.json", summary.to_json())
+        near = neighbours(run.collection, queries, passages, training_pairs(run.collection), run.recipe.neighbours)
+        np.save(folder / "neighbours.npy", near, allow_pickle=False)
+
+    config = {"mine": run.recipe.mine.model_dump(), "neighbours": run.recipe.neighbours}
+    return run_stage(run.path, "mine", inputs=run.inputs, config=config, build=write)
+
+
+def _generate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    """Positive queries h* for the mined negatives; only where training uses both."""
+    from whet.bm25 import Bm25
+    from whet.generate.extractive import ExtractiveGenerator
+    from whet.generate.positives import positive_queries, write_positive_queries
+    from whet.mine.mined import read_mined
+
+    train = run.recipe.train
+    used = train.negatives if train.loss == "clp" and train.penalty_weight > 0 else 0
+
+    def write(folder: Path) -> None:
+        mined = read_mined(done["mine"].path / "negatives.jsonl") if used else []
+        taken = [replace(query, negatives=query.negatives[:used]) for query in mined]
+        texts = list(run.passages.values())
+        search, generator = Bm25(texts).top_k, ExtractiveGenerator(run.collection.passages.values())
+        found, summary = positive_queries(run.collection, taken, generator, [search])
+        write_positive_queries(folder / "queries.jsonl", found)
+        write_json(folder / "summary.json", summary.to_json())
+
+    inputs = run.inputs | {"mine": done["mine"].fingerprint}
+    return run_stage(run.path, "generate", inputs=inputs, config={"negatives": used}, build=write)
+
+
+def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    from whet.evaluate.retrieve import retrieve
+    from whet.train.dev import DevEvaluator, dev_set
+    from whet.train.trainer import train
+
+    def write(folder: Path) -> None:
+        queries = {query: run.collection.queries[query] for query in run.collection.positives("dev")}
+        ranking = retrieve(run.base_encoder, queries, run.passages)
+        dev = dev_set(run.collection, ranking, np.random.default_rng([run.recipe.seed, DEV_POOL_SEED]))
+        say(f"dev: {len(dev.queries)} queries, searched in {len(dev.passages):,} of {len(run.passages):,} passages")
+        model = load_model(run.base)
+        evaluator = DevEvaluator(dev, folder / "dev")
+        evaluator(model, steps=0)
+        trained = train(model, _material(run, done), evaluator, run.recipe.train, folder / SCRATCH)
+        kept = _kept(folder / "dev", trained.best_step, run.force)
+        write_jsonl(folder / "log.jsonl", trained.log)
+        write_json(folder / "result.json", {k: v for k, v in asdict(trained).items() if k != "log"} | kept)
+        (model if kept["kept"] == "tuned" else run.base_model).save_pretrained(
+            str(folder / "model"), create_model_card=False
+        )
+
+    inputs = run.inputs | {name: done[name].fingerprint for name in ("mine", "generate")}
+    config = {"train": run.recipe.train.model_dump(), "seed": run.recipe.seed, "force": run.force}
+    return run_stage(run.path, "train", inputs=inputs, config=config, build=write)
+
+
+def _material(run: Run, done: Mapping[str, Artifact]) -> "Material":
+    from whet.generate.positives import read_positive_queries
+    from whet.mine.mined import read_mined
+    from whet.train.collate import Knowledge, Pair
+    from whet.train.trainer import Material
+
+    count = run.recipe.train.negatives
+    mined = {
+        query.query_id: tuple(negative.passage_id for negative in query.negatives[:count])
+        for query in read_mined(done["mine"].path / "negatives.jsonl")
+    }
+    pairs = [Pair(query, passage, mined.get(query, ())) for query, passage in training_pairs(run.collection)]
+    found = read_positive_queries(done["generate"].path / "queries.jsonl")
+    near = np.load(done["mine"].path / "neighbours.npy", allow_pickle=False)
+    return Material(run.collection, pairs, Knowledge.of(run.collection, found), near)
+
+
+def _kept(folder: Path, best_step: int, force: bool) -> dict[str, Any]:
+    """Whether the best checkpoint beat the base model on dev; what is kept is decided here and nowhere else."""
+    from whet.evaluate.measures import PRIMARY
+
+    base, best = (read_json(folder / f"{step}.json")["means"][PRIMARY] for step in (0, best_step))
+    kept = "tuned" if force or best > base else "base"
+    say(f"dev {PRIMARY}: base {100 * base:.2f}, best {100 * best:.2f} at step {best_step}")
+    if kept == "base":
+        say("[yellow]nothing got better on dev: the base model stays the result (--force keeps the other)[/yellow]")
+    return {"kept": kept, "dev_base": base, "dev_best": best}
+
+
+def _evaluate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    from whet.bm25 import Bm25
+    from whet.encode import PackedEncoder, StoredEncoder
+    from whet.evaluate.retrieve import DEPTH, ranking_of, retrieve
+    from whet.evaluate.runs import write_qrels, write_trec
+    from whet.evaluate.slices import query_rows, slice_rows
+    from whet.evaluate.verdict import assess
+
+    def write(folder: Path) -> None:
+        qrels = run.collection.qrels["test"]
+        queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
+        tuned = StoredEncoder(PackedEncoder(load_model(str(done["train"].path / "model"))), run.path / "vectors")
+        hits = Bm25(list(run.passages.values())).top_k(list(queries.values()), DEPTH)
+        rankings: dict[str, Ranking] = {
+            "base": retrieve(run.base_encoder, queries, run.passages),
+            "tuned": retrieve(tuned, queries, run.passages),
+            "bm25": ranking_of(hits, list(queries), list(run.passages)),
+        }
+        for name, ranking in rankings.items():
+            write_trec(folder / f"{name}.trec", ranking, name)
+        write_qrels(folder / "test.qrels", qrels)
+        rng = np.random.default_rng(run.recipe.seed)
+        found = assess(qrels, rankings["base"], rankings["tuned"], rankings["bm25"], rng)
+        write_json(folder / "evaluation.json", found.to_record())
+        write_json(folder / "result.json", found.to_json())
+        rows = query_rows(queries, run.collection.passages, qrels, rankings["base"], rankings["tuned"])
+        write_jsonl(folder / "per_query.jsonl", (asdict(row) for row in rows))
+        write_json(folder / "slices.json", [asdict(part) for part in slice_rows(rows, rng)])
+
+    inputs = run.inputs | {"train": done["train"].fingerprint}
+    return run_stage(run.path, "evaluate", inputs=inputs, config={"seed": run.recipe.seed}, build=write)
+
+
+def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    from whet.report.contents import ReportInput
+    from whet.report.markdown import write_markdown
+    from whet.report.page import write_page
+
+    def write(folder: Path) -> None:
+        evaluation, rows, slices = read_evaluation(run.path)
+        mining = read_json(done["mine"].path / "summary.json")
+        report = ReportInput(
+            data=run.collection.name,
+            model=run.base,
+            evaluation=evaluation,
+            rows=rows,
+            passages=run.passages,
+            slices=slices,
+            training=_curve(done["train"].path),
+            mining={f"taken, {source}": n for source, n in mining["taken"].items()} | mining["dropped"],
+            warnings=[str(fault) for fault in read_json(done["check"].path / "report.json")["lines"][1:]],
+            config=run.recipe.model_dump(mode="json"),
+            seconds={stage: seconds_of(run.path / stage) or 0.0 for stage in done},
+            peak_memory_mb=peak_memory_mb(),
+        )
+        write_page(folder / "index.html", report)
+        write_markdown(folder / "report.md", report)
+
+    inputs = {stage: artifact.fingerprint for stage, artifact in done.items()}
+    return run_stage(run.path, "report", inputs=inputs, config={}, build=write)
+
+
+def read_evaluation(path: Path) -> tuple[Any, list[Any], list[Any]]:
+    """Evaluation, per-query rows and slices of a run, as `_evaluate` wrote them."""
+    from whet.evaluate.slices import QueryRow, Slice
+    from whet.evaluate.verdict import Evaluation
+
+    folder = path / "evaluate"
+    rows = [QueryRow(**row) for row in read_jsonl(folder / "per_query.jsonl")]
+    slices = [Slice(**part) for part in read_json(folder / "slices.json")]
+    return Evaluation.from_record(read_json(folder / "evaluation.json")), rows, slices
+
+
+def _curve(folder: Path) -> list[dict[str, float | None]]:
+    from whet.evaluate.measures import PRIMARY
+
+    rows: list[dict[str, float | None]] = [{"step": 0, "dev": read_json(folder / "result.json")["dev_base"]}]
+    for entry in read_jsonl(folder / "log.jsonl"):
+        named: dict[str, float | None] = {
+            key: entry[key] for key in ("step", "loss", "contrastive", "penalty") if key in entry
+        }
+        if f"eval_{PRIMARY}" in entry:
+            named["dev"] = entry[f"eval_{PRIMARY}"]
+        rows.append(named)
+    return rows
+
+
+def _model(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    from whet.export.folder import export_model
+
+    def write(folder: Path) -> None:
+        aside = folder / SCRATCH / "model"
+        export_model(done["train"].path / "model", aside, origin=origin_of(run), name=run.path.resolve().name)
+        for item in aside.iterdir():
+            item.replace(folder / item.name)
+
+    inputs = {name: done[name].fingerprint for name in ("train", "evaluate")}
+    return run_stage(run.path, "model", inputs=inputs, config={}, build=write)
+
+
+def origin_of(run: Run) -> "Origin":
+    """What a model card tells of an evaluated run."""
+    from whet.export.card import Origin
+
+    sizes = {f"{split} queries": len(run.collection.positives(split)) for split in run.collection.qrels}
+    return Origin(
+        base=run.base,
+        data=run.collection.name,
+        sizes={"passages": len(run.passages)} | sizes,
+        settings=run.recipe.train.model_dump(mode="json"),
+        evaluation=read_evaluation(run.path)[0],
+    )
+
+
+def pairing_of(run: Run, examples: int = 3) -> "Pairing":
+    """Both models of a finished run side by side, with the queries whose ranking changed most as examples."""
+    from whet.encode import PackedEncoder, StoredEncoder
+    from whet.evaluate.slices import most_changed
+    from whet.serve.ranks import Pairing, Side
+
+    build(run)
+    _, rows, _ = read_evaluation(run.path)
+    wins, losses = most_changed(rows, examples)
+    tuned = StoredEncoder(PackedEncoder(run.model), run.path / "vectors")
+    texts = list(run.passages.values())
+    return Pairing(
+        collection=run.collection,
+        base=Side(run.base, run.base_encoder, run.base_encoder.encode_passages(texts)),
+        tuned=Side(str(run.path / "model"), tuned, tuned.encode_passages(texts)),
+        examples=(*wins, *losses),
+    )
+
+
+_BUILD: dict[str, Callable[[Run, Mapping[str, Artifact]], Artifact]] = {
+    "check": _check,
+    "mine": _mine,
+    "generate": _generate,
+    "train": _train,
+    "evaluate": _evaluate,
+    "report": _report,
+    "model": _model,
+}

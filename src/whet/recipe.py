@@ -1,0 +1,88 @@
+"""The recipe of a run: what the one dial, `effort`, derives from the data, and what a YAML file may override."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from whet.errors import ConfigError
+from whet.mine.config import MineConfig
+from whet.records import Collection
+from whet.train.config import TrainConfig
+
+Effort = Literal["quick", "standard", "thorough"]
+
+# Training pairs that a run sees in all, over its epochs, and the most epochs: benchmarks/results/ladder.json
+PAIRS_SEEN = {"quick": 1_000, "standard": 4_000, "thorough": 12_000}
+MOST_EPOCHS = {"quick": 3, "standard": 6, "thorough": 10}
+
+
+class Recipe(BaseModel):
+    """Everything that shapes a run's result, resolved. A field that is not named keeps what `effort` derives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    effort: Effort = Field("standard", description="the dial: quick, standard or thorough")
+    mine: MineConfig = Field(MineConfig(), description="hard negatives")
+    neighbours: int = Field(64, ge=1, description="neighbours per training pair that batches are drawn from")
+    train: TrainConfig = Field(TrainConfig(), description="training")
+    seed: int = Field(13, ge=0, description="seed of splits, pools and tests")
+
+
+def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe for a collection: derived values first, then `overrides` (nested, as in YAML).
+
+    Raises ConfigError naming every key that is unknown or out of range.
+    """
+    pairs = sum(map(len, collection.positives("train").values()))
+    epochs = min(MOST_EPOCHS[effort], max(1, round(PAIRS_SEEN[effort] / max(pairs, 1))))
+    derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
+    wanted = _merged(derived, overrides or {})
+    if isinstance(seed := wanted.get("seed"), int):
+        for part in ("mine", "train"):
+            wanted[part] = {"seed": seed, **wanted.get(part, {})}
+    try:
+        return Recipe.model_validate(wanted)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (got {fault['input']!r})" for fault in error.errors()
+        ]
+        raise ConfigError("\n".join(["the recipe does not hold:", *lines, _known()])) from error
+
+
+def batch_size(pairs: int) -> int:
+    """Queries per step: 32, fewer for small data, so that an epoch has some eight steps.
+
+    >>> batch_size(4000), batch_size(96), batch_size(30)
+    (32, 12, 8)
+    """
+    return max(8, min(32, pairs // 8))
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """Overrides from a YAML file; raises ConfigError when it cannot be read or is no mapping."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read as YAML ({error}). Give a mapping such as `train: {{epochs: 2}}`."
+        ) from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: holds {type(found).__name__}, expected a mapping such as `train: {{epochs: 2}}`.")
+    return found
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _known() -> str:
+    parts: dict[str, type[BaseModel]] = {"": Recipe, "mine.": MineConfig, "train.": TrainConfig}
+    names = [prefix + name for prefix, part in parts.items() for name in part.model_fields]
+    return f"Known keys: {', '.join(names)}."

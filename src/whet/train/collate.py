@@ -1,0 +1,91 @@
+"""Rows of ids into model-ready batches: every distinct text once, with the relations that the qrels tell.
+
+Eats `Pair`s (ids); yields what `SentenceTransformerTrainer` feeds a loss: features `query` (the batch's queries, then
+the positive queries h* of its passages), features `passage`, and `label`, the fields of `losses.Relations`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from whet.encode import Task, tokenise
+from whet.records import Collection, PositiveQuery
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One training row: a query, one of its positives, and its mined negatives (ids)."""
+
+    query_id: str
+    positive_id: str
+    negative_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known about the training texts, beyond the batch at hand.
+
+    `positives` are all known positives of a query, of every split, so that none is ever pushed away; `answers` are
+    the texts of the queries that a mined negative answers.
+    """
+
+    positives: Mapping[str, frozenset[str]]
+    answers: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, collection: Collection, found: Sequence[PositiveQuery] = ()) -> "Knowledge":
+        """Gather it from the qrels of every split and from the positive queries that were found for negatives."""
+        positives: dict[str, set[str]] = {}
+        for split in collection.qrels:
+            for query, passages in collection.positives(split).items():
+                positives.setdefault(query, set()).update(passages)
+        answers: dict[str, list[str]] = {}
+        for star in found:
+            answers.setdefault(star.passage_id, []).append(star.text)
+        return cls({query: frozenset(passages) for query, passages in positives.items()}, answers)
+
+
+class PairCollator:
+    """Makes a batch of pairs; see the module's header for what it yields."""
+
+    valid_label_columns = ("label",)
+
+    def __init__(self, model: "SentenceTransformer", collection: Collection, knowledge: Knowledge) -> None:
+        self.model = model
+        self.collection = collection
+        self.knowledge = knowledge
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Features and relations of a batch; see the module's header."""
+        pairs = [Pair(row["query_id"], row["positive_id"], tuple(row["negative_ids"])) for row in rows]
+        passages = list(dict.fromkeys(p for pair in pairs for p in (pair.positive_id, *pair.negative_ids)))
+        stars = list(dict.fromkeys(t for p in passages for t in self.knowledge.answers.get(p, ())))
+        queries = [self.collection.queries[pair.query_id] for pair in pairs]
+        batch: dict[str, Any] = {"label": self._relations(pairs, passages, stars)}
+        self._add(batch, "query", [*queries, *stars], "query")
+        self._add(batch, "passage", [self.collection.passages[p].content for p in passages], "document")
+        return batch
+
+    def _add(self, batch: dict[str, Any], column: str, texts: Sequence[str], task: Task) -> None:
+        batch |= {f"{column}_{name}": value for name, value in tokenise(self.model, texts, task).items()}
+
+    def _relations(
+        self, pairs: Sequence[Pair], passages: Sequence[str], stars: Sequence[str]
+    ) -> dict[str, torch.Tensor]:
+        place = {passage: i for i, passage in enumerate(passages)}
+        known = [self.knowledge.positives.get(pair.query_id, frozenset()) for pair in pairs]
+        negative = [[p not in positives for p in passages] for positives in known]
+        answers = [
+            [p in positives for positives in known] + [star in self.knowledge.answers.get(p, ()) for star in stars]
+            for p in passages
+        ]
+        return {
+            "positive": torch.tensor([place[pair.positive_id] for pair in pairs]),
+            "negative": torch.tensor(negative),
+            "answers": torch.tensor(answers),
+        }

@@ -1,0 +1,44 @@
+"""Settings of the training stage; each field's description is its help text."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Measured on nl2bash_a, integreat_en and scifact: benchmarks/results/learning_rate.json
+LEARNING_RATE = {"all": 1e-4, "intermediate": 5e-4, "last": 2e-4}
+
+
+class TrainConfig(BaseModel):
+    """How a model is trained. Defaults are set by the ladders in benchmarks/results/."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loss: Literal["clp", "infonce"] = Field("clp", description="clp (arXiv 2412.17364) or plain infonce")
+    batches: Literal["neighbour", "random"] = Field(
+        "neighbour", description="how batches are drawn: neighbour puts queries together whose positives look alike"
+    )
+    negatives: int = Field(0, ge=0, description="mined hard negatives per query beside the in-batch ones")
+    train_only: str = Field(
+        "intermediate", pattern=r"^(all|intermediate|last-[1-9]\d*)$", description="all, intermediate or last-N layers"
+    )
+    learning_rate: float | None = Field(None, gt=0, description="peak learning rate; by default that of train_only")
+    temperature: float = Field(0.05, gt=0, description="softmax temperature τ")
+    penalty_weight: float = Field(0.1, ge=0, le=1, description="weight λ of the CLP penalty")
+    epochs: int = Field(1, ge=1, description="passes over the training pairs")
+    batch_size: int = Field(32, ge=2, description="queries per step")
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
+    dropout: bool = Field(False, description="keep the model's dropout on; off trains faster on a CPU, by a third")
+    evaluations: int = Field(5, ge=1, description="dev evaluations, and checkpoints, over the whole training")
+    patience: int = Field(3, ge=1, description="dev evaluations without a new best after which training stops")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the training matmuls; auto takes bf16 only where the hardware has it"
+    )
+    memory_mb: int = Field(1536, ge=64, description="memory for activations; beyond it they are computed again")
+    trackers: tuple[str, ...] = Field((), description="Hugging Face trackers to report to, e.g. tensorboard, wandb")
+    seed: int = Field(13, ge=0, description="seed of batches and weights")
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The learning rate after warm-up."""
+        return self.learning_rate or LEARNING_RATE[self.train_only.split("-")[0]]

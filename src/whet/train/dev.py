@@ -1,0 +1,98 @@
+"""The dev set during training: the final evaluation's measures, on a pool of passages small enough to encode often.
+
+The pool holds every positive of the dev queries, what the base model ranks highest for them, and a random sample for
+the rest of a budget. Scores on a pool are higher than on the whole corpus; they are compared with each other only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sentence_transformers.base.evaluation import BaseEvaluator
+
+from whet.artifacts import write_json
+from whet.encode import PackedEncoder
+from whet.errors import TrainingError
+from whet.evaluate.measures import PRIMARY, means, per_query
+from whet.evaluate.retrieve import retrieve
+from whet.records import Collection, Judgements, Ranking
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+POOL_CHARACTERS = 500_000  # about 100,000 tokens: some 20 s on two cores
+HARD = 30  # passages per dev query from the base model's own ranking
+ALIKE = 1e-3  # standard deviation of cosines below which a model tells nothing apart
+
+
+@dataclass(frozen=True, slots=True)
+class DevSet:
+    """Dev queries (id → text), their judgements, and the pool of passages (id → text) that they are searched in."""
+
+    queries: Mapping[str, str]
+    qrels: Judgements
+    passages: Mapping[str, str]
+    whole: bool
+
+
+def dev_set(collection: Collection, base: Ranking, rng: np.random.Generator, budget: int = POOL_CHARACTERS) -> DevSet:
+    """Draw the pool; `base` is the base model's ranking of the dev queries, `budget` counts characters.
+
+    Positives and hard passages are in the pool even where they alone exceed the budget.
+    """
+    qrels = collection.qrels["dev"]
+    positives = collection.positives("dev")
+    queries = {query: collection.queries[query] for query in positives}
+    wanted = dict.fromkeys(p for found in positives.values() for p in found)
+    wanted |= dict.fromkeys(p for query in queries for p in list(base.get(query, {}))[:HARD])
+    left = budget - sum(len(collection.passages[p].content) for p in wanted)
+    ids = list(collection.passages)
+    for place in rng.permutation(len(ids)).tolist():
+        if left <= 0:
+            break
+        if ids[place] not in wanted:
+            wanted[ids[place]] = None
+            left -= len(collection.passages[ids[place]].content)
+    pool = {p: passage.content for p, passage in collection.passages.items() if p in wanted}
+    return DevSet(queries, qrels, pool, whole=len(pool) == len(collection.passages))
+
+
+class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
+    """Scores a model on a DevSet; leaves the per-query values of each evaluation in `folder` as `STEP.json`."""
+
+    def __init__(self, dev: DevSet, folder: Path) -> None:
+        super().__init__()
+        self.dev = dev
+        self.folder = folder
+        self.greater_is_better = True
+        self.primary_metric = PRIMARY
+
+    def __call__(
+        self,
+        model: "SentenceTransformer",
+        output_path: str | None = None,  # noqa: ARG002 - the trainer's signature
+        epoch: float = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        """Measure → mean over the dev queries, as fractions.
+
+        Raises TrainingError when the model gives all texts much the same vector.
+        """
+        encoder = PackedEncoder(model)
+        self._check_spread(encoder)
+        values = per_query(self.dev.qrels, retrieve(encoder, self.dev.queries, self.dev.passages))
+        scores = means(values)
+        write_json(self.folder / f"{max(steps, 0)}.json", {"epoch": epoch, "means": scores, "per_query": values})
+        return scores
+
+    def _check_spread(self, encoder: PackedEncoder) -> None:
+        texts = list(self.dev.passages.values())[:64]
+        vectors = encoder.encode_passages(texts)
+        spread = float(np.std((vectors @ vectors.T)[np.triu_indices(len(texts), 1)])) if len(texts) > 1 else 1.0
+        if not spread > ALIKE:
+            raise TrainingError(
+                f"the model no longer tells passages apart: the cosines of {len(texts)} passages have a standard "
+                f"deviation of {spread:.1e}. Lower the learning rate, or train fewer layers."
+            )

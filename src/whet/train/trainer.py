@@ -1,0 +1,206 @@
+"""One training: pairs, negatives and neighbours in; the best checkpoint's weights in the model, and a log, out.
+
+Thin over `SentenceTransformerTrainer`, which brings AdamW, schedules, checkpoints, trackers and DDP.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from jaxtyping import Int32
+from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers.base.sampler import BatchSamplers
+from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback
+from transformers.trainer import TRAINER_STATE_NAME
+
+from whet.artifacts import read_json
+from whet.errors import ArtifactError
+from whet.evaluate.measures import PRIMARY
+from whet.losses import ContrastivePenaltyLoss, InfoNCELoss
+from whet.losses.adapters import Packing
+from whet.progress import say
+from whet.train.batches import NeighbourBatchSampler
+from whet.train.collate import Knowledge, Pair, PairCollator
+from whet.train.config import TrainConfig
+from whet.train.dev import DevEvaluator
+from whet.train.freeze import blocks, train_only, without_dropout
+from whet.train.watch import LossWatch, ProgressLine
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from whet.records import Collection
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a training learns from. `neighbours` (row, neighbour) ranks rows for each row, padded with -1."""
+
+    collection: "Collection"
+    pairs: Sequence[Pair]
+    knowledge: Knowledge
+    neighbours: Int32[np.ndarray, "row neighbour"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training did: parameter counts, the step kept, and the trainer's log rows."""
+
+    trained_parameters: int
+    total_parameters: int
+    best_step: int
+    log: list[dict[str, float]]
+
+
+def train(
+    model: "SentenceTransformer", material: Material, evaluator: DevEvaluator, config: TrainConfig, folder: Path
+) -> Trained:
+    """Train `model` in place and leave the weights of the checkpoint that did best on dev in it.
+
+    Checkpoints lie in `folder`; if there are complete ones, training goes on from the newest.
+
+    Raises TrainingError when going on would be worthless; the newest good checkpoint stays in `folder`.
+    """
+    trained, total = train_only(model, config.train_only)
+    say(f"train {trained:,} of {total:,} parameters ({config.train_only}), learning rate {config.peak_learning_rate:g}")
+    if not config.dropout:
+        without_dropout(model)
+    trainer = _Trainer(
+        model=model,
+        args=_arguments(config, material, folder),
+        train_dataset=_dataset(material.pairs),
+        evaluator=evaluator,
+        data_collator=PairCollator(model, material.collection, material.knowledge),
+        loss=_loss(model, config),
+        callbacks=[EarlyStoppingCallback(early_stopping_patience=config.patience), line := ProgressLine()],
+    )
+    trainer.line = line
+    for noisy in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(noisy)
+    try:
+        trainer.train(resume_from_checkpoint=newest_checkpoint(folder))
+    finally:
+        line.close()
+    return Trained(trained, total, trainer.state.best_global_step or 0, trainer.state.log_history)
+
+
+class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
+    """Counts tokens and watches the loss; leaves out the model card's statistics, whose columns here are ids."""
+
+    line: ProgressLine
+    watch = LossWatch()
+
+    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        self.line.tokens += sum(int(v.sum()) for name, v in inputs.items() if name.endswith("attention_mask"))
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        labels = inputs["label"]
+        before = self.accum_loss_components["train"].get("contrastive", 0.0)
+        loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)
+        contrastive = float(self.accum_loss_components["train"]["contrastive"] - before)
+        share = 1 - getattr(self.loss, "penalty_weight", 0.0)
+        self.watch.see(float(loss), contrastive / max(share, 1e-9), labels, self.state.global_step + 1)
+        return loss
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        pass
+
+
+def _dataset(pairs: Sequence[Pair]) -> Dataset:
+    return Dataset.from_dict(
+        {
+            "query_id": [pair.query_id for pair in pairs],
+            "positive_id": [pair.positive_id for pair in pairs],
+            "negative_ids": [list(pair.negative_ids) for pair in pairs],
+        }
+    )
+
+
+def _loss(model: "SentenceTransformer", config: TrainConfig) -> InfoNCELoss:
+    packing = Packing(graph_tokens=graph_tokens(model, config.memory_mb), autocast=autocast_dtype(config, model.device))
+    if config.loss == "infonce":
+        return InfoNCELoss(model, config.temperature, packing=packing)
+    return ContrastivePenaltyLoss(model, config.temperature, config.penalty_weight, packing=packing)
+
+
+def _arguments(config: TrainConfig, material: Material, folder: Path) -> SentenceTransformerTrainingArguments:
+    steps = -(-len(material.pairs) // config.batch_size) * config.epochs
+    every = max(1, -(-steps // config.evaluations))
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.batch_size,
+        learning_rate=config.peak_learning_rate,
+        weight_decay=config.weight_decay,
+        warmup_steps=config.warmup,
+        lr_scheduler_type="linear",
+        batch_sampler=_sampler(config, material),
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model=f"eval_{PRIMARY}",
+        greater_is_better=True,
+        logging_steps=max(1, min(10, every)),
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        report_to=list(config.trackers) or "none",
+        seed=config.seed,
+        data_seed=config.seed,
+        disable_tqdm=True,
+    )
+
+
+def _sampler(config: TrainConfig, material: Material) -> Any:
+    if config.batches == "random" or material.neighbours is None:
+        return BatchSamplers.BATCH_SAMPLER
+    return partial(
+        NeighbourBatchSampler,
+        neighbours=material.neighbours,
+        passages=[pair.positive_id for pair in material.pairs],
+        known=[material.knowledge.positives[pair.query_id] for pair in material.pairs],
+    )
+
+
+def autocast_dtype(config: TrainConfig, device: torch.device) -> torch.dtype | None:
+    """bf16 where the hardware multiplies it fast, else None (fp32).
+
+    On a CPU without avx512_bf16 or AMX bf16 products are ten times slower than fp32 ones; with them a training step of
+    MiniLM took 0.6 of the time (docs/LOG.md).
+    """
+    if config.precision == "auto":
+        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
+    else:
+        fast = config.precision == "bf16"
+    return torch.bfloat16 if fast else None
+
+
+def _cpu_has_bf16() -> bool:
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def graph_tokens(model: "SentenceTransformer", memory_mb: int) -> int:
+    """Tokens whose activations fit into `memory_mb`: some 18 float32 vectors of the hidden size per layer and token."""
+    width = int(getattr(model[0].auto_model.config, "hidden_size", model.get_embedding_dimension() or 384))
+    return max(1, memory_mb * 2**20 // (18 * 4 * width * len(blocks(model))))
+
+
+def newest_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written whole: the trainer writes its state last."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
+    for path in found:
+        try:
+            state: Mapping[str, Any] = read_json(path / TRAINER_STATE_NAME)
+        except ArtifactError:
+            continue
+        say(f"resume from step {state['global_step']}")
+        return str(path)
+    return None

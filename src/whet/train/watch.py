@@ -1,0 +1,90 @@
+"""Eyes on the loss while a model trains: stop when it is worthless, show how it goes when it is not."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from whet.errors import TrainingError
+from whet.evaluate.measures import PRIMARY
+from whet.progress import Bar, say
+
+PATIENCE = 10  # worthless steps in a row
+
+
+class LossWatch:
+    """Raises TrainingError when the loss is not finite, is 0, or is what a model gives that tells nothing apart."""
+
+    def __init__(self) -> None:
+        self.zero = 0
+        self.alike = 0
+
+    def see(self, loss: float, contrastive: float, labels: Mapping[str, Tensor], step: int) -> None:
+        """Look at one step's total loss and unweighted contrastive part."""
+        if not torch.isfinite(torch.tensor(loss)):
+            raise TrainingError(f"the loss is {loss} at step {step}. Lower the learning rate, or use precision fp32.")
+        self.zero = self.zero + 1 if abs(loss) < 1e-7 else 0
+        if self.zero >= PATIENCE:
+            raise TrainingError(
+                f"the loss has been 0 for {PATIENCE} steps, at step {step}: the batches hold nothing to tell apart. "
+                "Use a larger batch, neighbour batches, or mined negatives."
+            )
+        # Equal similarities everywhere make InfoNCE exactly the log of the number of candidates.
+        blind = float((1 + labels["negative"].sum(dim=1)).float().log().mean())
+        self.alike = self.alike + 1 if abs(contrastive - blind) < 1e-4 * max(blind, 1e-9) else 0
+        if self.alike >= PATIENCE:
+            raise TrainingError(
+                f"all similarities have been alike for {PATIENCE} steps, at step {step}. "
+                "Lower the learning rate, or check that the model gives different texts different vectors."
+            )
+
+
+class ProgressLine(TrainerCallback):  # type: ignore[misc]
+    """A bar (or a line now and then) with the parts of the loss, tokens per second and the time left."""
+
+    def __init__(self) -> None:
+        self.bar: Bar | None = None
+        self.tokens = 0
+        self.note = ""
+        self.began = time.monotonic()
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Open the bar."""
+        self.began, self.tokens = time.monotonic(), 0
+        self.bar = Bar("train", total=state.max_steps, done=state.global_step)
+        self.bar.__enter__()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Move the bar by a step."""
+        rate = self.tokens / max(time.monotonic() - self.began, 1e-9)
+        if self.bar is not None:
+            self.bar.advance(1, f"{self.note} {rate:,.0f} tokens/s")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Keep the newest loss parts for the bar; say every dev score."""
+        logs = logs or {}
+        if "loss" in logs:
+            shown = ("loss", "contrastive", "penalty")
+            self.note = " ".join(f"{name} {logs[name]:.3f}" for name in shown if name in logs)
+        if f"eval_{PRIMARY}" in logs:
+            say(f"step {state.global_step}: dev {PRIMARY} {100 * logs[f'eval_{PRIMARY}']:.2f}")
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Close the bar."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the bar, also after an error."""
+        if self.bar is not None:
+            self.bar.__exit__(None, None, None)
+            self.bar = None
