@@ -156,6 +156,7 @@ def _arguments(config: TrainConfig, material: Material, folder: Path) -> Sentenc
         seed=config.seed,
         data_seed=config.seed,
         disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
     )
 
 
