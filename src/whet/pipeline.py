@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.markup import escape
 
-from whet.artifacts import SCRATCH, Artifact, read_json, read_jsonl, run_stage, write_json, write_jsonl
+from whet.artifacts import SCRATCH, Artifact, read_json, run_stage, write_json, write_jsonl
 from whet.data.check import check
 from whet.errors import ConfigError
+from whet.outcome import origin_of, read_evaluation, training_curve
 from whet.progress import say
-from whet.recipe import Effort
+from whet.recipe import Effort, Recipe
 from whet.records import Collection, Ranking
 from whet.run import DEFAULT_MODEL, STAGES, Run, load_model, open_run, peak_memory_mb, seconds_of, training_pairs
 
 if TYPE_CHECKING:
-    from whet.export.card import Origin
-    from whet.serve.ranks import Pairing
     from whet.train.trainer import Material
 
 DEV_POOL_SEED = 1
+DEV_POOL = range(100_000, 500_000)  # characters; 500,000 are some 100,000 tokens, 20 s on two cores
 
 
 def tune(
@@ -127,9 +127,10 @@ def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     def write(folder: Path) -> None:
         queries = {query: run.collection.queries[query] for query in run.collection.positives("dev")}
         ranking = retrieve(run.base_encoder, queries, run.passages)
-        dev = dev_set(run.collection, ranking, np.random.default_rng([run.recipe.seed, DEV_POOL_SEED]))
+        rng = np.random.default_rng([run.recipe.seed, DEV_POOL_SEED])
+        dev = dev_set(run.collection, ranking, rng, dev_budget(run.collection, run.recipe))
         say(f"dev: {len(dev.queries)} queries, searched in {len(dev.passages):,} of {len(run.passages):,} passages")
-        model = load_model(run.base)
+        model = run.fresh_model()
         evaluator = DevEvaluator(dev, folder / "dev")
         evaluator(model, steps=0)
         trained = train(model, _material(run, done), evaluator, run.recipe.train, folder / SCRATCH)
@@ -143,6 +144,13 @@ def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     inputs = run.inputs | {name: done[name].fingerprint for name in ("mine", "generate")}
     config = {"train": run.recipe.train.model_dump(), "seed": run.recipe.seed, "force": run.force}
     return run_stage(run.path, "train", inputs=inputs, config=config, build=write)
+
+
+def dev_budget(collection: Collection, recipe: Recipe) -> int:
+    """Characters of the dev pool: all dev evaluations together read half of what the training does, within bounds."""
+    read = sum(len(collection.passages[passage].content) for _, passage in training_pairs(collection))
+    fair = read * recipe.train.epochs * (1 + recipe.train.negatives) // (2 * recipe.train.evaluations)
+    return max(DEV_POOL.start, min(DEV_POOL.stop, fair))
 
 
 def _material(run: Run, done: Mapping[str, Artifact]) -> "Material":
@@ -222,7 +230,7 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             rows=rows,
             passages=run.passages,
             slices=slices,
-            training=_curve(done["train"].path),
+            training=training_curve(done["train"].path),
             mining={f"taken, {source}": n for source, n in mining["taken"].items()} | mining["dropped"],
             warnings=[str(fault) for fault in read_json(done["check"].path / "report.json")["lines"][1:]],
             config=run.recipe.model_dump(mode="json"),
@@ -236,31 +244,6 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     return run_stage(run.path, "report", inputs=inputs, config={}, build=write)
 
 
-def read_evaluation(path: Path) -> tuple[Any, list[Any], list[Any]]:
-    """Evaluation, per-query rows and slices of a run, as `_evaluate` wrote them."""
-    from whet.evaluate.slices import QueryRow, Slice
-    from whet.evaluate.verdict import Evaluation
-
-    folder = path / "evaluate"
-    rows = [QueryRow(**row) for row in read_jsonl(folder / "per_query.jsonl")]
-    slices = [Slice(**part) for part in read_json(folder / "slices.json")]
-    return Evaluation.from_record(read_json(folder / "evaluation.json")), rows, slices
-
-
-def _curve(folder: Path) -> list[dict[str, float | None]]:
-    from whet.evaluate.measures import PRIMARY
-
-    rows: list[dict[str, float | None]] = [{"step": 0, "dev": read_json(folder / "result.json")["dev_base"]}]
-    for entry in read_jsonl(folder / "log.jsonl"):
-        named: dict[str, float | None] = {
-            key: entry[key] for key in ("step", "loss", "contrastive", "penalty") if key in entry
-        }
-        if f"eval_{PRIMARY}" in entry:
-            named["dev"] = entry[f"eval_{PRIMARY}"]
-        rows.append(named)
-    return rows
-
-
 def _model(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     from whet.export.folder import export_model
 
@@ -272,39 +255,6 @@ def _model(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
     inputs = {name: done[name].fingerprint for name in ("train", "evaluate")}
     return run_stage(run.path, "model", inputs=inputs, config={}, build=write)
-
-
-def origin_of(run: Run) -> "Origin":
-    """What a model card tells of an evaluated run."""
-    from whet.export.card import Origin
-
-    sizes = {f"{split} queries": len(run.collection.positives(split)) for split in run.collection.qrels}
-    return Origin(
-        base=run.base,
-        data=run.collection.name,
-        sizes={"passages": len(run.passages)} | sizes,
-        settings=run.recipe.train.model_dump(mode="json"),
-        evaluation=read_evaluation(run.path)[0],
-    )
-
-
-def pairing_of(run: Run, examples: int = 3) -> "Pairing":
-    """Both models of a finished run side by side, with the queries whose ranking changed most as examples."""
-    from whet.encode import PackedEncoder, StoredEncoder
-    from whet.evaluate.slices import most_changed
-    from whet.serve.ranks import Pairing, Side
-
-    build(run)
-    _, rows, _ = read_evaluation(run.path)
-    wins, losses = most_changed(rows, examples)
-    tuned = StoredEncoder(PackedEncoder(run.model), run.path / "vectors")
-    texts = list(run.passages.values())
-    return Pairing(
-        collection=run.collection,
-        base=Side(run.base, run.base_encoder, run.base_encoder.encode_passages(texts)),
-        tuned=Side(str(run.path / "model"), tuned, tuned.encode_passages(texts)),
-        examples=(*wins, *losses),
-    )
 
 
 _BUILD: dict[str, Callable[[Run, Mapping[str, Artifact]], Artifact]] = {

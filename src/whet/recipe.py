@@ -25,6 +25,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     effort: Effort = Field("standard", description="the dial: quick, standard or thorough")
+    max_length: int | None = Field(None, ge=8, description="tokens read of a text; by default the model's own limit")
     mine: MineConfig = Field(MineConfig(), description="hard negatives")
     neighbours: int = Field(64, ge=1, description="neighbours per training pair that batches are drawn from")
     train: TrainConfig = Field(TrainConfig(), description="training")

@@ -50,7 +50,14 @@ class Run:
     @cached_property
     def base_model(self) -> "SentenceTransformer":
         """The model that the run starts from; training never touches this copy."""
-        return load_model(self.base)
+        return self.fresh_model()
+
+    def fresh_model(self) -> "SentenceTransformer":
+        """Load the base model once more, reading as many tokens of a text as the recipe says."""
+        model = load_model(self.base)
+        if self.recipe.max_length is not None:
+            model.max_seq_length = self.recipe.max_length
+        return model
 
     @cached_property
     def base_encoder(self) -> "StoredEncoder":

@@ -28,7 +28,8 @@ def export(
 ) -> None:
     """Copy the run's model out, with its card and checksums, in the formats asked for."""
     from whet.export.folder import export_model
-    from whet.pipeline import build, origin_of
+    from whet.outcome import origin_of
+    from whet.pipeline import build
     from whet.run import reopen
 
     set_quiet(quiet)
@@ -48,9 +49,10 @@ def compare(
     quiet: QuietOption = False,
 ) -> None:
     """Open a local page that shows base and tuned side by side for any query."""
-    from whet.pipeline import pairing_of
+    from whet.outcome import pairing_of
+    from whet.pipeline import build
     from whet.run import reopen
     from whet.serve.compare import create_app, run_locally
 
     set_quiet(quiet)
-    run_locally(create_app(pairing_of(reopen(run))), port)
+    run_locally(create_app(pairing_of(build(reopen(run)))), port)

@@ -19,7 +19,7 @@ def show_json(value: dict[str, Any]) -> None:
 def show_verdict(run: Run, changed: bool = False) -> None:
     """The verdict and the before/after table; with `changed`, the queries whose ranking changed most, both ways."""
     from whet.evaluate.slices import most_changed
-    from whet.pipeline import read_evaluation
+    from whet.outcome import read_evaluation
     from whet.report.tables import changed_table, results_table, verdict_text
 
     out = Console(highlight=False)

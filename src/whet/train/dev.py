@@ -22,7 +22,6 @@ from whet.records import Collection, Judgements, Ranking
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-POOL_CHARACTERS = 500_000  # about 100,000 tokens: some 20 s on two cores
 HARD = 30  # passages per dev query from the base model's own ranking
 ALIKE = 1e-3  # standard deviation of cosines below which a model tells nothing apart
 
@@ -37,7 +36,7 @@ class DevSet:
     whole: bool
 
 
-def dev_set(collection: Collection, base: Ranking, rng: np.random.Generator, budget: int = POOL_CHARACTERS) -> DevSet:
+def dev_set(collection: Collection, base: Ranking, rng: np.random.Generator, budget: int) -> DevSet:
     """Draw the pool; `base` is the base model's ranking of the dev queries, `budget` counts characters.
 
     Positives and hard passages are in the pool even where they alone exceed the budget.

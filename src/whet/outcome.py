@@ -1,0 +1,69 @@
+"""What a finished run holds, read back for reports, model cards and the compare page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from whet.artifacts import read_json, read_jsonl
+from whet.run import Run
+
+if TYPE_CHECKING:
+    from whet.export.card import Origin
+    from whet.serve.ranks import Pairing
+
+
+def read_evaluation(path: Path) -> tuple[Any, list[Any], list[Any]]:
+    """Evaluation, per-query rows and slices of a run, as `_evaluate` wrote them."""
+    from whet.evaluate.slices import QueryRow, Slice
+    from whet.evaluate.verdict import Evaluation
+
+    folder = path / "evaluate"
+    rows = [QueryRow(**row) for row in read_jsonl(folder / "per_query.jsonl")]
+    slices = [Slice(**part) for part in read_json(folder / "slices.json")]
+    return Evaluation.from_record(read_json(folder / "evaluation.json")), rows, slices
+
+
+def training_curve(folder: Path) -> list[dict[str, float | None]]:
+    """Logged steps of a train stage, with the dev score where it was taken; step 0 is the base model."""
+    from whet.evaluate.measures import PRIMARY
+
+    rows: list[dict[str, float | None]] = [{"step": 0, "dev": read_json(folder / "result.json")["dev_base"]}]
+    for entry in read_jsonl(folder / "log.jsonl"):
+        named: dict[str, float | None] = {
+            key: entry[key] for key in ("step", "loss", "contrastive", "penalty") if key in entry
+        }
+        if f"eval_{PRIMARY}" in entry:
+            named["dev"] = entry[f"eval_{PRIMARY}"]
+        rows.append(named)
+    return rows
+
+
+def origin_of(run: Run) -> "Origin":
+    """What a model card tells of an evaluated run."""
+    from whet.export.card import Origin
+
+    sizes = {f"{split} queries": len(run.collection.positives(split)) for split in run.collection.qrels}
+    return Origin(
+        base=run.base,
+        data=run.collection.name,
+        sizes={"passages": len(run.passages)} | sizes,
+        settings=run.recipe.train.model_dump(mode="json"),
+        evaluation=read_evaluation(run.path)[0],
+    )
+
+
+def pairing_of(run: Run, examples: int = 3) -> "Pairing":
+    """Both models of a finished run side by side, with the queries whose ranking changed most as examples."""
+    from whet.encode import PackedEncoder, StoredEncoder
+    from whet.evaluate.slices import most_changed
+    from whet.serve.ranks import Pairing, Side
+
+    _, rows, _ = read_evaluation(run.path)
+    wins, losses = most_changed(rows, examples)
+    tuned = StoredEncoder(PackedEncoder(run.model), run.path / "vectors")
+    texts = list(run.passages.values())
+    return Pairing(
+        collection=run.collection,
+        base=Side(run.base, run.base_encoder, run.base_encoder.encode_passages(texts)),
+        tuned=Side(str(run.path / "model"), tuned, tuned.encode_passages(texts)),
+        examples=(*wins, *losses),
+    )
