@@ -1,8 +1,9 @@
-"""What every test may use: the real data sets that may lie beside the repository."""
+"""What every test may use: real data sets that may lie beside the repository, a tiny model, a tiny collection."""
 
 from pathlib import Path
 
 import pytest
+from tiny import tiny_bert, tiny_collection
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -17,3 +18,15 @@ def shared():
         return SHARED / name
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """Folder of a random two-layer BERT as a SentenceTransformer."""
+    return tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory):
+    """BEIR folder of made-up words that the tiny model can learn; one split, so that whet makes the others."""
+    return tiny_collection(tmp_path_factory.mktemp("tiny") / "tiny")

@@ -1,0 +1,93 @@
+"""Tiny stand-ins that need no download: a random BERT, and a retrieval collection of made-up words that it can learn."""
+
+import json
+from pathlib import Path
+
+SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "ve", "ki", "zo", "hu")
+WORDS = tuple(first + second for first in SYLLABLES for second in SYLLABLES)
+CONCEPTS = 30  # concept i is WORDS[i] in a query and WORDS[CONCEPTS + i] in a passage
+FILLERS = WORDS[2 * CONCEPTS :]
+LETTERS = tuple("abcdefghijklmnopqrstuvwxyz0123456789")
+VOCABULARY = (
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *".,:;?!-'()/",
+    *LETTERS,
+    *(f"##{letter}" for letter in LETTERS),
+    *WORDS,
+)
+
+
+def tiny_bert(
+    folder,
+    *,
+    seed=0,
+    hidden=32,
+    layers=2,
+    max_seq_length=64,
+    pooling="mean",
+    normalise=True,
+    dropout=0.1,
+    prompts=None,
+    similarity=None,
+):
+    """Save a random SentenceTransformer below `folder`, WordPiece and all, and return its path."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    folder = Path(folder)
+    backbone = folder / "backbone"
+    config = BertConfig(
+        vocab_size=len(VOCABULARY),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        intermediate_size=2 * hidden,
+        max_position_embeddings=2 * max_seq_length,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        initializer_range=0.2,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        BertModel(config).save_pretrained(backbone)
+    BertTokenizer(vocab={token: i for i, token in enumerate(VOCABULARY)}).save_pretrained(backbone)
+    modules = [Transformer(str(backbone), max_seq_length=max_seq_length), Pooling(hidden, pooling)]
+    modules += [Normalize()] if normalise else []
+    model = SentenceTransformer(modules=modules, device="cpu", prompts=prompts, similarity_fn_name=similarity)
+    model.save_pretrained(str(folder / "model"), create_model_card=False)
+    return folder / "model"
+
+
+def tiny_collection(folder, *, size=120, seed=0):
+    """Write a BEIR folder of `size` passages, a query each, and return it.
+
+    A query names three concepts in words of its own; its passage names the same three in others. What a model
+    learns from some pairs therefore serves on all the rest.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    folder = Path(folder)
+    (folder / "qrels").mkdir(parents=True)
+    triples = []
+    while len(triples) < size:
+        triple = sorted(rng.choice(CONCEPTS, 3, replace=False).tolist())
+        if triple not in triples:
+            triples.append(triple)
+    corpus, queries, qrels = [], [], ["query-id\tcorpus-id\tscore"]
+    for i, triple in enumerate(triples):
+        words = [WORDS[CONCEPTS + concept] for concept in triple]
+        text = [*words, *rng.choice(FILLERS, int(rng.integers(2, 8))).tolist()]
+        corpus.append({"_id": f"p{i}", "title": "", "text": " ".join(rng.permutation(text).tolist())})
+        queries.append({"_id": f"q{i}", "text": " ".join(WORDS[concept] for concept in triple)})
+        qrels.append(f"q{i}\tp{i}\t1")
+    for name, rows in (("corpus", corpus), ("queries", queries)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "qrels" / "train.tsv").write_text("\n".join(qrels) + "\n")
+    return folder
