@@ -79,7 +79,7 @@ def train(
         loss=_loss(model, config),
         callbacks=[EarlyStoppingCallback(early_stopping_patience=config.patience), line := ProgressLine()],
     )
-    trainer.line = line
+    trainer.line, trainer.watch = line, LossWatch()
     for noisy in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(noisy)
     try:
@@ -93,7 +93,7 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
     """Counts tokens and watches the loss; leaves out the model card's statistics, whose columns here are ids."""
 
     line: ProgressLine
-    watch = LossWatch()
+    watch: LossWatch
 
     def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         self.line.tokens += sum(int(v.sum()) for name, v in inputs.items() if name.endswith("attention_mask"))
