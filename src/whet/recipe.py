@@ -14,9 +14,9 @@ from whet.train.config import TrainConfig
 
 Effort = Literal["quick", "standard", "thorough"]
 
-# Training pairs that a run sees in all, over its epochs, and the most epochs: benchmarks/results/ladder.json
-PAIRS_SEEN = {"quick": 1_000, "standard": 4_000, "thorough": 12_000}
-MOST_EPOCHS = {"quick": 3, "standard": 6, "thorough": 10}
+# Training pairs that a run sees in all, over its epochs, and the most epochs (docs/LOG.md).
+PAIRS_SEEN = {"quick": 500, "standard": 1_000, "thorough": 6_000}
+MOST_EPOCHS = {"quick": 2, "standard": 4, "thorough": 10}
 
 
 class Recipe(BaseModel):
