@@ -22,7 +22,8 @@ from whet.records import Collection, Judgements, Ranking
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-HARD = 30  # passages per dev query from the base model's own ranking
+HARD = 30  # the deepest rank of the base model's own ranking that the pool takes in
+RANDOM_SHARE = 0.2  # of the budget that the positives leave, kept for passages drawn at random
 ALIKE = 1e-3  # standard deviation of cosines below which a model tells nothing apart
 
 
@@ -39,21 +40,24 @@ class DevSet:
 def dev_set(collection: Collection, base: Ranking, rng: np.random.Generator, budget: int) -> DevSet:
     """Draw the pool; `base` is the base model's ranking of the dev queries, `budget` counts characters.
 
-    Positives and hard passages are in the pool even where they alone exceed the budget.
+    Every positive is in the pool, then, as far as the budget goes, all first ranks, all second ranks and so on.
     """
     qrels = collection.qrels["dev"]
     positives = collection.positives("dev")
     queries = {query: collection.queries[query] for query in positives}
-    wanted = dict.fromkeys(p for found in positives.values() for p in found)
-    wanted |= dict.fromkeys(p for query in queries for p in list(base.get(query, {}))[:HARD])
-    left = budget - sum(len(collection.passages[p].content) for p in wanted)
+    ranked = [list(base.get(query, {}))[:HARD] for query in queries]
+    hard = [found[rank] for rank in range(HARD) for found in ranked if rank < len(found)]
     ids = list(collection.passages)
-    for place in rng.permutation(len(ids)).tolist():
-        if left <= 0:
-            break
-        if ids[place] not in wanted:
-            wanted[ids[place]] = None
-            left -= len(collection.passages[ids[place]].content)
+    others = [ids[place] for place in rng.permutation(len(ids)).tolist()]
+    wanted = dict.fromkeys(passage for found in positives.values() for passage in found)
+    left = budget - sum(len(collection.passages[passage].content) for passage in wanted)
+    for source, reserve in ((hard, RANDOM_SHARE * left), (others, 0.0)):
+        for passage in source:
+            if left <= reserve:
+                break
+            if passage not in wanted:
+                wanted[passage] = None
+                left -= len(collection.passages[passage].content)
     pool = {p: passage.content for p, passage in collection.passages.items() if p in wanted}
     return DevSet(queries, qrels, pool, whole=len(pool) == len(collection.passages))
 
