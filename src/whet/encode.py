@@ -8,17 +8,18 @@ noise; it saves the arithmetic that padding wastes.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from whet.artifacts import digest
-from whet.progress import track
+from whet.progress import say, track
 from whet.records import Encoder, Vectors
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ Features = dict[str, Any]
 BLOCK = 1024  # texts tokenised at once, and stored together
 # 1,000-2,000 tokens is where a CPU's caches hold a chunk (METHODS.md 5); a GPU wants to be filled instead.
 CHUNK_TOKENS = {"cpu": 2048, "cuda": 65536}
+# What a backbone's config says of where it was saved, and not of what it computes.
+PASSING = ("_name_or_path", "architectures", "dtype", "transformers_version")
 
 
 def prompt_of(model: "SentenceTransformer", task: Task) -> str | None:
@@ -41,14 +44,20 @@ def prompt_of(model: "SentenceTransformer", task: Task) -> str | None:
 
 
 def tokenise(model: "SentenceTransformer", texts: Sequence[str], task: Task) -> Features:
-    """Model-ready features of texts, prompt included, truncated as the model truncates, padded to the longest."""
-    return dict(model.preprocess(list(texts), prompt=prompt_of(model, task), task=task))
+    """Model-ready features of texts, prompt included, truncated as the model truncates, padded to the longest.
+
+    They carry the task, by which a model with one tower for queries and another for documents finds its way.
+    """
+    return dict(model.preprocess(list(texts), prompt=prompt_of(model, task), task=task), task=task)
 
 
 def token_lengths(model: "SentenceTransformer", texts: Sequence[str]) -> list[int]:
-    """Tokens of every passage before truncation, special tokens included."""
-    rows = model.tokenizer(list(texts), truncation=False, padding=False, verbose=False)["input_ids"]
-    return [len(row) for row in rows]
+    """Tokens of every passage before truncation, prompt and special tokens included."""
+    prompted = [(prompt_of(model, "document") or "") + text for text in texts]
+    tokenizer = model.tokenizer
+    if not callable(tokenizer):  # that of a static model
+        return [len(row.ids) for row in tokenizer.encode_batch(prompted, add_special_tokens=False)]
+    return [len(row) for row in tokenizer(prompted, truncation=False, padding=False, verbose=False)["input_ids"]]
 
 
 def cut(lengths: Int[Tensor, " doc"], chunk_tokens: int) -> list[Int[Tensor, " chunk"]]:
@@ -62,17 +71,16 @@ def cut(lengths: Int[Tensor, " doc"], chunk_tokens: int) -> list[Int[Tensor, " c
     order = torch.sort(lengths, descending=True, stable=True).indices
     chunks, start = [], 0
     while start < len(order):
-        size = max(1, chunk_tokens // int(lengths[order[start]]))
+        size = max(1, chunk_tokens // max(1, int(lengths[order[start]])))
         chunks.append(order[start : start + size])
         start += size
     return chunks
 
 
 def take(features: Features, rows: Int[Tensor, " chunk"]) -> Features:
-    """The features of some rows, with the padding that none of them needs cut off."""
-    mask = features["attention_mask"][rows]
-    used = mask.any(dim=0).nonzero()
-    columns = slice(int(used.min()), int(used.max()) + 1)
+    """The features of some rows, with the padding that none of them needs cut off, on whichever side it lies."""
+    used = features["attention_mask"][rows].any(dim=0).nonzero().flatten().tolist() or [0]
+    columns = slice(used[0], used[-1] + 1)
     size = features["attention_mask"].shape
     return {
         name: value[rows][:, columns] if isinstance(value, Tensor) and value.shape[:2] == size else value
@@ -89,13 +97,18 @@ def distinct(features: Features) -> tuple[Int[Tensor, " chunk"], Int[Tensor, " d
     return first, place
 
 
-def same_text(left: Features, right: Features) -> Bool[Tensor, "left right"]:
-    """Which rows of two batches hold the same tokens, whatever their padding."""
-    rows = [
-        [tuple(ids[mask.bool()].tolist()) for ids, mask in zip(f["input_ids"], f["attention_mask"], strict=True)]
-        for f in (left, right)
-    ]
-    return torch.tensor([[a == b for b in rows[1]] for a in rows[0]], device=left["input_ids"].device)
+def token_rows(features: Features) -> list[tuple[int, ...]]:
+    """The tokens of every text, without padding, from padded features and from flat ones (a static model's)."""
+    ids = features["input_ids"].cpu()
+    if padded(features):
+        return [tuple(row[kept].tolist()) for row, kept in zip(ids, features["attention_mask"].cpu() > 0, strict=True)]
+    starts = features["offsets"] if "offsets" in features else features["cu_seq_lens_q"][:-1]
+    return [tuple(row.tolist()) for row in torch.tensor_split(ids.flatten(), starts[1:].cpu().long())]
+
+
+def padded(features: Features) -> bool:
+    """Whether the features are rows padded to one length, and not one flat line of tokens."""
+    return getattr(features.get("attention_mask"), "ndim", 0) == 2
 
 
 def embed(
@@ -110,20 +123,21 @@ def embed(
 
     Chunks beyond the first `graph_tokens` padded tokens keep no activations: they are computed again on the way
     back, so memory stays bounded while loss and gradient stay exact (the idea of GradCache, arXiv 2101.06983). Features
-    without a two-dimensional attention mask (static embeddings, flattened inputs) go through the model as they are.
+    that are not padded rows (static embeddings, flattened inputs) go through the model as they are.
     """
+    device = features["input_ids"].device.type
 
     def forward(part: Features) -> Float[Tensor, "chunk dim"]:
-        device = part["input_ids"].device.type
-        with torch.autocast(device, dtype=autocast, enabled=autocast is not None):
-            vectors: Tensor = model(part)["sentence_embedding"]
+        with nullcontext() if autocast is None else torch.autocast(device, dtype=autocast):
+            # A model writes what it computes into the features; a copy lets go of it.
+            vectors: Tensor = model(dict(part))["sentence_embedding"]
         return vectors.float()
 
-    if getattr(features.get("attention_mask"), "ndim", 0) != 2:
-        return forward(dict(features))
+    if not padded(features):
+        return forward(features)
     first, place = distinct(features)
     lengths = features["attention_mask"].sum(dim=1)[first]
-    chunks = cut(lengths, chunk_tokens or CHUNK_TOKENS.get(lengths.device.type, 65536))
+    chunks = cut(lengths, chunk_tokens or CHUNK_TOKENS.get(device, 65536))
     parts, kept = [], 0
     for chunk in chunks:
         part = take(features, first[chunk])
@@ -134,10 +148,7 @@ def embed(
 
 
 class PackedEncoder:
-    """A SentenceTransformer behind the `Encoder` protocol: packed, in evaluation mode, in the precision of its weights.
-
-    `report` is called with the number of texts after every block; it exists for progress bars.
-    """
+    """A SentenceTransformer behind the `Encoder` protocol: packed, in evaluation mode, in its weights' precision."""
 
     def __init__(self, model: "SentenceTransformer", chunk_tokens: int | None = None) -> None:
         self.model = model
@@ -145,7 +156,7 @@ class PackedEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of weights, modules' settings, tokenizer, prompts and length limit: what decides a vector."""
+        """Hash of all that decides a vector (`fingerprint_of`)."""
         return fingerprint_of(self.model)
 
     def encode(self, texts: Sequence[str], task: Task) -> Vectors:
@@ -174,8 +185,9 @@ class PackedEncoder:
     def _block(self, texts: Sequence[str], task: Task) -> Vectors:
         features = tokenise(self.model, texts, task)
         features = {k: v.to(self.model.device) if isinstance(v, Tensor) else v for k, v in features.items()}
-        vectors: Vectors = embed(self.model, features, chunk_tokens=self.chunk_tokens).cpu().numpy()
-        return vectors
+        vectors = embed(self.model, features, chunk_tokens=self.chunk_tokens)[:, : self.model.truncate_dim]
+        found: Vectors = vectors.cpu().numpy()
+        return found
 
     def _searchable(self, vectors: Vectors) -> Vectors:
         if self.model.similarity_fn_name == "dot":
@@ -191,7 +203,7 @@ class StoredEncoder:
     """An encoder whose vectors are kept on disk, block by block, under the fingerprint of what made them.
 
     Tuned weights have another fingerprint, so nothing stale can be served; an interrupted run goes on at the block
-    where it stopped.
+    where it stopped. The fingerprint is taken once: wrap an encoder again after training its model in place.
     """
 
     def __init__(self, encoder: Encoder, folder: Path) -> None:
@@ -216,8 +228,12 @@ class StoredEncoder:
     def _stored(self, texts: Sequence[str], kind: str, encode: Callable[[Sequence[str]], Vectors]) -> Vectors:
         path = self.folder / f"{digest(self.fingerprint, kind, list(texts))}.npy"
         if path.exists():
-            stored: Vectors = np.load(path, allow_pickle=False)
-            return stored
+            try:
+                stored: Vectors = np.load(path, allow_pickle=False)
+            except (ValueError, EOFError):  # cut short by a full disk or a power cut
+                say(f"{path} is damaged; encoding its texts again")
+            else:
+                return stored
         vectors = encode(texts)
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(".tmp.npy")
@@ -227,7 +243,11 @@ class StoredEncoder:
 
 
 def fingerprint_of(model: "SentenceTransformer") -> str:
-    """Hash of everything in a model that decides its vectors (40 hex digits)."""
+    """Hash of everything in a model that decides its vectors, the same before and after use (40 hex digits).
+
+    Weights, the modules' settings, the backbone's config, the tokenizer, prompts, length limit, dimensions kept, and
+    whether vectors are compared by dot product.
+    """
     seen = hashlib.sha256()
     for part in _parts(model):
         seen.update(part)
@@ -235,11 +255,18 @@ def fingerprint_of(model: "SentenceTransformer") -> str:
 
 
 def _parts(model: "SentenceTransformer") -> Iterator[bytes]:
-    yield json.dumps([model.prompts, model.default_prompt_name, model.max_seq_length, model.truncate_dim]).encode()
+    limits = [model.max_seq_length, model.truncate_dim, model.similarity_fn_name]
+    yield json.dumps([model.prompts, model.default_prompt_name, *limits]).encode()
     yield str(model).encode()
+    for module in model:
+        if config := getattr(getattr(module, "auto_model", None), "config", None):
+            settings = {k: v for k, v in config.to_dict().items() if k not in PASSING}
+            yield json.dumps(settings, sort_keys=True, default=str).encode()
     tokenizer = getattr(model, "tokenizer", None)
-    if backend := getattr(tokenizer, "backend_tokenizer", None):
-        yield backend.to_str().encode()
+    if to_str := getattr(getattr(tokenizer, "backend_tokenizer", tokenizer), "to_str", None):
+        # Every call of a tokenizer leaves its own truncation and padding behind.
+        state = {k: v for k, v in json.loads(to_str()).items() if k not in ("truncation", "padding")}
+        yield json.dumps(state).encode()
     for name, value in model.state_dict().items():
         yield f"{name} {tuple(value.shape)} {value.dtype}".encode()
-        yield value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+        yield value.detach().cpu().flatten().view(torch.uint8).numpy().tobytes()

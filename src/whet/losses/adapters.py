@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from whet.encode import Features, embed
+from whet.encode import Features, embed, token_rows
 from whet.losses.clp import clp
 from whet.losses.infonce import Parts, info_nce
 from whet.losses.relations import Relations, relations_of
@@ -57,17 +57,19 @@ class InfoNCELoss(nn.Module):
         self.in_batch = in_batch
         self.queries_per_negative = queries_per_negative
         self.packing = packing or Packing()
+        (self.blank,) = token_rows(model.preprocess([""], task="query"))
 
     def forward(self, features: Sequence[Features], labels: Mapping[str, Tensor] | Tensor | None = None) -> Parts:
         """Named, weighted parts of the loss; the trainer adds them up and logs each."""
         if isinstance(labels, Mapping):
             relations = Relations(**labels)
-            columns = [features[0], features[1]]
-            star, passage = (self._embed(column) for column in columns)
+            star, passage = (self._embed(column) for column in features)
         else:
-            relations = relations_of(features, self.queries_per_negative, self.in_batch)
+            relations = relations_of(features, self.queries_per_negative, self.in_batch, self.blank)
             star, passage = self._columns(features)
-        return self.parts(star[: len(relations.positive)], passage, star, relations)
+        # Divided by a small τ, similarities in half precision would be steps, not slopes.
+        with torch.autocast(star.device.type, enabled=False):
+            return self.parts(star[: len(relations.positive)], passage, star, relations)
 
     def parts(
         self,

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from whet.encode import Features, same_text
+from whet.encode import Features, token_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,48 +26,65 @@ class Relations:
     answers: Bool[Tensor, "doc star"]
 
 
-def relations_of(columns: Sequence[Features], queries_per_negative: int, in_batch: bool) -> Relations:
+def relations_of(
+    columns: Sequence[Features], queries_per_negative: int, in_batch: bool, blank: Sequence[int] = ()
+) -> Relations:
     """Relations of a plain sentence-transformers batch, read off its columns.
 
     Columns: query, positive, then for each hard negative its text and `queries_per_negative` queries that it answers
-    (an empty text where there is none). Passages are the positives followed by each negative column; `star` is the
-    query column followed by each column of negatives' queries. Without ids the only known positives are those of
-    the batch itself: a passage whose text is the positive of a query is never that query's negative.
+    (an empty text where there is none; `blank` is its tokens). Passages are the positives followed by each negative
+    column; `star` is the query column followed by each column of negatives' queries.
+
+    Without ids, texts tell what is known: a row's positive answers its query and a negative answers its own queries,
+    wherever in the batch the same texts stand; what answers a query is never its negative. A query that stands in
+    `star` twice counts once.
 
     Raises ValueError when the columns do not divide into negatives with that many queries each.
     """
-    extra, step = columns[2:], 1 + queries_per_negative
-    if len(columns) < 2 or len(extra) % step:
+    step = 1 + queries_per_negative
+    if len(columns) < 2 or (len(columns) - 2) % step:
         raise ValueError(
             f"{len(columns)} columns came; expected query, positive and then, for each negative, its text and "
             f"{queries_per_negative} of its queries. Set queries_per_negative to what your columns hold."
         )
-    queries, positives = columns[0], columns[1]
-    rows = len(queries["input_ids"])
-    docs = [positives, *extra[::step]]
-    known = same_text(queries, queries).float() @ torch.cat([same_text(positives, d) for d in docs], dim=1).float() > 0
-    own = torch.eye(rows, dtype=torch.bool, device=known.device)
-    own = torch.cat([torch.zeros_like(own), *[own] * (len(docs) - 1)], dim=1)
-    answers = torch.cat([known.T, *_star_columns(extra, step, rows, known.device)], dim=1)
-    return Relations(torch.arange(rows, device=known.device), ~known & (in_batch or own), answers)
+    query, positive, *extra = numbered(columns)
+    passage, star, facts = [positive], [query], [(positive, query)]
+    for place, (text, column) in enumerate(zip(extra, columns[2:], strict=True)):
+        if place % step == 0:
+            passage.append(text)
+        else:
+            star.append(text)
+            facts.append((passage[-1].masked_fill(is_blank(column, blank), -1), text))
+    passages, stars = torch.cat(passage), torch.cat(star)
+    answering, answered = (torch.cat(side) for side in zip(*facts, strict=True))
+    answers = (same(passages, answering).float() @ same(answered, stars).float()) > 0
+    row = torch.arange(len(query), device=query.device)
+    own = same(row, torch.cat([torch.full_like(row, -1), *[row] * (len(passage) - 1)]))
+    return Relations(
+        positive=row,
+        negative=~answers[:, : len(row)].T & (in_batch | own),
+        answers=answers & ~same(stars, stars).tril(-1).any(dim=1),
+    )
 
 
-def _star_columns(
-    extra: Sequence[Features], step: int, rows: int, device: torch.device
-) -> list[Bool[Tensor, "doc row"]]:
-    """For each column of negatives' queries, which passages answer its texts: the negative of the same row."""
-    passages = rows * (1 + len(extra) // step)
-    found = []
-    for column, features in enumerate(extra):
-        if column % step:
-            answers = torch.zeros(passages, rows, dtype=torch.bool, device=device)
-            row = torch.arange(rows, device=device)
-            answers[(1 + column // step) * rows + row, row] = ~empty(features)
-            found.append(answers)
-    return found
+def numbered(columns: Sequence[Features]) -> list[Int[Tensor, " row"]]:
+    """A number for every text, column by column: equal numbers, equal tokens."""
+    number: dict[tuple[int, ...], int] = {}
+    device = columns[0]["input_ids"].device
+    return [
+        torch.tensor([number.setdefault(row, len(number)) for row in token_rows(column)], device=device)
+        for column in columns
+    ]
 
 
-def empty(features: Features) -> Bool[Tensor, " row"]:
-    """Rows with no more tokens than the special ones around an empty text."""
-    lengths: Tensor = features["attention_mask"].sum(dim=1)
-    return lengths <= 2
+def same(left: Int[Tensor, " left"], right: Int[Tensor, " right"]) -> Bool[Tensor, "left right"]:
+    """Where two lists hold the same number."""
+    return left[:, None] == right
+
+
+def is_blank(features: Features, blank: Sequence[int]) -> Bool[Tensor, " row"]:
+    """Rows of an empty text: after the prompt, if there is one, they end as `blank` does, the tokens of "" alone."""
+    prompt = int(torch.as_tensor(features.get("prompt_length", 0)).flatten()[0])
+    rests = [row[prompt:] for row in token_rows(features)]
+    found = [rest == tuple(blank[len(blank) - len(rest) :]) for rest in rests]
+    return torch.tensor(found, device=features["input_ids"].device)
