@@ -59,13 +59,14 @@ def climb(name: str, row: str, seed: int, runs: Path) -> dict[str, Any]:
     settings = dict(ROWS[row])
     strategy = settings.pop("strategy")
     folder = runs / name / f"{row.replace(' ', '-')}-{seed}"
-    share_vectors(folder, runs / name / "vectors")
     overrides = {
         "max_length": MAX_LENGTH,
         "mine": {"strategy": strategy, "negatives": 1},
         "train": {**settings, "seed": seed, "batch_size": 32},
     }
-    run = build(open_run(DATA / name, DEFAULT_MODEL, folder, overrides=overrides, force=True), "evaluate")
+    run = open_run(DATA / name, DEFAULT_MODEL, folder, overrides=overrides, force=True)
+    share_vectors(folder, runs / name / "vectors")
+    build(run, "evaluate")
     rows = {found["query_id"]: found for found in read_jsonl(folder / "evaluate" / "per_query.jsonl")}
     return {
         "train": run.recipe.train.model_dump(mode="json"),
@@ -80,7 +81,6 @@ def climb(name: str, row: str, seed: int, runs: Path) -> dict[str, Any]:
 def share_vectors(folder: Path, vectors: Path) -> None:
     """Let the cells of a set keep their vectors in one place: they are stored under what made them."""
     vectors.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "vectors").exists():
         (folder / "vectors").symlink_to(vectors.resolve(), target_is_directory=True)
 
