@@ -1,6 +1,7 @@
 """What the verbs print to stdout: the tables for people, or one JSON object."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +15,13 @@ CHANGED = 3
 def show_json(value: dict[str, Any]) -> None:
     """One JSON object on one line, last on stdout."""
     Console(soft_wrap=True, highlight=False, markup=False, emoji=False).print(json.dumps(value, ensure_ascii=False))
+
+
+def show_lines(lines: Sequence[str]) -> None:
+    """Plain lines as they are."""
+    out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    for line in lines:
+        out.print(line)
 
 
 def show_verdict(run: Run, changed: bool = False) -> None:

@@ -1,6 +1,7 @@
 """`whet tune`, and its stages one at a time: check, mine, generate, train, evaluate."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -20,6 +21,7 @@ from whet.cli.options import (
     overrides_of,
     run_folder,
 )
+from whet.errors import DataError
 from whet.progress import set_quiet
 from whet.run import RECIPE, Run, open_run, reopen
 
@@ -56,20 +58,35 @@ def _verb(name: str) -> Callable[..., None]:
     ) -> None:
         from whet.pipeline import build
 
-        set_quiet(quiet)
-        if (Path(data) / RECIPE).exists():
-            run = reopen(Path(data))
-        else:
-            overrides = overrides_of(recipe, train_only, seed)
-            run = open_run(data, model, run_folder(data, out), effort=effort, overrides=overrides, force=force)
+        set_quiet(quiet or name == "check")  # what the check finds is its result and goes to stdout
+        try:
+            if (Path(data) / RECIPE).exists():
+                run = reopen(Path(data))
+            else:
+                overrides = overrides_of(recipe, train_only, seed)
+                run = open_run(data, model, run_folder(data, out), effort=effort, overrides=overrides, force=force)
+        except DataError as error:
+            if name == "check":
+                _show_faults(error, json=json)
+            raise
         _show(name, build(run, until), json=json)
 
     return verb
 
 
+def _show_faults(error: DataError, *, json: bool) -> None:
+    from whet.cli.show import show_json, show_lines
+
+    if json:
+        show_json({"stage": "check", "faults": [asdict(fault) for fault in error.faults]})
+    else:
+        show_lines([str(fault) for fault in error.faults])
+    raise typer.Exit(error.exit_code)
+
+
 def _show(name: str, run: Run, *, json: bool) -> None:
     from whet.artifacts import read_json
-    from whet.cli.show import show_json, show_places, show_verdict
+    from whet.cli.show import show_json, show_lines, show_places, show_verdict
 
     if name in ("tune", "evaluate"):
         if json:
@@ -77,6 +94,8 @@ def _show(name: str, run: Run, *, json: bool) -> None:
             return
         show_verdict(run)
         show_places(run)
+    elif name == "check" and not json:
+        show_lines(read_json(run.path / "check" / "report.json")["lines"])
     elif json:
         found = {"check": "report.json", "train": "result.json"}.get(name, "summary.json")
         show_json({"stage": name, "folder": str(run.path / name)} | read_json(run.path / name / found))
