@@ -4,9 +4,9 @@ import torch
 from batches import batch_of, batches, temperatures, weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import losses as oracle
 from torch.nn.functional import cosine_similarity, cross_entropy
 
+from oracles import losses as oracle
 from whet.losses import Relations, clp, info_nce
 from whet.losses.clp import penalty
 
