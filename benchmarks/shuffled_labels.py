@@ -1,4 +1,4 @@
-"""A model trained on shuffled labels: does the evaluation ever call it better?
+"""A model trained on shuffled labels: the evaluation must not call it better.
 
     python benchmarks/shuffled_labels.py --set eda_tiny
 
