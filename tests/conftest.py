@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tiny import tiny_bert, tiny_collection
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -1,4 +1,4 @@
-"""Tiny stand-ins that need no download: a random BERT, and a retrieval collection of made-up words that it can learn."""
+"""Stand-ins that need no download: a random BERT, and a retrieval collection of made-up words that it can learn."""
 
 import json
 from pathlib import Path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from whet.data.split import same_text
 from whet.encode import Task, tokenise
 from whet.records import Collection, PositiveQuery
 
@@ -30,8 +31,9 @@ class Pair:
 class Knowledge:
     """What is known about the training texts, beyond the batch at hand.
 
-    `positives` are all known positives of a query, of every split, so that none is ever pushed away; `answers` are
-    the texts of the queries that a mined negative answers.
+    `positives` are all known positives of a query, so that none is ever pushed away: those of every split, those of
+    queries with the same text, and passages with the text of one of them. `answers` are the texts of the queries that
+    a mined negative answers.
     """
 
     positives: Mapping[str, frozenset[str]]
@@ -40,14 +42,20 @@ class Knowledge:
     @classmethod
     def of(cls, collection: Collection, found: Sequence[PositiveQuery] = ()) -> "Knowledge":
         """Gather it from the qrels of every split and from the positive queries that were found for negatives."""
-        positives: dict[str, set[str]] = {}
+        text_of = {passage.id: same_text(passage.content) for passage in collection.passages.values()}
+        copies: dict[str, list[str]] = {}
+        for passage, text in text_of.items():
+            copies.setdefault(text, []).append(passage)
+        asked = {query: same_text(text) for query, text in collection.queries.items()}
+        positives: dict[str, set[str]] = {text: set() for text in asked.values()}
         for split in collection.qrels:
             for query, passages in collection.positives(split).items():
-                positives.setdefault(query, set()).update(passages)
+                positives[asked[query]].update(copy for p in passages for copy in copies[text_of[p]])
         answers: dict[str, list[str]] = {}
         for star in found:
             answers.setdefault(star.passage_id, []).append(star.text)
-        return cls({query: frozenset(passages) for query, passages in positives.items()}, answers)
+        frozen = {text: frozenset(passages) for text, passages in positives.items()}
+        return cls({query: frozen[text] for query, text in asked.items()}, answers)
 
 
 class PairCollator:

@@ -1,0 +1,81 @@
+"""The dev pool holds what a score needs, within its budget; the evaluator leaves what it measured."""
+
+import json
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from whet.encode import PackedEncoder
+from whet.errors import TrainingError
+from whet.evaluate.measures import PRIMARY, means, per_query
+from whet.evaluate.retrieve import retrieve
+from whet.records import Collection, Passage
+from whet.train.dev import DevEvaluator, dev_set
+
+LENGTH = 10
+
+
+def collection_of(passages, dev):
+    texts = {f"p{i}": Passage(f"p{i}", f"{i:0{LENGTH}d}") for i in range(passages)}
+    queries = {query: f"text of {query}" for query in dev}
+    return Collection("made", texts, queries, {"dev": {query: dict(found) for query, found in dev.items()}})
+
+
+DATA = collection_of(200, {"a": {"p3": 1, "p4": 2, "p5": 0}, "b": {"p190": 1}, "none": {"p7": 0}})
+RANKING = {"a": {f"p{i}": 1 - i / 100 for i in range(50, 100)}, "b": {f"p{i}": 1 - i / 300 for i in range(60, 190)}}
+
+
+def pool(budget, seed=0):
+    return dev_set(DATA, RANKING, np.random.default_rng(seed), budget)
+
+
+def test_positives_are_in_the_pool_whatever_the_budget():
+    found = pool(budget=0)
+    assert set(found.passages) == {"p3", "p4", "p190"}
+    assert list(found.queries) == ["a", "b"]
+    assert not found.whole
+
+
+def test_hard_passages_come_in_rank_by_rank_and_leave_room_for_random_ones():
+    found = pool(budget=53 * LENGTH)
+    hard = {f"p{i}" for first in (50, 60) for i in range(first, first + 25)}  # 40 of 50 that the positives leave
+    assert {"p3", "p4", "p190", *hard} < set(found.passages)
+    assert len(found.passages) == 53
+    few = pool(budget=8 * LENGTH)
+    assert {"p50", "p60", "p51", "p61"} < set(few.passages)
+    assert len(few.passages) == 8
+
+
+def test_the_rest_of_the_budget_is_drawn_at_random_in_corpus_order():
+    found = pool(budget=100 * LENGTH)
+    assert len(found.passages) == 100
+    assert list(found.passages) == [p for p in DATA.passages if p in found.passages]
+    assert found == pool(budget=100 * LENGTH)
+    assert found.passages != pool(budget=100 * LENGTH, seed=1).passages
+    assert set(pool(budget=0).passages) < set(found.passages)
+
+
+def test_a_budget_for_everything_takes_the_whole_corpus():
+    found = pool(budget=10**6)
+    assert found.whole
+    assert found.passages == {p: passage.content for p, passage in DATA.passages.items()}
+
+
+def test_the_evaluator_scores_as_the_final_evaluation_does_and_writes_it_down(tiny_model, dev, tmp_path):
+    model = SentenceTransformer(str(tiny_model))
+    scores = DevEvaluator(dev, tmp_path)(model, epoch=1.5, steps=12)
+    expected = per_query(dev.qrels, retrieve(PackedEncoder(model), dev.queries, dev.passages))
+    assert scores == means(expected)
+    assert 0 < scores[PRIMARY] < 1
+    written = json.loads((tmp_path / "12.json").read_text())
+    assert written == {"epoch": 1.5, "means": scores, "per_query": expected}
+
+
+def test_a_model_that_tells_nothing_apart_is_refused(tiny_model, dev, tmp_path):
+    model = SentenceTransformer(str(tiny_model))
+    model[0].auto_model.embeddings.word_embeddings.weight.data.zero_()
+    model[0].auto_model.embeddings.position_embeddings.weight.data.zero_()
+    with pytest.raises(TrainingError, match=r"no longer tells passages apart: the cosines of 64 passages"):
+        DevEvaluator(dev, tmp_path)(model)
+    assert not list(tmp_path.iterdir())
