@@ -1,14 +1,20 @@
-"""Runs the real command line and kills it, as `kill -9` does, when a chosen function is called for the n-th time.
+"""Runs the real command line again and again, each time in a process that dies, as by `kill -9`, at a chosen call.
 
-    python killed.py MODULE:NAME N whet's arguments …
+Reads a JSON list of [[MODULE:NAME, N] or null, [whet's arguments …], run folder] from stdin; a process is killed just
+before the N-th call of NAME or, with a "~" before its last part, right after it. Prints what came of each.
 
-The process dies just before the call, or, where NAME starts with "~", right after it.
+The first job runs in this very process, and the others are forked from it: the imports, which take most of a tiny run's
+time, happen once, and what a run left behind in memory may make no difference to the next.
 """
 
 import importlib
+import json
 import os
 import signal
 import sys
+from pathlib import Path
+
+from whet.cli.main import main
 
 
 def arm(target, count):
@@ -34,9 +40,28 @@ def arm(target, count):
     setattr(owner, name, deadly)
 
 
-if __name__ == "__main__":
-    arm(sys.argv[1], int(sys.argv[2]))
-    sys.argv = ["whet", *sys.argv[3:]]
-    from whet.cli.main import main
+def run(kill, arguments):
+    """Run the command line; return its exit code."""
+    sys.argv = ["whet", *arguments]
+    if kill is not None:
+        arm(*kill)
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 70
 
-    main()
+
+def forked(kill, arguments, out):
+    """Run the command line in a child; return how it ended, and what the run folder held then."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(run(kill, arguments))
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return {"code": code, "folder": sorted(path.name for path in Path(out).iterdir())}
+
+
+if __name__ == "__main__":
+    first, *others = json.load(sys.stdin)
+    run(*first[:2])
+    sys.stdout.write("\n" + json.dumps([forked(*job) for job in others]))

@@ -9,88 +9,85 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tiny import RECIPE
 from whet.run import STAGES
 
 KILLED = Path(__file__).with_name("killed.py")
-RECIPE = """
-train: {train_only: all, learning_rate: 5.0e-3, epochs: 4, batch_size: 16, negatives: 2, evaluations: 4}
-"""
-# What dies, at which call: at least one place in every stage.
-PLACES = {
+SAVING = "transformers.trainer:Trainer._save_optimizer_and_scheduler"
+PLACES = {  # stage, and where in it: what kills, at which call
     "check": ("whet.pipeline:check", 1),
-    "mine, vectors": ("whet.encode:np.save", 2),
-    "mine": ("whet.mine.mined:write_mined", 1),
+    "mine, its vectors": ("whet.encode:np.save", 2),
+    "mine, its files": ("whet.mine.mined:~write_mined", 1),
     "generate": ("whet.generate.positives:~write_positive_queries", 1),
     "train, before a checkpoint": ("torch.optim:AdamW.step", 3),
     "train, between checkpoints": ("torch.optim:AdamW.step", 10),
-    "train, within a checkpoint": ("transformers.trainer:Trainer._save_optimizer_and_scheduler", 2),
-    "train, a checkpoint but for its state": ("transformers.trainer_callback:TrainerState.save_to_json", 3),
-    "train, after the last step": ("transformers.trainer:Trainer._load_best_model", 1),
-    "train, result": ("sentence_transformers:SentenceTransformer.~save_pretrained", 5),
+    "train, within a checkpoint": (SAVING, 2),
+    "train, a checkpoint but for its state": ("transformers.trainer_callback:TrainerState.save_to_json", 1),
+    "train, the last checkpoint": ("transformers.trainer:~Trainer._save_checkpoint", 4),
+    "train, its result": ("whet.pipeline:write_jsonl", 1),
+    "train, its folder": ("whet.artifacts:folder_digest", 4),
     "evaluate": ("whet.evaluate.runs:write_trec", 2),
     "report": ("whet.report.markdown:~write_markdown", 1),
     "model": ("whet.export.folder:export_model", 1),
-    "model, between its files": ("pathlib:Path.rename", 7),
+    "model, its folder": ("whet.artifacts:folder_digest", 7),
 }
-CHAIN = ("mine", "train, between checkpoints", "train, within a checkpoint", "evaluate", "model")
+CHAIN = [*list(PLACES)[1:8], "evaluate", "model"]
 
 
-def command(data, model, out):
-    recipe = Path(out).with_suffix(".yaml")
-    recipe.write_text(RECIPE)
-    return ["tune", str(data), "--model", str(model), "--out", str(out), "--recipe", str(recipe), "--json", "--quiet"]
+def jobs_of(places, data, model, out):
+    """The command, killed at each place in turn, and then left alone; as `killed.py` reads it."""
+    recipe = Path(f"{out}.yaml")
+    recipe.write_text(yaml.safe_dump(RECIPE))
+    options = ["--model", str(model), "--out", str(out), "--recipe", str(recipe), "--quiet"]
+    return [(kill, ["tune", str(data), *options], str(out)) for kill in (*(PLACES[place] for place in places), None)]
 
 
-def start(*arguments):
+def results(jobs):
+    """Run the jobs; return how all but the first ended."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment)
-
-
-def killed(place, arguments):
-    target, count = PLACES[place]
-    ended = start(str(KILLED), target, str(count), *arguments)
-    assert ended.returncode == -signal.SIGKILL, (place, ended.stderr)
-
-
-def finished(arguments):
-    ended = start("-m", "whet", *arguments)
+    ended = subprocess.run(
+        [sys.executable, KILLED], input=json.dumps(jobs), capture_output=True, text=True, env=environment
+    )
     assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
+    return json.loads(ended.stdout.splitlines()[-1])
 
 
-def outcome(out, result):
-    """What a run's result is made of: the weights' bytes and all numbers but times."""
-    weights = hashlib.sha256((out / "model" / "model.safetensors").read_bytes()).hexdigest()
-    trained = json.loads((out / "train" / "result.json").read_text())
-    unlike = {"seconds", "peak_memory_mb", "model"}
-    return weights, {k: v for k, v in result.items() if k not in unlike}, trained
-
-
-@pytest.fixture(scope="session")
-def unbroken(tiny_data, tiny_model, tmp_path_factory):
-    out = tmp_path_factory.mktemp("unbroken") / "run"
-    return outcome(out, finished(command(tiny_data, tiny_model, out)))
-
-
-def test_one_run_killed_again_and_again_ends_like_an_unbroken_one(tiny_data, tiny_model, tmp_path, unbroken):
-    out = tmp_path / "run"
-    arguments = command(tiny_data, tiny_model, out)
-    for place in CHAIN:
-        killed(place, arguments)
+def check_each(places, ended):
+    """Every process but the last was killed in the stage that it was to be killed in."""
+    *killed, last = ended
+    for place, found in zip(places, killed, strict=True):
         stage = place.split(",")[0]
-        assert (out / f"{stage}.partial").is_dir()
-        assert not [later for later in STAGES[STAGES.index(stage) :] if (out / later).exists()]
-    assert outcome(out, finished(arguments)) == unbroken
-    assert not list(out.glob("*.partial"))
+        assert found["code"] == -signal.SIGKILL, place
+        assert f"{stage}.partial" in found["folder"], place
+        assert not set(STAGES[STAGES.index(stage) :]) & set(found["folder"]), place
+    assert last["code"] == 0
+    assert not [name for name in last["folder"] if name.endswith(".partial")]
+
+
+def outcome(out):
+    """What a run's result is made of: the weights' bytes, all numbers, and what was kept."""
+    weights = hashlib.sha256((out / "model" / "model.safetensors").read_bytes()).hexdigest()
+    files = ("train/result.json", "evaluate/evaluation.json", "evaluate/result.json")
+    found = [json.loads((out / name).read_text()) for name in files]
+    assert found[0]["kept"] == "tuned", "a run that keeps the base model proves nothing here"
+    return weights, found
+
+
+def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(tiny_data, tiny_model, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    jobs = [*jobs_of([], tiny_data, tiny_model, whole), *jobs_of(CHAIN, tiny_data, tiny_model, out)]
+    check_each(CHAIN, results(jobs))
+    assert outcome(out) == outcome(whole)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES)
-def test_killed_at_any_place_the_same_command_finishes_alike(place, tiny_data, tiny_model, tmp_path, unbroken):
-    out = tmp_path / "run"
-    arguments = command(tiny_data, tiny_model, out)
-    killed(place, arguments)
-    assert (out / f"{place.split(',')[0]}.partial").is_dir()
-    assert outcome(out, finished(arguments)) == unbroken
-    assert not list(out.glob("*.partial"))
+def test_a_run_killed_at_any_place_ends_like_an_unbroken_one(tiny_data, tiny_model, tmp_path):
+    jobs = jobs_of([], tiny_data, tiny_model, tmp_path / "whole")
+    for place in PLACES:
+        jobs += jobs_of([place], tiny_data, tiny_model, tmp_path / place)
+    ended = results(jobs)
+    for at, place in enumerate(PLACES):
+        check_each([place], ended[2 * at : 2 * at + 2])
+        assert outcome(tmp_path / place) == outcome(tmp_path / "whole"), place
