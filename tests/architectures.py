@@ -19,7 +19,7 @@ from transformers import (
 
 from tiny import VOCABULARY, tiny_bert
 
-PROMPTS = {"query": "ba de : ", "document": "fi : "}
+PROMPTS = {"query": "bade : ", "document": "bafi bago : "}
 SIZE = {
     "vocab_size": len(VOCABULARY),
     "hidden_size": 32,
@@ -95,7 +95,7 @@ def qwen3(folder, template="$A [SEP]"):
     config = Qwen3Config(**SIZE, num_key_value_heads=2, head_dim=8, pad_token_id=0)
     first = transformer(folder, Qwen3Model(config), template, padding_side="left")
     modules = [first, Pooling(32, "lasttoken"), Normalize()]
-    return SentenceTransformer(modules=modules, device="cpu", prompts={"query": "go lu : ", "document": ""})
+    return SentenceTransformer(modules=modules, device="cpu", prompts={"query": "balu : ", "document": ""})
 
 
 def qwen3_without_special_tokens(folder):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from architectures import ARCHITECTURES, PROMPTS, bert_mean, build, qwen3, qwen3_without_special_tokens, static
-from tiny import WORDS
+from tiny import VOCABULARY, WORDS
 from whet import encode
 from whet.encode import PackedEncoder, cut, embed, token_lengths, token_rows
 
@@ -21,7 +21,7 @@ def texts_of(count, seed=0, longest=40):
     """Texts of all lengths, some beyond what the models read, some twice."""
     rng = np.random.default_rng(seed)
     found = [" ".join(rng.choice(WORDS, int(rng.integers(1, longest)))) for _ in range(count)]
-    return [*found, found[0], found[count // 2], "ba"]
+    return [*found, found[0], found[count // 2], WORDS[0]]
 
 
 def forwards(module):
@@ -48,7 +48,7 @@ def test_searchable_vectors_are_unit_unless_the_model_compares_by_dot(tmp_path):
     model = build(bert_mean, tmp_path)
     texts = texts_of(5)
     raw = model.encode_document(texts)
-    assert np.abs(np.linalg.norm(raw, axis=1) - 1).min() > 0.1
+    assert np.abs(np.linalg.norm(raw, axis=1) - 1).max() > 0.1
     unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     np.testing.assert_allclose(PackedEncoder(model).encode_passages(texts), unit, **SAME)
     model.similarity_fn_name = "dot"
@@ -76,13 +76,15 @@ def test_no_texts_no_vectors(tmp_path):
 @pytest.mark.parametrize("make", [bert_mean, qwen3, qwen3_without_special_tokens, static])
 def test_empty_texts_pass(tmp_path, make):
     model = build(make, tmp_path)
-    expected = model.encode_document(["ba de", "", "fi"])
-    np.testing.assert_allclose(PackedEncoder(model).encode(["ba de", "", "fi"], "document"), expected, **SAME)
+    expected = model.encode_document(["deba dede", "", "defi"])
+    for chunk_tokens in (1, 64):
+        found = PackedEncoder(model, chunk_tokens).encode(["deba dede", "", "defi"], "document")
+        np.testing.assert_allclose(found, expected, **SAME)
 
 
 def test_leaves_the_model_as_it_was(tmp_path):
     model = build(bert_mean, tmp_path).train()
-    first, second = (PackedEncoder(model).encode(["ba de fi"], "document") for _ in range(2))
+    first, second = (PackedEncoder(model).encode(["bade bafi"], "document") for _ in range(2))
     assert model.training
     np.testing.assert_array_equal(first, second)  # dropout was off
 
@@ -110,8 +112,24 @@ def test_token_lengths_count_what_truncation_would_cut(tmp_path, make):
     assert token_lengths(model, texts) == features["attention_mask"].sum(dim=1).tolist()
 
 
+@pytest.mark.parametrize("make", [bert_mean, qwen3, static])
+def test_token_rows_know_a_text_by_its_tokens(tmp_path, make):
+    model = build(make, tmp_path)
+    first, empty, again, second = token_rows(model.preprocess(["deba dede", "", "deba dede", "defi"]))
+    special = len(empty)
+    assert [len(first) - special, len(second) - special] == [2, 1]
+    assert first == again
+    assert set(first) >= {VOCABULARY.index("deba"), VOCABULARY.index("dede")}
+
+
+def test_token_rows_of_texts_in_one_line():
+    """As flash attention takes them: no padding, and where each text begins."""
+    features = {"input_ids": torch.tensor([[5, 6, 7, 8]]), "cu_seq_lens_q": torch.tensor([0, 1, 4], dtype=torch.int32)}
+    assert token_rows(features) == [(5,), (6, 7, 8)]
+
+
 def test_token_lengths_of_a_static_model(tmp_path):
-    assert token_lengths(build(static, tmp_path), ["ba de", ""]) == [4, 2]  # "fi :" goes before
+    assert token_lengths(build(static, tmp_path), ["deba", ""]) == [4, 3]  # "bafi bago :" goes before
 
 
 def learned(model, vectors, seed=1):

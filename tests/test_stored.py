@@ -78,6 +78,18 @@ def test_a_half_written_file_is_not_served(model, rows, tmp_path, left):
     assert rows == []
 
 
+def test_a_run_killed_while_writing_leaves_nothing_in_place(model, tmp_path, monkeypatch):
+    def half(path, vectors, **_):
+        path.write_bytes(vectors.tobytes()[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "save", half)
+    with pytest.raises(KeyboardInterrupt):
+        stored(model, tmp_path).encode_passages(TEXTS)
+    (left,) = (tmp_path / "vectors").iterdir()
+    assert left.name.endswith(".tmp.npy")
+
+
 def test_no_texts(model, tmp_path):
     assert stored(model, tmp_path).encode_passages([]).shape == (0, 32)
 

@@ -44,11 +44,8 @@ def prompt_of(model: "SentenceTransformer", task: Task) -> str | None:
 
 
 def tokenise(model: "SentenceTransformer", texts: Sequence[str], task: Task) -> Features:
-    """Model-ready features of texts, prompt included, truncated as the model truncates, padded to the longest.
-
-    They carry the task, by which a model with one tower for queries and another for documents finds its way.
-    """
-    return dict(model.preprocess(list(texts), prompt=prompt_of(model, task), task=task), task=task)
+    """Model-ready features of texts, prompt included, truncated as the model truncates, padded to the longest."""
+    return dict(model.preprocess(list(texts), prompt=prompt_of(model, task), task=task))
 
 
 def token_lengths(model: "SentenceTransformer", texts: Sequence[str]) -> list[int]:

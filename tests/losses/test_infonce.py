@@ -3,10 +3,11 @@
 import pytest
 import torch
 from batches import batch_of
-from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch.nn.functional import cross_entropy, normalize
 
+from architectures import bert_mean, build, qwen3, static
+from tiny import WORDS
 from whet.losses import InfoNCELoss, Relations, info_nce
 from whet.losses.infonce import contrastive
 
@@ -32,12 +33,13 @@ def test_what_is_neither_positive_nor_negative_takes_no_part():
     assert slope[0, 0] < 0 < slope[0, 2]
 
 
+@pytest.mark.parametrize("make", [bert_mean, qwen3, static])
 @pytest.mark.parametrize("negatives", [0, 1, 2])
-def test_columns_give_what_sentence_transformers_gives(tiny_model, negatives):
+def test_columns_give_what_sentence_transformers_gives(tmp_path, make, negatives):
     """Same value and gradients as MultipleNegativesRankingLoss, where no text stands twice."""
-    model = SentenceTransformer(str(tiny_model), device="cpu").eval()
-    texts = [["ba de", "fi", "go lu ma"], ["ne pi ro su", "ta", "ve ki"], ["zo", "hu ba", "de fi"], ["a", "b c", "d"]]
-    columns = [model.preprocess(column) for column in texts[: 2 + negatives]]
+    model = build(make, tmp_path).eval()
+    texts = [" ".join(WORDS[i : i + 1 + i % 4]) for i in range(0, 60, 5)]
+    columns = [model.preprocess(texts[i : i + 3]) for i in range(0, 6 + 3 * negatives, 3)]
 
     def learned(loss):
         model.zero_grad()
