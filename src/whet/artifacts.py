@@ -114,7 +114,7 @@ def run_stage(
     if (done := _finished(folder, key)) is not None:
         say(f"[dim]{name}: up to date[/dim]")
         return done
-    if partial.exists() and _key_of(partial) != key:
+    if partial.exists() and _manifest(partial).get("key") != key:
         shutil.rmtree(partial)
     partial.mkdir(parents=True, exist_ok=True)
     start = {"stage": name, "key": key, "inputs": dict(inputs), "config": dict(config), "whet": __version__}
@@ -137,9 +137,7 @@ def run_stage(
 
 
 def _finished(folder: Path, key: str) -> Artifact | None:
-    if not (folder / MANIFEST).exists():
-        return None
-    manifest = read_json(folder / MANIFEST)
+    manifest = _manifest(folder)
     if manifest.get("key") != key or "fingerprint" not in manifest:
         return None
     if folder_digest(folder) != manifest["fingerprint"]:
@@ -148,8 +146,13 @@ def _finished(folder: Path, key: str) -> Artifact | None:
     return Artifact(folder, manifest["fingerprint"], manifest["seconds"], skipped=True)
 
 
-def _key_of(partial: Path) -> str | None:
-    return read_json(partial / MANIFEST).get("key") if (partial / MANIFEST).exists() else None
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a stage folder; empty where there is none that can be read."""
+    try:
+        found: dict[str, Any] = read_json(folder / MANIFEST)
+    except ArtifactError:
+        return {}
+    return found
 
 
 def _versions() -> dict[str, str]:

@@ -43,7 +43,7 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
     wanted = _merged(derived, overrides or {})
     if isinstance(seed := wanted.get("seed"), int):
         for part in ("mine", "train"):
-            wanted[part] = {"seed": seed, **wanted.get(part, {})}
+            wanted = _merged({part: {"seed": seed}}, wanted)
     try:
         return Recipe.model_validate(wanted)
     except ValidationError as error:

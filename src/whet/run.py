@@ -100,8 +100,7 @@ def open_run(
     collection, faults = (data, ()) if isinstance(data, Collection) else read(data)
     if any(fault.level == "error" for fault in faults):
         raise DataError(faults)
-    seed = int((overrides or {}).get("seed", 13))
-    collection, split = with_splits(collection, seed=seed)
+    collection, split = with_splits(collection, seed=derive(collection, effort, overrides).seed)
     recipe = derive(collection, effort, overrides)
     source = None if isinstance(data, Collection) else str(Path(data).resolve() if Path(data).exists() else data)
     written = {"data": source, "model": model, "force": force, "overrides": dict(overrides or {}), "effort": effort}
