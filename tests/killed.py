@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 from whet.cli.main import main
@@ -56,7 +57,11 @@ def forked(kill, arguments, out):
     """Run the command line in a child; return how it ended, and what the run folder held then."""
     pid = os.fork()
     if pid == 0:
-        os._exit(run(kill, arguments))
+        try:
+            os._exit(run(kill, arguments))
+        finally:  # also after an error: a child must never go on as its parent
+            traceback.print_exc()
+            os._exit(71)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return {"code": code, "folder": sorted(path.name for path in Path(out).iterdir())}
 

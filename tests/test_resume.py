@@ -25,7 +25,7 @@ PLACES = {  # stage, and where in it: what kills, at which call
     "train, between checkpoints": ("torch.optim:AdamW.step", 10),
     "train, within a checkpoint": (SAVING, 2),
     "train, a checkpoint but for its state": ("transformers.trainer_callback:TrainerState.save_to_json", 1),
-    "train, the last checkpoint": ("transformers.trainer:~Trainer._save_checkpoint", 4),
+    "train, the last checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 4),
     "train, its result": ("whet.pipeline:write_jsonl", 1),
     "train, its folder": ("whet.artifacts:folder_digest", 4),
     "evaluate": ("whet.evaluate.runs:write_trec", 2),

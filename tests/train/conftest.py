@@ -23,7 +23,8 @@ def collection(tiny_data):
 @pytest.fixture(scope="session")
 def material(collection):
     pairs = [Pair(query, passage) for query, passage in training_pairs(collection)]
-    return Material(collection, pairs, Knowledge.of(collection))
+    near = np.random.default_rng(0).integers(0, len(pairs), (len(pairs), 8), dtype=np.int32)
+    return Material(collection, pairs, Knowledge.of(collection), near)
 
 
 @pytest.fixture(scope="session")

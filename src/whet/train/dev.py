@@ -84,18 +84,18 @@ class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
         Raises TrainingError when the model gives all texts much the same vector.
         """
         encoder = PackedEncoder(model)
-        self._check_spread(encoder)
+        self._check_spread(encoder, max(steps, 0))
         values = per_query(self.dev.qrels, retrieve(encoder, self.dev.queries, self.dev.passages))
         scores = means(values)
         write_json(self.folder / f"{max(steps, 0)}.json", {"epoch": epoch, "means": scores, "per_query": values})
         return scores
 
-    def _check_spread(self, encoder: PackedEncoder) -> None:
+    def _check_spread(self, encoder: PackedEncoder, step: int) -> None:
         texts = list(self.dev.passages.values())[:64]
         vectors = encoder.encode_passages(texts)
         spread = float(np.std((vectors @ vectors.T)[np.triu_indices(len(texts), 1)])) if len(texts) > 1 else 1.0
         if not spread > ALIKE:
             raise TrainingError(
-                f"the model no longer tells passages apart: the cosines of {len(texts)} passages have a standard "
-                f"deviation of {spread:.1e}. Lower the learning rate, or train fewer layers."
+                f"at step {step} the model does not tell passages apart: the cosines of {len(texts)} passages have a "
+                f"standard deviation of {spread:.1e}. Lower the learning rate, or train fewer layers."
             )

@@ -3,7 +3,7 @@
 Thin over `SentenceTransformerTrainer`, which brings AdamW, schedules, checkpoints, trackers and DDP.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from datasets import Dataset
 from jaxtyping import Int32
+from rich.markup import escape
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.sampler import BatchSamplers
-from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback
+from transformers import PrinterCallback, ProgressCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
 from whet.artifacts import read_json
-from whet.errors import ArtifactError
+from whet.errors import ArtifactError, TrainingError
 from whet.evaluate.measures import PRIMARY
 from whet.losses import ContrastivePenaltyLoss, InfoNCELoss
 from whet.losses.adapters import Packing
@@ -29,12 +30,14 @@ from whet.train.collate import Knowledge, Pair, PairCollator
 from whet.train.config import TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.freeze import blocks, train_only, without_dropout
-from whet.train.watch import LossWatch, ProgressLine
+from whet.train.watch import LossWatch, ProgressLine, StopEarly
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from whet.records import Collection
+
+_NO_CHECKPOINT = "No checkpoint had been written yet."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def train(
 
     Checkpoints lie in `folder`; if there are complete ones, training goes on from the newest.
 
-    Raises TrainingError when going on would be worthless; the newest good checkpoint stays in `folder`.
+    Raises TrainingError when going on would be worthless, naming the newest good checkpoint; it stays in `folder`.
     """
     trained, total = train_only(model, config.train_only)
     say(f"train {trained:,} of {total:,} parameters ({config.train_only}), learning rate {config.peak_learning_rate:g}")
@@ -77,13 +80,18 @@ def train(
         evaluator=evaluator,
         data_collator=PairCollator(model, material.collection, material.knowledge),
         loss=_loss(model, config),
-        callbacks=[EarlyStoppingCallback(early_stopping_patience=config.patience), line := ProgressLine()],
+        callbacks=[StopEarly(early_stopping_patience=config.patience), line := ProgressLine()],
     )
     trainer.line, trainer.watch = line, LossWatch()
     for noisy in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(noisy)
+    if (last := newest_checkpoint(folder)) is not None:
+        say(f"go on from {escape(last)}")
     try:
-        trainer.train(resume_from_checkpoint=newest_checkpoint(folder))
+        trainer.train(resume_from_checkpoint=last)
+    except TrainingError as error:
+        good = newest_checkpoint(folder)
+        raise TrainingError(f"{error} {f'The last good checkpoint is {good}.' if good else _NO_CHECKPOINT}") from error
     finally:
         line.close()
     return Trained(trained, total, trainer.state.best_global_step or 0, trainer.state.log_history)
@@ -147,6 +155,7 @@ def _arguments(config: TrainConfig, material: Material, folder: Path) -> Sentenc
         save_steps=every,
         save_total_limit=2,
         load_best_model_at_end=True,
+        restore_callback_states_from_checkpoint=True,
         metric_for_best_model=f"eval_{PRIMARY}",
         greater_is_better=True,
         logging_steps=max(1, min(10, every)),
@@ -199,9 +208,8 @@ def newest_checkpoint(folder: Path) -> str | None:
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
     for path in found:
         try:
-            state: Mapping[str, Any] = read_json(path / TRAINER_STATE_NAME)
+            read_json(path / TRAINER_STATE_NAME)
         except ArtifactError:
             continue
-        say(f"resume from step {state['global_step']}")
         return str(path)
     return None

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY
@@ -40,6 +40,21 @@ class LossWatch:
                 f"all similarities have been alike for {PATIENCE} steps, at step {step}. "
                 "Lower the learning rate, or check that the model gives different texts different vectors."
             )
+
+
+class StopEarly(EarlyStoppingCallback):  # type: ignore[misc]
+    """Early stopping by dev scores; the last step of a training is scored too, whatever the interval."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Ask for the last evaluation; stop a training that had stopped when it was killed.
+
+        The trainer insists on one step after a resume: nothing of that step is kept.
+        """
+        if self.early_stopping_patience_counter >= self.early_stopping_patience:
+            control.should_training_stop = True
+            control.should_log = control.should_evaluate = control.should_save = False
+        elif state.global_step >= state.max_steps:
+            control.should_evaluate = True
 
 
 class ProgressLine(TrainerCallback):  # type: ignore[misc]

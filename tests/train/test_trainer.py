@@ -1,0 +1,216 @@
+"""One training: what changes, what is kept, when it stops, and that it goes on where it was broken off."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from whet.encode import PackedEncoder
+from whet.errors import TrainingError
+from whet.evaluate.measures import PRIMARY
+from whet.losses import ContrastivePenaltyLoss
+from whet.train import trainer as trainer_module
+from whet.train.config import TrainConfig
+from whet.train.dev import DevEvaluator
+from whet.train.trainer import newest_checkpoint, train
+
+CONFIG = TrainConfig(train_only="all", learning_rate=0.02, epochs=2, batch_size=16, evaluations=4)
+
+
+@pytest.fixture
+def model(tiny_model):
+    return SentenceTransformer(str(tiny_model))
+
+
+@pytest.fixture(scope="module")
+def start(tiny_model, material, dev):
+    """Train a fresh model in a folder; returns what `train` returns, the model, and the dev scores by step."""
+
+    def run(folder, config=CONFIG):
+        model = SentenceTransformer(str(tiny_model))
+        trained = train(model, material, DevEvaluator(dev, folder / "dev"), config, folder / "scratch")
+        scores = {int(p.stem): json.loads(p.read_text())["means"][PRIMARY] for p in (folder / "dev").iterdir()}
+        return trained, model, scores
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(start, tmp_path_factory):
+    """What an unbroken training comes to."""
+    return start(tmp_path_factory.mktemp("whole"))
+
+
+def state(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(left, right):
+    return all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.parametrize("which", ["all", "intermediate", "last-1"])
+def test_what_is_frozen_stays_bit_for_bit_and_the_rest_moves(start, model, tmp_path, which):
+    trained, after, _ = start(tmp_path, CONFIG.model_copy(update={"train_only": which, "epochs": 1}))
+    moved = {name for name, value in model.named_parameters() if not torch.equal(value, after.get_parameter(name))}
+    expected = {name for name, value in after.named_parameters() if value.requires_grad}
+    idle = {name for name in expected if ".pooler." in name}  # a BERT part that mean pooling never reads
+    assert moved == expected - idle
+    assert trained.trained_parameters == sum(after.get_parameter(name).numel() for name in expected)
+
+
+def test_the_weights_of_the_best_checkpoint_are_kept(whole, dev, tmp_path):
+    trained, model, scores = whole
+    assert sorted(scores) == [2, 4, 6, 8]
+    assert trained.best_step == max(scores, key=scores.get)
+    assert DevEvaluator(dev, tmp_path)(model)[PRIMARY] == scores[trained.best_step]
+
+
+def test_the_last_step_is_scored_whatever_the_interval(start, tmp_path):
+    assert sorted(start(tmp_path, CONFIG.model_copy(update={"evaluations": 3}))[2]) == [3, 6, 8]
+
+
+def test_a_later_worse_checkpoint_is_not_kept(start, monkeypatch, tmp_path):
+    """The second evaluation is made the best one; the weights kept are then those of that step."""
+    weights, real = {}, DevEvaluator.__call__
+
+    def noted(self, model, *args, steps=-1, **kwargs):
+        weights[steps] = state(model)
+        return real(self, model, *args, steps=steps, **kwargs) | {PRIMARY: 1.0 if len(weights) == 2 else 0.5}
+
+    monkeypatch.setattr(DevEvaluator, "__call__", noted)
+    trained, model, _ = start(tmp_path)
+    assert trained.best_step == sorted(weights)[1]
+    assert same(weights[trained.best_step], state(model))
+    assert not same(weights[max(weights)], state(model))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(start, whole, tmp_path):
+    again = start(tmp_path / "again")
+    other = start(tmp_path / "other", CONFIG.model_copy(update={"seed": 14}))
+    assert same(state(whole[1]), state(again[1]))
+    assert not same(state(whole[1]), state(other[1]))
+
+
+def test_dropout_is_off_unless_asked_for(whole):
+    assert {m.p for m in whole[1].modules() if isinstance(m, torch.nn.Dropout)} == {0.0}
+
+
+class Broken(trainer_module.ProgressLine):
+    """Breaks a training off at a step, as a lost machine does."""
+
+    step = 0
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def broken_off(start, monkeypatch):
+    """Start a training and break it off at a step."""
+
+    def run(folder, step, config=CONFIG):
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer_module, "ProgressLine", Broken)
+            patch.setattr(Broken, "step", step)
+            with pytest.raises(KeyboardInterrupt):
+                start(folder, config)
+
+    return run
+
+
+def test_a_training_broken_off_goes_on_to_the_same_weights(start, broken_off, whole, tmp_path):
+    broken_off(tmp_path, 7)
+    trained, model, scores = start(tmp_path)
+    assert same(state(model), state(whole[1]))
+    assert (trained.best_step, scores) == (whole[0].best_step, whole[2])
+
+
+def test_random_batches_and_dropout_go_on_as_well(start, broken_off, tmp_path):
+    config = CONFIG.model_copy(update={"batches": "random", "dropout": True})
+    broken_off(tmp_path / "broken", 5, config)
+    assert same(state(start(tmp_path / "broken", config)[1]), state(start(tmp_path / "whole", config)[1]))
+
+
+@pytest.mark.parametrize("damage", ["state missing", "state cut off", "all missing"])
+def test_a_checkpoint_written_by_half_is_passed_over(start, broken_off, whole, tmp_path, damage):
+    broken_off(tmp_path, 7)
+    newest = tmp_path / "scratch" / "checkpoint-6"
+    assert newest_checkpoint(newest.parent) == str(newest)
+    if damage == "state cut off":
+        (newest / "trainer_state.json").write_text('{"global_step": 6, "log')
+    else:
+        (newest / "trainer_state.json").unlink()
+    if damage == "all missing":
+        shutil.rmtree(newest)
+        newest.mkdir()
+    assert newest_checkpoint(newest.parent) == str(newest.with_name("checkpoint-4"))
+    assert same(state(start(tmp_path)[1]), state(whole[1]))
+
+
+def test_a_training_broken_off_still_stops_early_where_it_would_have(start, broken_off, monkeypatch, tmp_path):
+    real = DevEvaluator.__call__
+    monkeypatch.setattr(DevEvaluator, "__call__", lambda *args, **kwargs: real(*args, **kwargs) | {PRIMARY: 0.5})
+    config = CONFIG.model_copy(update={"patience": 2})
+    whole = start(tmp_path / "whole", config)
+    assert sorted(whole[2]) == [2, 4, 6]
+    broken_off(tmp_path / "broken", 5, config)
+    _, model, scores = start(tmp_path / "broken", config)
+    assert scores == whole[2]
+    assert same(state(model), state(whole[1]))
+
+
+def test_a_training_killed_right_after_it_stopped_early_stays_stopped(start, monkeypatch, tmp_path):
+    scores = iter([0.5, 0.4, 0.3, 0.9, 0.9])
+    real = DevEvaluator.__call__
+    monkeypatch.setattr(DevEvaluator, "__call__", lambda *args, **kw: real(*args, **kw) | {PRIMARY: next(scores)})
+    config = CONFIG.model_copy(update={"patience": 2, "evaluations": 8})  # an evaluation at every step
+    first, model, seen = start(tmp_path, config)
+    again, same_model, seen_again = start(tmp_path, config)
+    assert (first.best_step, sorted(seen)) == (1, [1, 2, 3])
+    assert (again.best_step, sorted(seen_again)) == (1, [1, 2, 3])
+    assert same(state(model), state(same_model))
+
+
+@pytest.mark.parametrize("step", [1, 6])
+def test_a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint(start, monkeypatch, tmp_path, step):
+    real = ContrastivePenaltyLoss.parts
+    calls = iter(range(1, 100))
+
+    def spoilt(*args):
+        factor = float("nan") if next(calls) == step else 1.0
+        return {name: factor * part for name, part in real(*args).items()}
+
+    monkeypatch.setattr(ContrastivePenaltyLoss, "parts", spoilt)
+    folder = tmp_path / "scratch"
+    place = f"The last good checkpoint is {folder / 'checkpoint-4'}." if step == 6 else "No checkpoint had been written"
+    with pytest.raises(TrainingError, match=rf"^the loss is nan at step {step}\. .*{re.escape(place)}"):
+        start(tmp_path)
+    if step == 6:
+        SentenceTransformer(str(folder / "checkpoint-4"))
+        assert len(list(folder.glob("checkpoint-*"))) <= 2
+
+
+def test_a_model_that_tells_nothing_apart_stops_and_names_the_step(start, monkeypatch, tmp_path):
+    real = PackedEncoder.encode_passages
+    calls = iter(range(100))
+
+    def blind(self, texts):
+        vectors = real(self, texts)
+        return np.ones_like(vectors) / vectors.shape[1] ** 0.5 if next(calls) == 2 else vectors
+
+    monkeypatch.setattr(PackedEncoder, "encode_passages", blind)
+    with pytest.raises(TrainingError, match=r"at step 4 .* standard deviation of .* checkpoint is .*checkpoint-2\."):
+        start(tmp_path)
+
+
+def test_progress_shows_the_parts_of_the_loss_and_every_dev_score(start, tmp_path, capsys):
+    start(tmp_path)
+    shown = capsys.readouterr().err
+    assert shown.count(f"dev {PRIMARY} ") == 4
+    assert "train 32,384 of 32,384 parameters (all), learning rate 0.02" in shown
