@@ -78,7 +78,7 @@ def _check(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 
 def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
-    from whet.mine.ance import mine
+    from whet.mine.ance import mine_negatives
     from whet.mine.mined import write_mined
     from whet.mine.neighbours import neighbours
 
@@ -86,7 +86,7 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         texts = [run.collection.queries[query] for query in run.collection.positives("train")]
         queries = run.base_encoder.encode_queries(texts)
         passages = run.base_encoder.encode_passages(list(run.passages.values()))
-        mined, summary = mine(run.collection, queries, passages, run.recipe.mine)
+        mined, summary = mine_negatives(run.collection, queries, passages, run.recipe.mine)
         write_mined(folder / "negatives.jsonl", mined)
         write_json(folder / "summary.json", summary.to_json())
         near = neighbours(run.collection, queries, passages, training_pairs(run.collection), run.recipe.neighbours)
@@ -122,7 +122,7 @@ def _generate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     from whet.evaluate.retrieve import retrieve
     from whet.train.dev import DevEvaluator, dev_set
-    from whet.train.trainer import train
+    from whet.train.trainer import train_model
 
     def write(folder: Path) -> None:
         queries = {query: run.collection.queries[query] for query in run.collection.positives("dev")}
@@ -133,7 +133,7 @@ def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         model = run.fresh_model()
         evaluator = DevEvaluator(dev, folder / "dev")
         evaluator(model, steps=0)
-        trained = train(model, _material(run, done), evaluator, run.recipe.train, folder / SCRATCH)
+        trained = train_model(model, _material(run, done), evaluator, run.recipe.train, folder / SCRATCH)
         kept = _kept(folder / "dev", trained.best_step, run.force)
         write_jsonl(folder / "log.jsonl", trained.log)
         write_json(folder / "result.json", {k: v for k, v in asdict(trained).items() if k != "log"} | kept)

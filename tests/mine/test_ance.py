@@ -17,7 +17,7 @@ from pydantic import ValidationError
 import whet
 from whet.bm25 import terms
 from whet.errors import ConfigError
-from whet.mine.ance import mine
+from whet.mine.ance import mine_negatives
 from whet.mine.config import MineConfig
 from whet.mine.mined import read_mined
 from whet.records import Collection, Passage
@@ -122,7 +122,7 @@ def test_equals_the_plain_loop_and_counts_every_candidate(seed, negatives, skip,
         absolute_margin=absolute,
         max_score=highest,
     )
-    mined, summary = mine(data, queries, passages, config)
+    mined, summary = mine_negatives(data, queries, passages, config)
     assert {row.query_id: [n.passage_id for n in row.negatives] for row in mined} == plain_loop(
         data, queries, passages, config
     )
@@ -151,13 +151,13 @@ def names(mined):
     ],
 )
 def test_relative_margin_on_both_sides_of_zero(scores, expected):
-    assert names(mine(*line(*scores), MineConfig())[0]) == [expected]
+    assert names(mine_negatives(*line(*scores), MineConfig())[0]) == [expected]
 
 
 def test_the_weakest_of_several_positives_sets_the_margin():
     data, query, passages = line(0.9, 0.5, 0.6, 0.4)
     data = Collection("line", data.passages, data.queries, {"train": {"q": {"p0": 1, "p1": 1}}})
-    mined, summary = mine(data, query, passages, MineConfig())
+    mined, summary = mine_negatives(data, query, passages, MineConfig())
     assert names(mined) == [["p3"]]
     assert summary.dropped["likely_false_negative"] == 1
     assert summary.mean_positive_score == 0.5
@@ -173,7 +173,7 @@ def test_the_summary_names_every_reason():
     data = Collection("reasons", passages, {"q": "query", "same": "Query"}, qrels, {"q": ["p6", "p0"]})
     scores = np.array([0.5, 0.9, 0.4, 0.95, 0.8, 0.3, 0.2, 1.0], np.float32)[:, None]
     config = MineConfig(negatives=2, skip=1, max_score=0.9, depth=7)
-    mined, summary = mine(data, np.array([[1.0]], np.float32), scores, config)
+    mined, summary = mine_negatives(data, np.array([[1.0]], np.float32), scores, config)
     assert [(n.passage_id, n.rank, n.source) for n in mined[0].negatives] == [("p6", 1, "given"), ("p5", 7, "ance")]
     assert summary.to_json() == {
         "queries": 1,
@@ -203,7 +203,7 @@ def test_mix_takes_from_both_searches_in_turn_and_no_passage_twice():
     words = ["answer", "other", "other", "query", "other", "other", "other", "query", "query", "other"]
     texts = {p: Passage(p, f"{word} {p}") for p, word in zip(data.passages, words, strict=True)}
     data = Collection("mix", texts, data.queries, data.qrels)
-    mined, summary = mine(data, query, passages, MineConfig(strategy="mix", negatives=7))
+    mined, summary = mine_negatives(data, query, passages, MineConfig(strategy="mix", negatives=7))
     found = [(n.passage_id, n.source, n.rank) for n in mined[0].negatives]
     assert found[:4] == [("p3", "bm25", 1), ("p1", "ance", 2), ("p7", "bm25", 2), ("p2", "ance", 3)]
     assert found[4:] == [("p8", "bm25", 3), ("p4", "ance", 5), ("p5", "ance", 6)]
@@ -213,19 +213,19 @@ def test_mix_takes_from_both_searches_in_turn_and_no_passage_twice():
 def test_sampling_draws_evenly_from_the_window_and_follows_the_seed():
     data, query, passages = line(1.0, *np.linspace(0.9, 0.1, 30))
     drawn = [
-        names(mine(data, query, passages, MineConfig(pick="sample", negatives=3, seed=seed))[0])[0]
+        names(mine_negatives(data, query, passages, MineConfig(pick="sample", negatives=3, seed=seed))[0])[0]
         for seed in range(200)
     ]
     counts = {p: sum(p in row for row in drawn) for p in data.passages if p != "p0"}
     assert min(counts.values()) > 5  # 20 expected of each
     assert max(counts.values()) < 45
-    again = names(mine(data, query, passages, MineConfig(pick="sample", negatives=3, seed=7))[0])[0]
+    again = names(mine_negatives(data, query, passages, MineConfig(pick="sample", negatives=3, seed=7))[0])[0]
     assert again == drawn[7]
 
 
 def test_random_candidates_pass_the_same_filters():
     data, query, passages = line(0.5, 0.9, 0.4, 0.3)
-    mined, _ = mine(data, query, passages, MineConfig(strategy="random"))
+    mined, _ = mine_negatives(data, query, passages, MineConfig(strategy="random"))
     assert sorted(names(mined)[0]) == ["p2", "p3"]
     assert {n.source for n in mined[0].negatives} == {"random"}
 
@@ -237,7 +237,7 @@ def test_settings_and_rows_that_do_not_fit_are_refused():
         MineConfig(negativs=3)
     data, query, passages = line(1.0, 0.5)
     with pytest.raises(ConfigError, match="1 passage vectors, and 'line' has 2"):
-        mine(data, query, passages[:1], MineConfig())
+        mine_negatives(data, query, passages[:1], MineConfig())
 
 
 @pytest.mark.parametrize("name", ["medquad_mini", pytest.param("medquad", marks=pytest.mark.slow)])
@@ -245,7 +245,9 @@ def test_no_known_positive_is_ever_a_negative_on_real_judgements(name):
     if not (SHARED / name).exists():
         pytest.skip(f"{SHARED / name} is not here")
     data = whet.load(SHARED / name)
-    mined, summary = mine(data, *vectors_of(data), MineConfig(strategy="mix", relative_margin=None, negatives=8))
+    mined, summary = mine_negatives(
+        data, *vectors_of(data), MineConfig(strategy="mix", relative_margin=None, negatives=8)
+    )
     several = [query for query, positives in data.positives("train").items() if len(positives) > 1]
     assert several, "the test needs queries with a second positive"
     positives_of = [data.positives(split) for split in data.qrels]
@@ -261,12 +263,12 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 import whet
 from test_ance import random_collection, vectors_of
-from whet.mine.ance import mine
+from whet.mine.ance import mine_negatives
 from whet.mine.config import MineConfig
 from whet.mine.mined import write_mined
 data = random_collection(3) if sys.argv[2] == "-" else whet.load(sys.argv[2])
 config = MineConfig(strategy=sys.argv[3], pick="sample", depth=25, relative_margin=None)
-write_mined(Path(sys.argv[4]), mine(data, *vectors_of(data), config)[0])
+write_mined(Path(sys.argv[4]), mine_negatives(data, *vectors_of(data), config)[0])
 """
 
 

@@ -16,7 +16,7 @@ from whet.losses import ContrastivePenaltyLoss
 from whet.train import trainer as trainer_module
 from whet.train.config import TrainConfig
 from whet.train.dev import DevEvaluator
-from whet.train.trainer import newest_checkpoint, train
+from whet.train.trainer import newest_checkpoint, train_model
 
 CONFIG = TrainConfig(train_only="all", learning_rate=0.02, epochs=2, batch_size=16, evaluations=4)
 
@@ -32,7 +32,7 @@ def start(tiny_model, material, dev):
 
     def run(folder, config=CONFIG):
         model = SentenceTransformer(str(tiny_model))
-        trained = train(model, material, DevEvaluator(dev, folder / "dev"), config, folder / "scratch")
+        trained = train_model(model, material, DevEvaluator(dev, folder / "dev"), config, folder / "scratch")
         scores = {int(p.stem): json.loads(p.read_text())["means"][PRIMARY] for p in (folder / "dev").iterdir()}
         return trained, model, scores
 

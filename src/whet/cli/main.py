@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from whet import __version__
 from whet.cli.demo import demo
-from whet.cli.results import compare, export, report
+from whet.cli.results import compare_models, export_run, write_report
 from whet.cli.stages import add_stages
 from whet.errors import WhetError
 from whet.progress import console
@@ -35,8 +35,9 @@ def _options(
 
 app.command()(demo)
 add_stages(app)
-for _verb in (report, export, compare):
-    app.command()(_verb)
+app.command("report")(write_report)
+app.command("export")(export_run)
+app.command("compare")(compare_models)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from whet.export.folder import Format
 from whet.progress import set_quiet
 
 
-def report(run: RunArgument, quiet: QuietOption = False) -> None:
+def write_report(run: RunArgument, quiet: QuietOption = False) -> None:
     """Write the run's report, a page and a Markdown file, and say where."""
     from whet.pipeline import build
     from whet.run import reopen
@@ -20,7 +20,7 @@ def report(run: RunArgument, quiet: QuietOption = False) -> None:
     typer.echo(str(run / "report" / "index.html"))
 
 
-def export(
+def export_run(
     run: RunArgument,
     to: Annotated[Path, typer.Argument(help="New folder for the model.")],
     formats: Annotated[list[str] | None, typer.Option("--format", help="st (always), openvino.")] = None,
@@ -43,7 +43,7 @@ def export(
     )
 
 
-def compare(
+def compare_models(
     run: RunArgument,
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 8765,
     quiet: QuietOption = False,

@@ -17,7 +17,7 @@ from whet.records import Collection, MinedQuery, Negative, Vectors
 from whet.search import score_pairs
 
 
-def mine(
+def mine_negatives(
     collection: Collection, query_vectors: Vectors, passage_vectors: Vectors, config: MineConfig
 ) -> tuple[list[MinedQuery], MiningSummary]:
     """Find hard negatives of every training query.

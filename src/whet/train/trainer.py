@@ -60,7 +60,7 @@ class Trained:
     log: list[dict[str, float]]
 
 
-def train(
+def train_model(
     model: "SentenceTransformer", material: Material, evaluator: DevEvaluator, config: TrainConfig, folder: Path
 ) -> Trained:
     """Train `model` in place and leave the weights of the checkpoint that did best on dev in it.
