@@ -7,7 +7,7 @@ noise; it saves the arithmetic that padding wastes.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 Task = Literal["query", "document"]
-Features = dict[str, Any]
+Features = Mapping[str, Any]
 """What a SentenceTransformer's `preprocess` returns: tensors of shape (doc, token) and some scalars."""
 
 BLOCK = 1024  # texts tokenised at once, and stored together

@@ -6,7 +6,7 @@ over the positive queries h* of negatives (CLP, arXiv 2412.17364).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -88,6 +88,7 @@ class PositiveQuery:
     source: Literal["gold", "given", "extractive", "generated"]
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """Turns texts into vectors; cosine is the dot product of what it returns when `normalised`."""
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from batches import batch_of
+from jaxtyping import TypeCheckError
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch.nn.functional import cross_entropy, normalize
 
@@ -21,6 +22,13 @@ def test_full_batch_is_cross_entropy_over_the_rows():
     expected = cross_entropy(normalize(batch.query) @ normalize(batch.passage).T / 0.05, row)
     torch.testing.assert_close(total, expected)
     torch.testing.assert_close(parts["contrastive"], expected)
+
+
+def test_shapes_are_checked_while_tests_run():
+    """By the annotations (pytest's --jaxtyping-packages): vectors of two sizes have no cosine."""
+    batch = batch_of(0, queries=2, passages=3, stars=1, dim=4)
+    with pytest.raises(TypeCheckError, match="dim"):
+        info_nce(batch.query, batch.passage[:, :3], batch.relations, temperature=0.05)
 
 
 def test_what_is_neither_positive_nor_negative_takes_no_part():
