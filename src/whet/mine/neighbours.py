@@ -22,7 +22,7 @@ def neighbours(
 ) -> Int32[np.ndarray, "pair k"]:
     """Find for every training pair the k other pairs whose positives the model ranks highest for its query.
 
-    `pairs` are (query id, passage id) of training positives; vectors are those that `mine_negatives` takes. Values index
+    `pairs` are (query id, passage id) of training positives; vectors are what `mine_negatives` takes. Values index
     `pairs`, best first, -1 where there are no more. Left out are pairs whose passage is known to answer the query (by
     any split or by its text) and, with a `relative_margin`, those that likely do. A passage of several pairs lends them
     in turn.
