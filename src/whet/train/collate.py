@@ -72,9 +72,11 @@ class PairCollator:
         """Features and relations of a batch; see the module's header."""
         pairs = [Pair(row["query_id"], row["positive_id"], tuple(row["negative_ids"])) for row in rows]
         passages = list(dict.fromkeys(p for pair in pairs for p in (pair.positive_id, *pair.negative_ids)))
-        stars = list(dict.fromkeys(t for p in passages for t in self.knowledge.answers.get(p, ())))
         queries = [self.collection.queries[pair.query_id] for pair in pairs]
-        batch: dict[str, Any] = {"label": self._relations(pairs, passages, stars)}
+        # A batch's query that is also a recorded h* counts once, as the query that it is.
+        found = dict.fromkeys(text for p in passages for text in self.knowledge.answers.get(p, ()))
+        stars = [text for text in found if text not in queries]
+        batch: dict[str, Any] = {"label": self._relations(pairs, passages, [*queries, *stars])}
         self._add(batch, "query", [*queries, *stars], "query")
         self._add(batch, "passage", [self.collection.passages[p].content for p in passages], "document")
         return batch
@@ -89,7 +91,10 @@ class PairCollator:
         known = [self.knowledge.positives.get(pair.query_id, frozenset()) for pair in pairs]
         negative = [[p not in positives for p in passages] for positives in known]
         answers = [
-            [p in positives for positives in known] + [star in self.knowledge.answers.get(p, ()) for star in stars]
+            [
+                text in self.knowledge.answers.get(p, ()) or (row < len(known) and p in known[row])
+                for row, text in enumerate(stars)
+            ]
             for p in passages
         ]
         return {

@@ -197,10 +197,15 @@ def _cpu_has_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def graph_tokens(model: "SentenceTransformer", memory_mb: int) -> int:
-    """Tokens whose activations fit into `memory_mb`: some 18 float32 vectors of the hidden size per layer and token."""
-    width = int(getattr(model[0].auto_model.config, "hidden_size", model.get_embedding_dimension() or 384))
-    return max(1, memory_mb * 2**20 // (18 * 4 * width * len(blocks(model))))
+def graph_tokens(model: "SentenceTransformer", memory_mb: int) -> int | None:
+    """Tokens whose activations fit into `memory_mb`: some 18 float32 vectors of the hidden size per layer and token.
+
+    None for a model without a transformer, which keeps next to nothing.
+    """
+    config = getattr(model, "config", None)
+    if config is None:
+        return None
+    return max(1, memory_mb * 2**20 // (18 * 4 * int(config.hidden_size) * len(blocks(model))))
 
 
 def newest_checkpoint(folder: Path) -> str | None:
