@@ -1,7 +1,8 @@
 """Runs the real command line again and again, each time in a process that dies, as by `kill -9`, at a chosen call.
 
-Reads a JSON list of [[MODULE:NAME, N] or null, [whet's arguments …], run folder] from stdin; a process is killed just
-before the N-th call of NAME or, with a "~" before its last part, right after it. Prints what came of each.
+Reads a JSON list of [[MODULE:NAME, N] or null, [whet's arguments …], run folder, stage] from stdin; a process is killed
+just before the N-th call of NAME since the stage began or, with a "~" before NAME's last part, right after it. Prints
+what came of each.
 
 The first job runs in this very process, and the others are forked from it: the imports, which take most of a tiny run's
 time, happen once, and what a run left behind in memory may make no difference to the next.
@@ -18,8 +19,8 @@ from pathlib import Path
 from whet.cli.main import main
 
 
-def arm(target, count):
-    """Replace MODULE:NAME by one that kills this process at call `count`."""
+def arm(target, count, partial):
+    """Replace MODULE:NAME by one that kills this process at call `count` since the folder `partial` is there."""
     module, _, path = target.partition(":")
     *owners, name = path.split(".")
     owner = importlib.import_module(module)
@@ -31,7 +32,7 @@ def arm(target, count):
 
     def deadly(*args, **kwargs):
         nonlocal calls
-        calls += 1
+        calls += partial.exists()
         if calls < count:
             return real(*args, **kwargs)
         if after:
@@ -41,11 +42,11 @@ def arm(target, count):
     setattr(owner, name, deadly)
 
 
-def run(kill, arguments):
+def run(kill, arguments, out, stage):
     """Run the command line; return its exit code."""
     sys.argv = ["whet", *arguments]
     if kill is not None:
-        arm(*kill)
+        arm(*kill, Path(out) / f"{stage}.partial")
     try:
         main()
     except SystemExit as end:
@@ -53,20 +54,20 @@ def run(kill, arguments):
     return 70
 
 
-def forked(kill, arguments, out):
+def forked(job):
     """Run the command line in a child; return how it ended, and what the run folder held then."""
     pid = os.fork()
     if pid == 0:
         try:
-            os._exit(run(kill, arguments))
+            os._exit(run(*job))
         finally:  # also after an error: a child must never go on as its parent
             traceback.print_exc()
             os._exit(71)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return {"code": code, "folder": sorted(path.name for path in Path(out).iterdir())}
+    return {"code": code, "folder": sorted(path.name for path in Path(job[2]).iterdir())}
 
 
 if __name__ == "__main__":
     first, *others = json.load(sys.stdin)
-    run(*first[:2])
-    sys.stdout.write("\n" + json.dumps([forked(*job) for job in others]))
+    run(*first)
+    sys.stdout.write("\n" + json.dumps([forked(job) for job in others]))

@@ -15,25 +15,25 @@ from tiny import RECIPE
 from whet.run import STAGES
 
 KILLED = Path(__file__).with_name("killed.py")
-SAVING = "transformers.trainer:Trainer._save_optimizer_and_scheduler"
-PLACES = {  # stage, and where in it: what kills, at which call
+PLACES = {  # stage, and where in it: what kills, at which call of that stage
     "check": ("whet.pipeline:check", 1),
     "mine, its vectors": ("whet.encode:np.save", 2),
     "mine, its files": ("whet.mine.mined:~write_mined", 1),
     "generate": ("whet.generate.positives:~write_positive_queries", 1),
     "train, before a checkpoint": ("torch.optim:AdamW.step", 3),
     "train, between checkpoints": ("torch.optim:AdamW.step", 10),
-    "train, within a checkpoint": (SAVING, 2),
+    "train, within a checkpoint": ("transformers.trainer:Trainer._save_optimizer_and_scheduler", 2),
     "train, a checkpoint but for its state": ("transformers.trainer_callback:TrainerState.save_to_json", 1),
     "train, the last checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 4),
     "train, its result": ("whet.pipeline:write_jsonl", 1),
-    "train, its folder": ("whet.artifacts:folder_digest", 4),
+    "train, its folder": ("whet.artifacts:folder_digest", 1),
     "evaluate": ("whet.evaluate.runs:write_trec", 2),
     "report": ("whet.report.markdown:~write_markdown", 1),
-    "model": ("whet.export.folder:export_model", 1),
-    "model, its folder": ("whet.artifacts:folder_digest", 7),
+    "model": ("whet.export.folder:~export_model", 1),
+    "model, between its files": ("pathlib:Path.replace", 7),
+    "model, its folder": ("whet.artifacts:folder_digest", 1),
 }
-CHAIN = [*list(PLACES)[1:8], "evaluate", "model"]
+CHAIN = [*list(PLACES)[1:8], "evaluate", *list(PLACES)[-2:]]
 
 
 def jobs_of(places, data, model, out):
@@ -41,7 +41,12 @@ def jobs_of(places, data, model, out):
     recipe = Path(f"{out}.yaml")
     recipe.write_text(yaml.safe_dump(RECIPE))
     options = ["--model", str(model), "--out", str(out), "--recipe", str(recipe), "--quiet"]
-    return [(kill, ["tune", str(data), *options], str(out)) for kill in (*(PLACES[place] for place in places), None)]
+    arguments = ["tune", str(data), *options]
+    return [(PLACES.get(place), arguments, str(out), stage_of(place)) for place in (*places, "end")]
+
+
+def stage_of(place):
+    return place.split(",")[0]
 
 
 def results(jobs):
@@ -58,7 +63,7 @@ def check_each(places, ended):
     """Every process but the last was killed in the stage that it was to be killed in."""
     *killed, last = ended
     for place, found in zip(places, killed, strict=True):
-        stage = place.split(",")[0]
+        stage = stage_of(place)
         assert found["code"] == -signal.SIGKILL, place
         assert f"{stage}.partial" in found["folder"], place
         assert not set(STAGES[STAGES.index(stage) :]) & set(found["folder"]), place

@@ -3,6 +3,7 @@
 Each stage is a folder of the run (see `whet.artifacts`); data flows one way, through those folders.
 """
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -248,6 +249,9 @@ def _model(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     from whet.export.folder import export_model
 
     def write(folder: Path) -> None:
+        for left in folder.iterdir():  # by a killed run, which may have moved some of the files below
+            if left.is_dir():
+                shutil.rmtree(left)
         aside = folder / SCRATCH / "model"
         export_model(done["train"].path / "model", aside, origin=origin_of(run), name=run.path.resolve().name)
         for item in aside.iterdir():

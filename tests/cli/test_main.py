@@ -1,0 +1,150 @@
+"""The command line as it is typed: what goes to stdout, what to stderr, and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tiny import RECIPE, tiny_collection
+from whet.run import STAGES
+
+KEYS = [
+    *("verdict", "measure", "base", "tuned", "bm25", "difference", "interval", "p_value", "queries"),
+    *("seconds", "peak_memory_mb", "model"),
+]
+MEASURES = ["nDCG@5", "nDCG@10", "RR@10", "AP@10", "R@100"]
+
+
+def whet(*arguments, **environment):
+    """Run the real command in a fresh process."""
+    settings = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "whet", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=settings | environment)
+
+
+@pytest.fixture(scope="module")
+def typed(tiny_data, tiny_model, tmp_path_factory):
+    """The arguments of a tiny run: data, and options for model, folder and recipe."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    out = folder / "run"
+    return [tiny_data, "--model", tiny_model, "--out", out, "--recipe", folder / "recipe.yaml"], out
+
+
+@pytest.fixture(scope="module")
+def tuned(typed):
+    return whet("tune", *typed[0], "--json")
+
+
+def test_tune_prints_one_object_with_fixed_keys_and_nothing_else_to_stdout(tuned, typed):
+    assert tuned.returncode == 0, tuned.stderr
+    line, end = tuned.stdout.split("\n")
+    assert end == ""
+    found = json.loads(line)
+    assert list(found) == KEYS
+    assert found["verdict"] in ("better", "worse", "not shown")
+    assert found["measure"] == "nDCG@10"
+    for row in ("base", "tuned", "bm25"):
+        assert list(found[row]) == MEASURES
+        assert all(0 <= value <= 1 for value in found[row].values())
+    assert found["interval"][0] <= found["difference"] <= found["interval"][1]
+    assert list(found["seconds"]) == list(STAGES)
+    assert found["peak_memory_mb"] > 50
+    assert found["model"] == str(typed[1] / "model")
+
+
+def test_progress_goes_to_stderr_plain_when_it_is_no_terminal(tuned):
+    assert "dev nDCG@10: base" in tuned.stderr
+    assert not [mark for mark in ("\x1b", "\r", "it/s", "Warning", "[transformers]") if mark in tuned.stderr]
+
+
+def test_the_same_command_again_does_nothing_and_prints_the_same(tuned, typed):
+    again = whet("evaluate", *typed[0], "--json", "--quiet")
+    assert (again.returncode, again.stderr) == (0, "")
+    unlike = {"peak_memory_mb"}
+    first, second = ({k: v for k, v in json.loads(r.stdout).items() if k not in unlike} for r in (tuned, again))
+    assert first == second
+
+
+def test_people_get_a_table_and_the_places(tuned, typed):
+    shown = whet("tune", typed[1])
+    assert shown.returncode == 0
+    assert shown.stderr.count("up to date") == len(STAGES)
+    for part in (*MEASURES, "BM25", f'SentenceTransformer("{typed[1]}/model")', f"whet compare {typed[1]}"):
+        assert part in shown.stdout
+    assert "\x1b" not in shown.stdout
+
+
+def test_quiet_says_nothing_from_the_first_stage_to_the_last(typed, tmp_path):
+    arguments = [str(tmp_path / "run") if value == typed[1] else value for value in typed[0]]
+    found = whet("tune", *arguments, "--quiet", "--json")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert json.loads(found.stdout)["model"] == str(tmp_path / "run" / "model")
+
+
+def test_mined_files_are_the_same_bytes_under_another_hash_seed(typed, tmp_path):
+    found = []
+    for seed in ("1", "2"):
+        out = tmp_path / seed
+        arguments = [out if value == typed[1] else value for value in typed[0]]
+        assert whet("mine", *arguments, "--quiet", PYTHONHASHSEED=seed).returncode == 0
+        found.append({p.name: p.read_bytes() for p in (out / "mine").iterdir() if p.name != "manifest.json"})
+    assert sorted(found[0]) == ["negatives.jsonl", "neighbours.npy", "summary.json"]
+    assert found[0] == found[1]
+
+
+@pytest.fixture
+def broken(tmp_path):
+    data = tiny_collection(tmp_path / "data")
+    (data / "queries.jsonl").write_text("{")
+    return data
+
+
+def test_bad_data_ends_with_2_and_its_place(broken, tmp_path):
+    ended = whet("tune", broken, "--out", tmp_path / "run", "--quiet")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "error " in ended.stderr
+    assert "queries.jsonl:1" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tune", "DATA", "--recipe", "RECIPE", "--out", "NEW"], "train.epoch: Extra inputs are not permitted"),
+        (["tune", "DATA", "--seed", "-1", "--out", "NEW"], "seed: Input should be greater than or equal to 0"),
+        (["tune", "DATA", "--train-only", "some", "--out", "NEW"], "train.train_only: "),
+        (["tune", "DATA", "--model", "NEW/none", "--out", "NEW"], "cannot be loaded"),
+        (["tune", "DATA", "--effort", "huge"], "'huge' is not one of"),
+        (["tune", "NEW/nothing-here"], "nothing-here"),
+        (["report", "NEW"], "is not a run of whet"),
+        (["sharpen"], "No such command 'sharpen'"),
+    ],
+)
+def test_bad_arguments_end_with_2(arguments, message, tiny_data, tmp_path):
+    (tmp_path / "recipe.yaml").write_text("train: {epoch: 2}")
+    names = {"DATA": str(tiny_data), "RECIPE": str(tmp_path / "recipe.yaml"), "NEW": str(tmp_path / "new")}
+    ended = whet(*(names.get(a, a.replace("NEW", names["NEW"])) for a in arguments))
+    assert ended.returncode == 2, ended.stderr
+    assert message in " ".join(ended.stderr.split())
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_hopeless_training_ends_with_1(typed, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"train": RECIPE["train"] | {"learning_rate": 1e30}}))
+    ended = whet("tune", *typed[0][:3], "--out", tmp_path / "run", "--recipe", tmp_path / "recipe.yaml", "--quiet")
+    assert ended.returncode == 1, ended.stderr
+    assert "error the loss is " in ended.stderr
+    assert "checkpoint" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_version_and_the_help_load_no_torch():
+    check = "import sys; from whet.cli.main import app; app(['--help'], standalone_mode=False); "
+    check += "assert not {'torch', 'transformers'} & set(sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert all(verb in ended.stdout for verb in ("tune", "demo", "check", "mine", "report", "export", "compare"))

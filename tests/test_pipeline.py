@@ -1,0 +1,220 @@
+"""The whole road on a tiny model and a tiny collection, through the Python API."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import whet
+from tiny import RECIPE, tiny_bert, tiny_collection
+from whet.artifacts import read_jsonl
+from whet.errors import ConfigError, DataError
+from whet.evaluate.measures import PRIMARY
+from whet.pipeline import build
+from whet.progress import set_quiet
+from whet.run import STAGES, open_run, reopen
+
+FILES = {
+    "check": ["manifest.json", "report.json", "split.json"],
+    "mine": ["manifest.json", "negatives.jsonl", "neighbours.npy", "summary.json"],
+    "generate": ["manifest.json", "queries.jsonl", "summary.json"],
+    "train": ["dev", "log.jsonl", "manifest.json", "model", "result.json"],
+    "evaluate": [
+        *("base.trec", "bm25.trec", "evaluation.json", "manifest.json", "per_query.jsonl", "result.json"),
+        *("slices.json", "test.qrels", "tuned.trec"),
+    ],
+    "report": ["index.html", "manifest.json", "report.md"],
+}
+
+
+@pytest.fixture(scope="module")
+def road(tiny_data, tiny_model, tmp_path_factory):
+    """A finished run; tests that change it copy what they change."""
+    return whet.tune(tiny_data, str(tiny_model), tmp_path_factory.mktemp("road") / "run", overrides=RECIPE)
+
+
+def test_every_stage_leaves_its_files_and_nothing_else(road):
+    assert sorted(p.name for p in road.path.iterdir()) == sorted([*STAGES, "recipe.json", "vectors"])
+    for stage, names in FILES.items():
+        assert sorted(p.name for p in (road.path / stage).iterdir()) == names
+    assert {"SHA256SUMS", "README.md", "model.safetensors", "modules.json"} <= {
+        p.name for p in (road.path / "model").iterdir()
+    }
+
+
+def test_the_model_learnt_and_the_verdict_says_so(road):
+    result = road.result
+    assert result["verdict"] == "better"
+    assert result["tuned"][PRIMARY] > result["base"][PRIMARY] + 0.05
+    assert result["difference"] == pytest.approx(result["tuned"][PRIMARY] - result["base"][PRIMARY], abs=1e-5)
+    assert result["interval"][0] > 0
+
+
+def test_the_dev_scores_decide_what_is_kept(road):
+    trained = json.loads((road.path / "train" / "result.json").read_text())
+    dev = {int(p.stem): json.loads(p.read_text())["means"][PRIMARY] for p in (road.path / "train" / "dev").iterdir()}
+    assert trained["kept"] == "tuned"
+    assert (trained["dev_base"], trained["dev_best"]) == (dev[0], dev[trained["best_step"]])
+    assert dev[trained["best_step"]] == max(dev.values())
+
+
+def test_the_numbers_are_those_of_the_model_in_the_run(road):
+    from whet.encode import PackedEncoder
+    from whet.evaluate.measures import means, per_query
+    from whet.evaluate.retrieve import retrieve
+
+    data = road.collection
+    queries = {query: data.queries[query] for query in data.positives("test")}
+    ranking = retrieve(PackedEncoder(road.model), queries, road.passages)
+    found = means(per_query(data.qrels["test"], ranking))
+    assert {name: round(value, 5) for name, value in found.items()} == road.result["tuned"]
+
+
+def test_no_test_query_or_its_passage_was_trained_on(road):
+    split = json.loads((road.path / "check" / "split.json").read_text())
+    of = {name: road.collection.positives(name) for name in ("train", "dev", "test")}
+    passages = {name: {p for found in queries.values() for p in found} for name, queries in of.items()}
+    assert all(of.values())
+    assert passages["train"].isdisjoint(passages["test"])
+    assert split["qrels"] == road.collection.qrels
+
+
+def test_a_second_call_skips_everything(road, tiny_data, tiny_model, capsys):
+    before = {path: path.stat().st_mtime_ns for path in road.path.rglob("*") if path.name != "recipe.json"}
+    again = whet.tune(tiny_data, str(tiny_model), road.path, overrides=RECIPE)
+    assert {path: path.stat().st_mtime_ns for path in road.path.rglob("*") if path.name != "recipe.json"} == before
+    shown = capsys.readouterr().err
+    assert [line for line in shown.splitlines() if line.endswith(": up to date")] == [
+        f"{stage}: up to date" for stage in STAGES
+    ]
+    assert {k: v for k, v in again.result.items() if k != "peak_memory_mb"} == {
+        k: v for k, v in road.result.items() if k != "peak_memory_mb"
+    }
+
+
+def test_a_run_can_be_opened_again_from_its_folder(road):
+    again = reopen(road.path)
+    assert (again.collection, again.recipe, again.base) == (road.collection, road.recipe, road.base)
+
+
+ELSEWHERE = """
+import sys
+class NoWhet:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "whet":
+            raise ImportError("whet is not installed here")
+sys.meta_path.insert(0, NoWhet())
+from sentence_transformers import SentenceTransformer
+import numpy as np
+model = SentenceTransformer(sys.argv[1])
+np.save(sys.argv[2], model.encode(open(sys.argv[3]).read().splitlines()))
+assert not [name for name in sys.modules if name.split(".")[0] == "whet"]
+"""
+
+
+def test_the_model_loads_where_whet_is_not_and_gives_the_same_vectors(road, tmp_path):
+    texts = [*road.passages.values(), *road.collection.queries.values()]
+    (tmp_path / "texts").write_text("\n".join(texts))
+    arguments = [str(road.path / "model"), str(tmp_path / "vectors.npy"), str(tmp_path / "texts")]
+    subprocess.run([sys.executable, "-c", ELSEWHERE, *arguments], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    vectors = np.load(tmp_path / "vectors.npy")
+    assert np.array_equal(vectors, road.model.encode(texts))
+    assert not np.allclose(vectors, road.base_model.encode(texts), atol=0.01)
+
+
+def test_without_a_gain_on_dev_the_base_model_is_the_result(tiny_data, tiny_model, tmp_path, capsys):
+    too_little = {"train": RECIPE["train"] | {"learning_rate": 1e-7, "epochs": 1}}
+
+    def trained(force):
+        run = whet.tune(tiny_data, str(tiny_model), tmp_path / "run", overrides=too_little, force=force)
+        base, tuned = run.base_model.state_dict(), run.model.state_dict()
+        kept = json.loads((run.path / "train" / "result.json").read_text())["kept"]
+        return run.result, kept, all(value.equal(base[name]) for name, value in tuned.items())
+
+    result, kept, same = trained(force=False)
+    assert (kept, same) == ("base", True)
+    assert "nothing got better on dev: the base model stays the result" in capsys.readouterr().err
+    assert result["verdict"] == "not shown"
+    assert result["tuned"] == result["base"]
+    _, kept, same = trained(force=True)
+    assert (kept, same) == ("tuned", False)
+
+
+def rebuilt(run, until="evaluate"):
+    """Stages that a change makes whet build again, told from their manifests."""
+    before = {stage: manifest_time(run, stage) for stage in STAGES}
+    build(run, until)
+    return [stage for stage in STAGES if manifest_time(run, stage) != before[stage]]
+
+
+def manifest_time(run, stage):
+    path = run.path / stage / "manifest.json"
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def test_a_change_builds_again_what_hangs_on_it_and_no_more(tiny_data, tiny_model, tmp_path):
+    brief = {"train": RECIPE["train"] | {"epochs": 1}, "max_length": 32}
+
+    def opened(**changes):
+        return open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=brief | changes)
+
+    assert rebuilt(opened()) == ["check", "mine", "generate", "train", "evaluate"]
+    assert rebuilt(opened()) == []
+    assert rebuilt(opened(train=brief["train"] | {"temperature": 0.04})) == ["train", "evaluate"]
+    assert rebuilt(opened(mine={"pick": "sample"}), "generate") == ["mine", "generate"]
+    assert rebuilt(opened(max_length=16), "check") == ["check"]
+
+
+def test_another_model_or_other_data_builds_everything_again(road, tiny_data, tiny_model, tmp_path):
+    run = open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=RECIPE)
+    assert rebuilt(run, "mine") == ["check", "mine"]
+    other = tiny_bert(tmp_path / "other", seed=1)
+    assert rebuilt(open_run(tiny_data, str(other), run.path, overrides=RECIPE), "mine") == ["check", "mine"]
+    data = tiny_collection(tmp_path / "data", seed=1)
+    assert rebuilt(open_run(data, str(other), run.path, overrides=RECIPE), "mine") == ["check", "mine"]
+
+
+def test_negatives_are_mined_for_every_training_query(road):
+    rows = read_jsonl(road.path / "mine" / "negatives.jsonl")
+    assert {row["query_id"] for row in rows} == set(road.collection.positives("train"))
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tiny_data, tiny_model, tmp_path):
+    (tmp_path / "thesis.txt").write_text("irreplaceable")
+    with pytest.raises(ConfigError, match="is not empty and not a run of whet; give another --out"):
+        whet.tune(tiny_data, str(tiny_model), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_faulty_data_is_refused_before_anything_is_written(tiny_model, tmp_path):
+    data = tiny_collection(tmp_path / "data")
+    with (data / "corpus.jsonl").open("a") as file:
+        file.write("{not json\n")
+    with pytest.raises(DataError, match=r"corpus\.jsonl:121"):
+        whet.tune(data, str(tiny_model), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["no/such-folder", "data"])
+def test_a_model_that_is_none_is_refused(tiny_data, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "data").mkdir()
+    with pytest.raises(ConfigError, match=r"model '.*' cannot be loaded: .*Give a folder or hub id of an ST model"):
+        whet.tune(tiny_data, str(tmp_path / name), tmp_path / "run")
+
+
+def test_an_unknown_stage_is_refused_by_name(road):
+    with pytest.raises(ConfigError, match="no stage is called 'trian'; the stages are check, mine, generate"):
+        build(road, "trian")
+
+
+def test_quiet_is_quiet(tiny_data, tiny_model, tmp_path, capfd):
+    set_quiet(True)
+    try:
+        build(open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=RECIPE), "mine")
+    finally:
+        set_quiet(False)
+    assert capfd.readouterr() == ("", "")
