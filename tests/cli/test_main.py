@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from tiny import RECIPE, tiny_collection
+from whet.cli.main import main
+from whet.progress import set_quiet
 from whet.run import STAGES
 
 KEYS = [
@@ -18,11 +20,29 @@ KEYS = [
 MEASURES = ["nDCG@5", "nDCG@10", "RR@10", "AP@10", "R@100"]
 
 
-def whet(*arguments, **environment):
+def fresh(*arguments, **environment):
     """Run the real command in a fresh process."""
-    settings = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    settings = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     command = [sys.executable, "-m", "whet", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=settings | environment)
+
+
+@pytest.fixture
+def whet(monkeypatch, capfd):
+    """Run the real command in this process, which saves its imports."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "error")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["whet", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, end.value.code or 0, printed.out, printed.err)
+
+    yield run
+    set_quiet(False)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +56,7 @@ def typed(tiny_data, tiny_model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(typed):
-    return whet("tune", *typed[0], "--json")
+    return fresh("tune", *typed[0], "--json", PYTHONHASHSEED="0")
 
 
 def test_tune_prints_one_object_with_fixed_keys_and_nothing_else_to_stdout(tuned, typed):
@@ -61,7 +81,7 @@ def test_progress_goes_to_stderr_plain_when_it_is_no_terminal(tuned):
     assert not [mark for mark in ("\x1b", "\r", "it/s", "Warning", "[transformers]") if mark in tuned.stderr]
 
 
-def test_the_same_command_again_does_nothing_and_prints_the_same(tuned, typed):
+def test_the_same_command_again_does_nothing_and_prints_the_same(whet, tuned, typed):
     again = whet("evaluate", *typed[0], "--json", "--quiet")
     assert (again.returncode, again.stderr) == (0, "")
     unlike = {"peak_memory_mb"}
@@ -69,7 +89,7 @@ def test_the_same_command_again_does_nothing_and_prints_the_same(tuned, typed):
     assert first == second
 
 
-def test_people_get_a_table_and_the_places(tuned, typed):
+def test_people_get_a_table_and_the_places(whet, tuned, typed):
     shown = whet("tune", typed[1])
     assert shown.returncode == 0
     assert shown.stderr.count("up to date") == len(STAGES)
@@ -80,20 +100,36 @@ def test_people_get_a_table_and_the_places(tuned, typed):
 
 def test_quiet_says_nothing_from_the_first_stage_to_the_last(typed, tmp_path):
     arguments = [str(tmp_path / "run") if value == typed[1] else value for value in typed[0]]
-    found = whet("tune", *arguments, "--quiet", "--json")
+    found = fresh("tune", *arguments, "--quiet", "--json")
     assert (found.returncode, found.stderr) == (0, "")
     assert json.loads(found.stdout)["model"] == str(tmp_path / "run" / "model")
 
 
-def test_mined_files_are_the_same_bytes_under_another_hash_seed(typed, tmp_path):
-    found = []
-    for seed in ("1", "2"):
-        out = tmp_path / seed
-        arguments = [out if value == typed[1] else value for value in typed[0]]
-        assert whet("mine", *arguments, "--quiet", PYTHONHASHSEED=seed).returncode == 0
-        found.append({p.name: p.read_bytes() for p in (out / "mine").iterdir() if p.name != "manifest.json"})
-    assert sorted(found[0]) == ["negatives.jsonl", "neighbours.npy", "summary.json"]
-    assert found[0] == found[1]
+def test_mined_files_are_the_same_bytes_under_another_hash_seed(tuned, typed, tmp_path):
+    arguments = [tmp_path if value == typed[1] else value for value in typed[0]]
+    assert fresh("mine", *arguments, "--quiet", PYTHONHASHSEED="1").returncode == 0
+    one, two = (
+        {p.name: p.read_bytes() for p in (out / "mine").iterdir() if p.name != "manifest.json"}
+        for out in (typed[1], tmp_path)
+    )
+    assert sorted(one) == ["negatives.jsonl", "neighbours.npy", "summary.json"]
+    assert one == two
+
+
+@pytest.mark.parametrize("verb", ["check", "mine", "generate", "train"])
+def test_every_stage_has_a_verb_that_prints_one_object(whet, tuned, typed, verb):
+    ended = whet(verb, typed[1], "--json", "--quiet")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    found = json.loads(ended.stdout)
+    assert (found["stage"], found["folder"]) == (verb, str(typed[1] / verb))
+    assert len(found) > 2
+
+
+def test_report_and_export_say_where_they_wrote(whet, tuned, typed, tmp_path):
+    assert whet("report", typed[1]).stdout == f"{typed[1] / 'report' / 'index.html'}\n"
+    assert whet("export", typed[1], tmp_path / "model").stdout == f"{tmp_path / 'model'}\n"
+    weights = [(folder / "model" / "model.safetensors").read_bytes() for folder in (typed[1], tmp_path)]
+    assert weights[0] == weights[1]
 
 
 @pytest.fixture
@@ -103,7 +139,7 @@ def broken(tmp_path):
     return data
 
 
-def test_bad_data_ends_with_2_and_its_place(broken, tmp_path):
+def test_bad_data_ends_with_2_and_its_place(whet, broken, tmp_path):
     ended = whet("tune", broken, "--out", tmp_path / "run", "--quiet")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "error " in ended.stderr
@@ -124,7 +160,7 @@ def test_bad_data_ends_with_2_and_its_place(broken, tmp_path):
         (["sharpen"], "No such command 'sharpen'"),
     ],
 )
-def test_bad_arguments_end_with_2(arguments, message, tiny_data, tmp_path):
+def test_bad_arguments_end_with_2(whet, arguments, message, tiny_data, tmp_path):
     (tmp_path / "recipe.yaml").write_text("train: {epoch: 2}")
     names = {"DATA": str(tiny_data), "RECIPE": str(tmp_path / "recipe.yaml"), "NEW": str(tmp_path / "new")}
     ended = whet(*(names.get(a, a.replace("NEW", names["NEW"])) for a in arguments))
@@ -133,7 +169,7 @@ def test_bad_arguments_end_with_2(arguments, message, tiny_data, tmp_path):
     assert "Traceback" not in ended.stderr
 
 
-def test_a_hopeless_training_ends_with_1(typed, tmp_path):
+def test_a_hopeless_training_ends_with_1(whet, typed, tmp_path):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"train": RECIPE["train"] | {"learning_rate": 1e30}}))
     ended = whet("tune", *typed[0][:3], "--out", tmp_path / "run", "--recipe", tmp_path / "recipe.yaml", "--quiet")
     assert ended.returncode == 1, ended.stderr

@@ -1,5 +1,6 @@
 """The command line: `whet VERB …`. Exit codes: 0 done (the verdict stands in the output), 1 failed, 2 bad input."""
 
+import os
 import sys
 
 import typer
@@ -42,6 +43,7 @@ app.command("compare")(compare_models)
 
 def main() -> None:
     """Run the command line; a fault of the user's data or settings ends with its message, not a traceback."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what a user must know whet says itself
     try:
         app()
     except WhetError as error:
