@@ -11,7 +11,7 @@ from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY, means, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.records import Collection, Passage
-from whet.train.dev import DevEvaluator, dev_set
+from whet.train.dev import HARD, DevEvaluator, dev_set
 
 LENGTH = 10
 
@@ -23,7 +23,7 @@ def collection_of(passages, dev):
 
 
 DATA = collection_of(200, {"a": {"p3": 1, "p4": 2, "p5": 0}, "b": {"p190": 1}, "none": {"p7": 0}})
-RANKING = {"a": {f"p{i}": 1 - i / 100 for i in range(50, 100)}, "b": {f"p{i}": 1 - i / 300 for i in range(60, 190)}}
+RANKING = {"a": {f"p{i}": 1 - i / 100 for i in range(50, 100)}, "b": {f"p{i}": 1 - i / 300 for i in range(100, 190)}}
 
 
 def pool(budget, seed=0):
@@ -37,14 +37,22 @@ def test_positives_are_in_the_pool_whatever_the_budget():
     assert not found.whole
 
 
+def hard_up_to(rank):
+    return {f"p{first + place}" for first in (50, 100) for place in range(rank)}
+
+
 def test_hard_passages_come_in_rank_by_rank_and_leave_room_for_random_ones():
-    found = pool(budget=53 * LENGTH)
-    hard = {f"p{i}" for first in (50, 60) for i in range(first, first + 25)}  # 40 of 50 that the positives leave
-    assert {"p3", "p4", "p190", *hard} < set(found.passages)
-    assert len(found.passages) == 53
-    few = pool(budget=8 * LENGTH)
-    assert {"p50", "p60", "p51", "p61"} < set(few.passages)
-    assert len(few.passages) == 8
+    found = set(pool(budget=53 * LENGTH).passages)  # 50 beside the positives, a fifth of them at random
+    assert len(found) == 53
+    assert found > {"p3", "p4", "p190"} | hard_up_to(20)
+    assert not found > hard_up_to(25)
+    assert hard_up_to(2) < set(pool(budget=8 * LENGTH).passages)
+
+
+def test_hard_passages_end_at_a_rank():
+    most = pool(budget=180 * LENGTH, seed=2)
+    assert hard_up_to(HARD) < set(most.passages)
+    assert not hard_up_to(50) < set(most.passages)
 
 
 def test_the_rest_of_the_budget_is_drawn_at_random_in_corpus_order():

@@ -43,18 +43,13 @@ class LossWatch:
 
 
 class StopEarly(EarlyStoppingCallback):  # type: ignore[misc]
-    """Early stopping by dev scores; the last step of a training is scored too, whatever the interval."""
+    """Early stopping by dev scores that holds when a training is killed right after it and is started again."""
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Ask for the last evaluation; stop a training that had stopped when it was killed.
-
-        The trainer insists on one step after a resume: nothing of that step is kept.
-        """
+        """Stop again, after the one step that the trainer insists on; nothing of that step is kept."""
         if self.early_stopping_patience_counter >= self.early_stopping_patience:
             control.should_training_stop = True
             control.should_log = control.should_evaluate = control.should_save = False
-        elif state.global_step >= state.max_steps:
-            control.should_evaluate = True
 
 
 class ProgressLine(TrainerCallback):  # type: ignore[misc]
