@@ -98,3 +98,10 @@ def test_what_is_no_yaml_mapping_is_refused_by_file(tmp_path, text, message):
         path.write_text(text)
     with pytest.raises(ConfigError, match=rf"recipe\.yaml: {message}"):
         read_recipe(path)
+
+
+def test_effort_in_a_recipe_takes_effect_and_an_unknown_one_is_refused():
+    collection = collection_of(300)
+    assert derive(collection, "standard", {"effort": "thorough"}) == derive(collection, "thorough")
+    with pytest.raises(ConfigError, match="effort is 'fast'; expected quick, standard, thorough"):
+        derive(collection, "standard", {"effort": "fast"})

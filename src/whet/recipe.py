@@ -37,6 +37,9 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
 
     Raises ConfigError naming every key that is unknown or out of range.
     """
+    effort = (overrides or {}).get("effort", effort)
+    if effort not in PAIRS_SEEN:
+        raise ConfigError(f"effort is {effort!r}; expected {', '.join(PAIRS_SEEN)}")
     pairs = sum(map(len, collection.positives("train").values()))
     epochs = min(MOST_EPOCHS[effort], max(1, round(PAIRS_SEEN[effort] / max(pairs, 1))))
     derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}

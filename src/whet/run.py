@@ -102,17 +102,33 @@ def open_run(
         raise DataError(faults)
     collection, split = with_splits(collection, seed=derive(collection, effort, overrides).seed)
     recipe = derive(collection, effort, overrides)
-    source = None if isinstance(data, Collection) else str(Path(data).resolve() if Path(data).exists() else data)
-    written = {"data": source, "model": model, "force": force, "overrides": dict(overrides or {}), "effort": effort}
+    source = None if isinstance(data, Collection) else source_of(data)
+    written = {
+        "data": source,
+        "model": model,
+        "force": force,
+        "overrides": dict(overrides or {}),
+        "effort": recipe.effort,
+    }
     write_json(path / RECIPE, written | {"resolved": recipe.model_dump(mode="json")})
     train = recipe.train
     say(
         f"{escape(collection.name)}: {len(collection.passages):,} passages, "
         + ", ".join(f"{len(collection.positives(name)):,} {name}" for name in SPLIT_ORDER)
-        + f" queries. effort {effort}: {train.epochs} epoch(s), {train.batches} batches of {train.batch_size}, "
+        + f" queries. effort {recipe.effort}: {train.epochs} epoch(s), {train.batches} batches of {train.batch_size}, "
         f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}"
     )
     return Run(path, collection, split, tuple(faults), model, recipe, force)
+
+
+def is_run_of(path: Path, data: str) -> bool:
+    """Whether a folder holds a run that was made from this data."""
+    return (path / RECIPE).exists() and read_json(path / RECIPE)["data"] == source_of(data)
+
+
+def source_of(data: str | Path) -> str:
+    """How a run's recipe names its data: the full path, or the hub id."""
+    return str(Path(data).resolve() if Path(data).exists() else data)
 
 
 def reopen(path: Path) -> Run:

@@ -184,3 +184,27 @@ def test_the_version_and_the_help_load_no_torch():
     ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert all(verb in ended.stdout for verb in ("tune", "demo", "check", "mine", "report", "export", "compare"))
+
+
+def test_a_stage_typed_without_options_leaves_a_finished_run_as_it_was_made(whet, tuned, typed):
+    manifests = {stage: (typed[1] / stage / "manifest.json").read_bytes() for stage in STAGES}
+    before = (typed[1] / "recipe.json").read_bytes()
+    for verb in ("check", "evaluate"):
+        assert whet(verb, typed[0][0], "--out", typed[1]).returncode == 0
+    assert whet("report", typed[1]).returncode == 0
+    assert (typed[1] / "recipe.json").read_bytes() == before
+    assert manifests == {stage: (typed[1] / stage / "manifest.json").read_bytes() for stage in STAGES}
+
+
+def test_a_run_given_as_data_refuses_options_that_it_would_ignore(whet, tuned, typed):
+    ended = whet("tune", typed[1], "--effort", "thorough")
+    assert ended.returncode == 2
+    assert "give the run's data instead" in ended.stderr
+
+
+def test_a_run_without_a_model_is_not_exported(whet, typed, tmp_path):
+    out = tmp_path / "run"
+    assert whet("check", *typed[0][:3], "--out", out).returncode == 0
+    ended = whet("export", out, tmp_path / "to")
+    assert ended.returncode == 2
+    assert f"Finish it: whet tune {out}" in ended.stderr.replace("\n", "")

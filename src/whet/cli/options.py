@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from whet.errors import ConfigError
 from whet.recipe import Effort
 from whet.run import DEFAULT_MODEL
 
@@ -12,7 +13,7 @@ DataArgument = Annotated[str, typer.Argument(help="BEIR folder, JSONL/CSV/Parque
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run that `whet tune` made.")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Sentence-transformers model: folder or hub id.")]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder; by default runs/NAME-OF-DATA.")]
-EffortOption = Annotated[Effort, typer.Option(help="The one dial: how much training time to spend.")]
+EffortOption = Annotated[Effort | None, typer.Option(help="The one dial: how much to train [default: standard].")]
 RecipeOption = Annotated[Path | None, typer.Option(help="YAML file that overrides what effort derives.")]
 TrainOnlyOption = Annotated[str | None, typer.Option(help="all, intermediate or last-N layers.")]
 SeedOption = Annotated[int | None, typer.Option(help="Seed of splits, batches and tests.")]
@@ -29,7 +30,10 @@ def overrides_of(recipe: Path | None, train_only: str | None, seed: int | None) 
 
     found = read_recipe(recipe) if recipe else {}
     if train_only is not None:
-        found["train"] = {**found.get("train", {}), "train_only": train_only}
+        train = found.get("train") or {}
+        if not isinstance(train, dict):
+            raise ConfigError(f"{recipe}: train is {train!r}, expected a mapping such as `train: {{epochs: 2}}`")
+        found["train"] = {**train, "train_only": train_only}
     if seed is not None:
         found["seed"] = seed
     return found

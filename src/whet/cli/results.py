@@ -1,4 +1,4 @@
-"""Verbs over a finished run: report, export, compare."""
+"""Verbs over a finished run: report, export, compare. They read it and never train."""
 
 from pathlib import Path
 from typing import Annotated, cast
@@ -6,41 +6,34 @@ from typing import Annotated, cast
 import typer
 
 from whet.cli.options import QuietOption, RunArgument
+from whet.errors import ConfigError, require
 from whet.export.folder import Format
 from whet.progress import set_quiet
+from whet.run import Run, reopen
 
 
 def write_report(run: RunArgument, quiet: QuietOption = False) -> None:
     """Write the run's report, a page and a Markdown file, and say where."""
     from whet.pipeline import build
-    from whet.run import reopen
 
     set_quiet(quiet)
-    build(reopen(run), "report")
+    build(finished(run), "report")
     typer.echo(str(run / "report" / "index.html"))
 
 
 def export_run(
     run: RunArgument,
-    to: Annotated[Path, typer.Argument(help="New folder for the model.")],
+    to: Annotated[Path, typer.Argument(help="Folder for the model; an earlier export there is replaced.")],
     formats: Annotated[list[str] | None, typer.Option("--format", help="st (always), openvino.")] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Copy the run's model out, with its card and checksums, in the formats asked for."""
     from whet.export.folder import export_model
     from whet.outcome import origin_of
-    from whet.pipeline import build
-    from whet.run import reopen
 
     set_quiet(quiet)
-    found = build(reopen(run))
-    typer.echo(
-        str(
-            export_model(
-                run / "model", to, origin=origin_of(found), formats=cast("list[Format]", ["st", *(formats or [])])
-            )
-        )
-    )
+    wanted = cast("list[Format]", ["st", *(formats or [])])
+    typer.echo(str(export_model(run / "model", to, origin=origin_of(finished(run)), formats=wanted)))
 
 
 def compare_models(
@@ -50,9 +43,17 @@ def compare_models(
 ) -> None:
     """Open a local page that shows base and tuned side by side for any query."""
     from whet.outcome import pairing_of
-    from whet.pipeline import build
-    from whet.run import reopen
     from whet.serve.compare import create_app, run_locally
 
     set_quiet(quiet)
-    run_locally(create_app(pairing_of(build(reopen(run)))), port)
+    for module in ("starlette", "uvicorn"):
+        require(module, "serve")
+    run_locally(create_app(pairing_of(finished(run))), port)
+
+
+def finished(path: Path) -> Run:
+    """Open a run whose every stage is there; raises ConfigError otherwise."""
+    run = reopen(path)
+    if not (path / "model" / "modules.json").exists():
+        raise ConfigError(f"{path} is not finished: it has no model. Finish it: whet tune {path}")
+    return run

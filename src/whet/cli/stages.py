@@ -21,9 +21,9 @@ from whet.cli.options import (
     overrides_of,
     run_folder,
 )
-from whet.errors import DataError
+from whet.errors import ConfigError, DataError
 from whet.progress import set_quiet
-from whet.run import RECIPE, Run, open_run, reopen
+from whet.run import RECIPE, Run, is_run_of, open_run, reopen
 
 HELP = {
     "check": "Read the data and say all that is wrong with it.",
@@ -48,7 +48,7 @@ def _verb(name: str) -> Callable[..., None]:
         data: DataArgument,
         model: ModelOption = DEFAULT_MODEL,
         out: OutOption = None,
-        effort: EffortOption = "standard",
+        effort: EffortOption = None,
         recipe: RecipeOption = None,
         train_only: TrainOnlyOption = None,
         seed: SeedOption = None,
@@ -60,11 +60,16 @@ def _verb(name: str) -> Callable[..., None]:
 
         set_quiet(quiet or name == "check")  # what the check finds is its result and goes to stdout
         try:
-            if (Path(data) / RECIPE).exists():
-                run = reopen(Path(data))
+            plain = model == DEFAULT_MODEL and not force and not any((effort, recipe, train_only)) and seed is None
+            folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
+            if folder == Path(data) and not plain:
+                raise ConfigError(f"{folder} is a run, whose recipe stands; to change it, give the run's data instead")
+            # Without options a single stage goes on with the run that is there, as it was made.
+            if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
+                run = reopen(folder)
             else:
                 overrides = overrides_of(recipe, train_only, seed)
-                run = open_run(data, model, run_folder(data, out), effort=effort, overrides=overrides, force=force)
+                run = open_run(data, model, folder, effort=effort or "standard", overrides=overrides, force=force)
         except DataError as error:
             if name == "check":
                 _show_faults(error, json=json)
@@ -93,7 +98,8 @@ def _show(name: str, run: Run, *, json: bool) -> None:
             show_json(run.result)
             return
         show_verdict(run)
-        show_places(run)
+        if name == "tune":
+            show_places(run)
     elif name == "check" and not json:
         show_lines(read_json(run.path / "check" / "report.json")["lines"])
     elif json:
