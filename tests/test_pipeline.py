@@ -121,7 +121,8 @@ def test_the_model_loads_where_whet_is_not_and_gives_the_same_vectors(road, tmp_
     arguments = [str(road.path / "model"), str(tmp_path / "vectors.npy"), str(tmp_path / "texts")]
     subprocess.run([sys.executable, "-c", ELSEWHERE, *arguments], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     vectors = np.load(tmp_path / "vectors.npy")
-    assert np.array_equal(vectors, road.model.encode(texts))
+    # Not bit for bit: the other process computes with one thread, this one with as many as the machine has.
+    assert np.allclose(vectors, road.model.encode(texts), rtol=0, atol=1e-6)
     assert not np.allclose(vectors, road.base_model.encode(texts), atol=0.01)
 
 
