@@ -1,8 +1,8 @@
 """Neighbour batches: queries whose positives the model confuses train together, so in-batch negatives are hard.
 
 A batch starts at a random row and takes in the rows whose positives rank highest for the queries already in it. Each
-query's hard negatives are then other queries' positives, which are encoded anyway: they cost nothing. (METHODS.md 5;
-the idea of grouping confusable queries is in arXiv 2407.15831's relatives and ANCE, arXiv 2007.00808.)
+query's hard negatives are then other queries' positives, which are encoded anyway: they cost nothing. What is hard is
+told by the model's own ranking, as in ANCE (arXiv 2007.00808).
 """
 
 import itertools
