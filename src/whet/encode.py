@@ -30,7 +30,7 @@ Features = Mapping[str, Any]
 """What a SentenceTransformer's `preprocess` returns: tensors of shape (doc, token) and some scalars."""
 
 BLOCK = 1024  # texts tokenised at once, and stored together
-# 1,000-2,000 tokens is where a CPU's caches hold a chunk (METHODS.md 5); a GPU wants to be filled instead.
+# 1,000-2,000 tokens is where a CPU's caches hold a chunk; a GPU wants to be filled instead.
 CHUNK_TOKENS = {"cpu": 2048, "cuda": 65536}
 # What a backbone's config says of where it was saved, and not of what it computes.
 PASSING = ("_name_or_path", "architectures", "dtype", "transformers_version")

@@ -1,4 +1,4 @@
-"""CLP, the contrastive learning penalty (arXiv 2412.17364, section 3; METHODS.md 1.1), for any batch size.
+"""CLP, the contrastive learning penalty (arXiv 2412.17364, section 3), for any batch size.
 
     loss = mean_i ( (1-λ)·contrastive_i + λ·penalty_i )
     penalty_i = mean over negatives h' of i of ( 1 - mean over h* in H*(h') of sim(h', h*) )
