@@ -8,7 +8,7 @@ noise; it saves the arithmetic that padding wastes.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from whet.artifacts import digest
@@ -125,7 +127,7 @@ def embed(
     device = features["input_ids"].device.type
 
     def forward(part: Features) -> Float[Tensor, "chunk dim"]:
-        with nullcontext() if autocast is None else torch.autocast(device, dtype=autocast):
+        with reduced(device, autocast):
             # A model writes what it computes into the features; a copy lets go of it.
             vectors: Tensor = model(dict(part))["sentence_embedding"]
         return vectors.float()
@@ -142,6 +144,34 @@ def embed(
         remember = graph_tokens is None or kept <= graph_tokens or not torch.is_grad_enabled()
         parts.append(forward(part) if remember else checkpoint(forward, part, use_reentrant=False))
     return torch.cat(parts)[torch.argsort(torch.cat(chunks))][place]
+
+
+def reduced(device: str, dtype: torch.dtype | None) -> ExitStack:
+    """Autocast to `dtype`, None for what is in force; on a CPU attention then stays in float32, which is faster."""
+    stack = ExitStack()
+    if dtype is not None:
+        stack.enter_context(torch.autocast(device, dtype=dtype))
+    if device == "cpu" and torch.is_autocast_enabled("cpu"):
+        stack.enter_context(_FloatAttention())
+    return stack
+
+
+class _FloatAttention(TorchFunctionMode):
+    """Attention in float32 whatever its inputs; a CPU's bfloat16 kernel takes 2 to 5 times as long (docs/LOG.md)."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is not scaled_dot_product_attention:
+            return func(*args, **kwargs)
+        with torch.autocast("cpu", enabled=False):
+            found = func(*map(_float, args), **{name: _float(value) for name, value in kwargs.items()})
+        return found.to(args[0].dtype)
+
+
+def _float(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 class PackedEncoder:
