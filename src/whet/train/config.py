@@ -5,7 +5,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 # `intermediate` was tried at 2e-4 and 5e-4: equal on nl2bash_a, 2e-4 ahead by 2 on integreat_en (docs/LOG.md).
-LEARNING_RATE = {"all": 1e-4, "intermediate": 2e-4, "last": 2e-4}
+LEARNING_RATE = {"all": 1e-4, "intermediate": 2e-4, "output": 2e-4, "moe": 2e-4, "norms": 2e-4, "last": 2e-4}
+
+# What `train_only` can name (`whet.train.freeze`).
+PARTS = r"(all|intermediate|output|moe|norms|last-[1-9]\d*)"
 
 
 class TrainConfig(BaseModel):
@@ -19,7 +22,9 @@ class TrainConfig(BaseModel):
     )
     negatives: int = Field(0, ge=0, description="mined hard negatives per query beside the in-batch ones")
     train_only: str = Field(
-        "intermediate", pattern=r"^(all|intermediate|last-[1-9]\d*)$", description="all, intermediate or last-N layers"
+        "intermediate",
+        pattern=rf"^{PARTS}(\+{PARTS})*$",
+        description="what trains: all, intermediate, output, moe, norms, last-N, or several joined by +",
     )
     learning_rate: float | None = Field(None, gt=0, description="peak learning rate; by default that of train_only")
     temperature: float = Field(0.05, gt=0, description="softmax temperature τ")
@@ -41,4 +46,4 @@ class TrainConfig(BaseModel):
     @property
     def peak_learning_rate(self) -> float:
         """The learning rate after warm-up."""
-        return self.learning_rate or LEARNING_RATE[self.train_only.split("-")[0]]
+        return self.learning_rate or min(LEARNING_RATE[part.split("-")[0]] for part in self.train_only.split("+"))

@@ -20,6 +20,7 @@ from transformers import PrinterCallback, ProgressCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
 from whet.artifacts import read_json
+from whet.blocks import blocks
 from whet.errors import ArtifactError, TrainingError
 from whet.evaluate.measures import PRIMARY
 from whet.losses import ContrastivePenaltyLoss, InfoNCELoss
@@ -29,7 +30,7 @@ from whet.train.batches import NeighbourBatchSampler
 from whet.train.collate import Knowledge, Pair, PairCollator
 from whet.train.config import TrainConfig
 from whet.train.dev import DevEvaluator
-from whet.train.freeze import blocks, train_only, without_dropout
+from whet.train.freeze import train_only, without_dropout
 from whet.train.watch import LossWatch, ProgressLine, StopEarly
 
 if TYPE_CHECKING:

@@ -1,0 +1,10 @@
+"""Mixture of Experts in an encoder's feed-forward layers (arXiv 2412.17364, section 3), with a gate that learns.
+
+>>> from whet.moe import upcycle
+
+Importing this module lets `SentenceTransformer(folder)` load models with experts without `trust_remote_code`.
+"""
+
+from whet.moe.upcycle import upcycle
+
+__all__ = ["upcycle"]

@@ -1,0 +1,305 @@
+"""Encoders with a Mixture of Experts in place of some dense layers. This file travels with every model saved from it.
+
+It needs torch and transformers, nothing else: `AutoModel.from_pretrained(folder, trust_remote_code=True)`, and with it
+`SentenceTransformer(folder, trust_remote_code=True)`, load such a model where whet is not installed.
+
+Paper: arXiv 2412.17364 (CLP), section 3: each dense layer becomes several experts and a gate without bias.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+
+
+class Routed(NamedTuple):
+    """Where one layer sent the tokens of one forward pass."""
+
+    layer: "ExpertLinear"
+    logits: Tensor  # (token, expert) gate scores, fp32
+    chosen: Tensor  # (token, top_k) experts, best first
+    real: Tensor | None  # (token,) False for padding; None where every token is real
+
+
+class Routing:
+    """What the expert layers of a model share: which tokens are real, and who wants to know where they went."""
+
+    def __init__(self) -> None:
+        self.mask: Tensor | None = None
+        self.listener: Callable[[Routed], None] | None = None
+
+    def real(self, shape: torch.Size) -> Tensor | None:
+        """(token,) True for the tokens of a layer's input of this shape that are not padding; None for all."""
+        if self.mask is None or self.mask.shape != shape:  # a flattened input has no padding
+            return None
+        return self.mask.flatten() > 0
+
+
+class ExpertLinear(nn.Module):
+    """Several linear layers and a gate: every token goes through its `top_k` best experts.
+
+    `reference` is the paper's code: the softmax over the chosen scores weighs the experts. At top_k 1 that weight is
+    always 1 and the gate's gradient exactly 0: it never learns. `learned` (default) multiplies the result by p/sg(p),
+    p being the first choice's probability among all experts and sg() keeping gradients out: 1 forwards, so that a fresh
+    copy equals its parent, and a gradient for the gate backwards. With `level="text"` whole texts are routed.
+
+    Input (..., in_features), output (..., out_features). Padding is sent to no expert, and its output is 0.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        experts: int = 2,
+        top_k: int = 1,
+        router: str = "learned",
+        level: str = "token",
+        routing: Routing | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.experts, self.top_k, self.router, self.level = experts, top_k, router, level
+        self.routing = routing or Routing()
+        self.weight = nn.Parameter(torch.empty(experts, out_features, in_features).normal_(std=0.02))
+        self.bias = nn.Parameter(torch.zeros(experts, out_features)) if bias else None
+        self.gate = nn.Parameter(torch.empty(experts, in_features).normal_(std=0.02))
+
+    def extra_repr(self) -> str:
+        """Its settings, as `print(model)` shows them."""
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return f"{sizes}, experts={self.experts}, top_k={self.top_k}, router={self.router}, level={self.level}"
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Route every token and run it through its experts."""
+        shape = hidden.shape[:-1]
+        real = self.routing.real(shape)
+        logits = self._logits(hidden, real)
+        chosen = logits.topk(self.top_k).indices
+        tokens = hidden.reshape(-1, self.in_features)
+        if torch.compiler.is_exporting():
+            found = self._every_expert(tokens, chosen)
+        else:
+            found = self._grouped(tokens, chosen, real)
+        if self.top_k > 1 or self.router == "reference":
+            weights = logits.gather(1, chosen).softmax(dim=1)
+            found = (weights.unsqueeze(2).to(found.dtype) * found).sum(dim=1)
+        else:
+            found = found.squeeze(1)
+        if self.router == "learned" and torch.is_grad_enabled() and not torch.compiler.is_exporting():
+            found = _Credit.apply(found, logits.softmax(dim=1).gather(1, chosen[:, :1]))
+        if self.routing.listener is not None:
+            self.routing.listener(Routed(self, logits, chosen, real))
+        return found.view(*shape, self.out_features)
+
+    def _logits(self, hidden: Tensor, real: Tensor | None) -> Tensor:
+        """(token, expert) gate scores, in fp32 also under autocast: a choice must not hang on rounding."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            tokens, gate = hidden.float(), self.gate.float()
+            if self.level == "text":
+                if hidden.ndim != 3 or (hidden.shape[0] == 1 and self.routing.mask is None):
+                    raise ValueError("routing by text needs padded input (text, token, dim) and its attention mask")
+                tokens = _mean(tokens, real).expand_as(tokens)
+            return functional.linear(tokens.reshape(-1, self.in_features), gate)
+
+    def _grouped(self, tokens: Tensor, chosen: Tensor, real: Tensor | None) -> Tensor:
+        """(token, top_k, out_features): tokens sorted by expert, one product an expert, and back in order."""
+        expert = chosen.flatten()
+        if real is not None:
+            expert = expert.masked_fill(~real.repeat_interleave(self.top_k), self.experts)
+        order = expert.argsort(stable=True)
+        place = torch.empty_like(order)
+        place[order] = torch.arange(len(order), device=order.device)
+        counts = torch.bincount(expert, minlength=self.experts + 1)
+        found = self._products(_Spread.apply(tokens, order, place, self.top_k), counts)
+        return _Spread.apply(found, place, order, 1).view(len(tokens), self.top_k, self.out_features)
+
+    def _products(self, tokens: Tensor, counts: Tensor) -> Tensor:
+        """One product for each expert that has tokens; `counts` says how many, those without an expert last."""
+        if tokens.is_cuda:
+            return self._grouped_products(tokens, counts)
+        biases = [None] * self.experts if self.bias is None else self.bias
+        *parts, padding = tokens.split(counts.tolist())
+        found = [
+            functional.linear(part, weight, bias)
+            for part, weight, bias in zip(parts, self.weight, biases, strict=True)
+            if len(part)
+        ]
+        blank = tokens.new_zeros(len(padding), self.out_features)
+        return torch.cat([*found, blank.to(found[0].dtype) if found else blank])
+
+    def _grouped_products(self, tokens: Tensor, counts: Tensor) -> Tensor:
+        """The same as one kernel. Padding goes with the last expert and is blanked: the kernel leaves no row out."""
+        device = tokens.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tokens.dtype
+        ends = counts[:-1].cumsum(0)
+        row = torch.arange(len(tokens), device=tokens.device)
+        padding = row >= ends[-1]
+        offsets = torch.cat([ends[:-1], ends.new_tensor([len(tokens)])]).int()
+        found = functional.grouped_mm(tokens.to(dtype), self.weight.to(dtype).transpose(1, 2), offs=offsets)
+        if self.bias is not None:
+            mine = functional.one_hot(torch.bucketize(row, ends[:-1], right=True), self.experts).to(dtype)
+            found = torch.addmm(found, mine, self.bias.to(dtype))
+        return found.masked_fill(padding.unsqueeze(1), 0)
+
+    def _every_expert(self, tokens: Tensor, chosen: Tensor) -> Tensor:
+        """(token, top_k, out_features) by running all experts on all tokens: for graphs of fixed shape (ONNX)."""
+        found = torch.einsum("ni,eoi->neo", tokens, self.weight.to(tokens.dtype))
+        if self.bias is not None:
+            found = found + self.bias.to(found.dtype)
+        return found.gather(1, chosen.unsqueeze(2).expand(-1, -1, self.out_features))
+
+
+def _mean(tokens: Tensor, real: Tensor | None) -> Tensor:
+    """(text, 1, dim) mean over the real tokens of each text."""
+    if real is None:
+        return tokens.mean(dim=1, keepdim=True)
+    weight = real.view(tokens.shape[0], -1, 1).to(tokens.dtype)
+    return (tokens * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+class _Spread(torch.autograd.Function):
+    """Rows `order // copies` of a tensor; `place` is the inverse of `order`. No scattered sums on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, order: Tensor, place: Tensor, copies: int) -> Tensor:
+        ctx.save_for_backward(place)
+        ctx.copies = copies
+        return rows.index_select(0, order if copies == 1 else order // copies)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (place,) = ctx.saved_tensors
+        back = gradients[0].index_select(0, place)
+        return (back if ctx.copies == 1 else back.unflatten(0, (-1, ctx.copies)).sum(1)), None, None, None
+
+
+class _Credit(torch.autograd.Function):
+    """`found · p/sg(p)`: forwards `found` as it is, backwards also a gradient for p (token, 1)."""
+
+    @staticmethod
+    def forward(ctx: Any, found: Tensor, probability: Tensor) -> Tensor:
+        ctx.save_for_backward(found, probability)
+        return found.view_as(found)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        found, probability = ctx.saved_tensors
+        dot = (gradients[0] * found).sum(dim=1, keepdim=True, dtype=probability.dtype)
+        return gradients[0], dot / probability
+
+
+def put_experts(model: Any, moe: dict[str, Any]) -> None:
+    """Replace the linear layers that `moe["layers"]` names by experts with new weights, to be loaded or copied in."""
+    routing = Routing()
+    settings = {name: moe[name] for name in ("experts", "top_k", "router", "level")}
+    for name in moe["layers"]:
+        layer = model.get_submodule(name)
+        with torch.device(layer.weight.device):
+            made = ExpertLinear(
+                layer.in_features, layer.out_features, layer.bias is not None, **settings, routing=routing
+            )
+        model.set_submodule(name, made.to(layer.weight.dtype))
+    model.routing = routing
+    model.register_forward_pre_hook(_bind_mask, with_kwargs=True)
+
+
+def _bind_mask(model: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
+    model.routing.mask = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
+
+
+class WhetMoEConfig(PreTrainedConfig):
+    """The entry of config.json; reading one gives the parent's own config class with `moe` beside its fields."""
+
+    model_type = "whet_moe"
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Read a saved config, whatever its parent's type."""
+        if cls is not WhetMoEConfig:
+            return super().from_dict(config_dict, **kwargs)
+        parent = CONFIG_MAPPING[config_dict["parent_model_type"]]
+        return family(AutoModel._model_mapping[parent]).config_class.from_dict(config_dict, **kwargs)
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: Any = "AutoConfig") -> None:
+        """Nothing to do: what the saved config names is always this class, and `to_dict` says so."""
+
+
+class _ExpertConfig:
+    """Goes before a parent's config class."""
+
+    parent_model_type: str
+
+    def to_dict(self) -> dict[str, Any]:
+        saved = {"model_type": WhetMoEConfig.model_type, "parent_model_type": self.parent_model_type}
+        where = {"auto_map": {"AutoConfig": f"{Path(__file__).stem}.{WhetMoEConfig.__name__}"}}
+        return super().to_dict() | saved | where  # type: ignore[misc]
+
+
+class _ExpertModel:
+    """Goes before a parent's model class."""
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
+        put_experts(self, config.moe)
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """Save as the parent does, with this file beside."""
+        super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
+        shutil.copyfile(__file__, Path(save_directory) / Path(__file__).name)
+
+    def _set_gradient_checkpointing(
+        self, enable: bool = True, gradient_checkpointing_func: Any = None, **kwargs: Any
+    ) -> None:
+        """Let a layer that is computed again on the way back see the mask that it saw first."""
+        run = gradient_checkpointing_func or torch.utils.checkpoint.checkpoint
+        routing: Routing = self.routing  # type: ignore[attr-defined]
+
+        def keeping(function: Callable[..., Any], *args: Any, **given: Any) -> Any:
+            mask = routing.mask
+
+            def again(*inner: Any, **named: Any) -> Any:
+                routing.mask, now = mask, routing.mask
+                try:
+                    return function(*inner, **named)
+                finally:
+                    routing.mask = now
+
+            return run(again, *args, **given)
+
+        super()._set_gradient_checkpointing(enable, keeping, **kwargs)  # type: ignore[misc]
+
+
+@cache
+def family(parent: type[PreTrainedModel]) -> Any:
+    """The class of a parent's models with experts, made and registered with transformers when first asked for."""
+    config = parent.config_class
+    names = {"model_type": WhetMoEConfig.model_type, "parent_model_type": config.model_type, "__module__": __name__}
+    with_moe = type(f"MoE{config.__name__}", (_ExpertConfig, config), names)
+    made = type(f"MoE{parent.__name__}", (_ExpertModel, parent), {"config_class": with_moe, "__module__": __name__})
+    AutoModel.register(with_moe, made, exist_ok=True)
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    """Families by name, so that their models can be pickled to another process."""
+    import transformers
+
+    parent = getattr(transformers, name.removeprefix("MoE"), None) if name.startswith("MoE") else None
+    if parent is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if issubclass(parent, PreTrainedModel):
+        return family(parent)
+    return family(AutoModel._model_mapping[parent]).config_class
+
+
+AutoConfig.register(WhetMoEConfig.model_type, WhetMoEConfig, exist_ok=True)

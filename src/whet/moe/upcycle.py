@@ -1,0 +1,90 @@
+"""Turn a dense encoder into a Mixture of Experts that gives the same embeddings, and has room to specialise.
+
+Paper: arXiv 2412.17364 (CLP), section 3; upcycling: arXiv 2212.05055.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import nn
+
+from whet.blocks import Site, blocks, feed_forward
+from whet.errors import ConfigError
+from whet.moe.config import chosen_layers
+from whet.moe.modeling_whet_moe import ExpertLinear, family, put_experts
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+def upcycle(
+    model: "SentenceTransformer",
+    layers: str | Sequence[int] = "all",
+    site: Site = "intermediate",
+    experts: int = 2,
+    top_k: int = 1,
+    router: Literal["learned", "reference"] = "learned",
+    level: Literal["token", "text"] = "token",
+    *,
+    seed: int = 0,
+) -> "SentenceTransformer":
+    """Replace dense feed-forward layers by `experts` copies of themselves and a gate, in place; returns the model.
+
+    Args:
+        model: a loaded SentenceTransformer whose backbone is a transformer.
+        layers: `all`, `last-N`, or layer numbers from 0.
+        site: `intermediate` (the paper's choice) or `output`, its other variant; see `whet.blocks.feed_forward`.
+        experts: copies of each layer, at least 2.
+        top_k: experts that a token goes through.
+        router: `learned`, or `reference` for the paper's code, whose gate gets no gradient at top_k 1.
+        level: whether each token is routed, or each text as a whole.
+        seed: of the gates, the only new weights.
+
+    Embeddings stay what they were, up to float noise. Raises ConfigError when the settings do not fit the model, naming
+    the linear layers that it has.
+    """
+    if not 1 <= top_k <= experts or experts < 2:
+        raise ConfigError(f"{experts} experts, {top_k} a token: expected at least 2, and 1 to that many a token")
+    encoder = backbone(model)
+    if expert_layers(encoder):
+        raise ConfigError("the model has experts already; merge them first, or start from its dense parent")
+    above = blocks(encoder)
+    chosen = {
+        layer for i in chosen_layers(_plain(layers), len(above)) for layer in feed_forward(above[i], site).values()
+    }
+    dense = {name: layer for name, layer in encoder.named_modules() if layer in chosen}
+    moe = {"experts": experts, "top_k": top_k, "router": router, "level": level, "layers": list(dense)}
+    made = family(encoder.__class__)
+    put_experts(encoder, moe)
+    encoder.__class__, encoder.config.__class__ = made, made.config_class
+    encoder.config.moe = moe
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, layer in expert_layers(encoder).items():
+            _copy(dense[name], layer, generator)
+    return model
+
+
+def backbone(model: nn.Module) -> Any:
+    """The transformers model inside a SentenceTransformer; raises ConfigError when there is none."""
+    found = next((part.auto_model for part in model.modules() if hasattr(part, "auto_model")), None)
+    if found is None:
+        raise ConfigError(f"{type(model).__name__} has no transformer inside: nothing to turn into experts")
+    return found
+
+
+def expert_layers(model: nn.Module) -> dict[str, ExpertLinear]:
+    """The expert layers of a model, by their full name, in order."""
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, ExpertLinear)}
+
+
+def _copy(dense: Any, layer: ExpertLinear, generator: torch.Generator) -> None:
+    layer.weight.copy_(dense.weight.expand_as(layer.weight))
+    if layer.bias is not None:
+        layer.bias.copy_(dense.bias.expand_as(layer.bias))
+    layer.gate.copy_(torch.randn(layer.gate.shape, generator=generator) * layer.in_features**-0.5)
+
+
+def _plain(layers: str | Sequence[int]) -> str | tuple[int, ...]:
+    return layers if isinstance(layers, str) else tuple(layers)
