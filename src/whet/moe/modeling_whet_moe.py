@@ -84,16 +84,14 @@ class ExpertLinear(nn.Module):
         logits = self._logits(hidden, real)
         chosen = logits.topk(self.top_k).indices
         tokens = hidden.reshape(-1, self.in_features)
-        if torch.compiler.is_exporting():
-            found = self._every_expert(tokens, chosen)
-        else:
-            found = self._grouped(tokens, chosen, real)
+        exporting = torch.compiler.is_exporting()
+        found = self._every_expert(tokens, chosen) if exporting else self._grouped(tokens, chosen, real)
         if self.top_k > 1 or self.router == "reference":
             weights = logits.gather(1, chosen).softmax(dim=1)
             found = (weights.unsqueeze(2).to(found.dtype) * found).sum(dim=1)
         else:
             found = found.squeeze(1)
-        if self.router == "learned" and torch.is_grad_enabled() and not torch.compiler.is_exporting():
+        if self.router == "learned" and torch.is_grad_enabled():
             found = _Credit.apply(found, logits.softmax(dim=1).gather(1, chosen[:, :1]))
         if self.routing.listener is not None:
             self.routing.listener(Routed(self, logits, chosen, real))
@@ -127,11 +125,8 @@ class ExpertLinear(nn.Module):
             return self._grouped_products(tokens, counts)
         biases = [None] * self.experts if self.bias is None else self.bias
         *parts, padding = tokens.split(counts.tolist())
-        found = [
-            functional.linear(part, weight, bias)
-            for part, weight, bias in zip(parts, self.weight, biases, strict=True)
-            if len(part)
-        ]
+        used = (each for each in zip(parts, self.weight, biases, strict=True) if len(each[0]))
+        found = [functional.linear(*each) for each in used]
         blank = tokens.new_zeros(len(padding), self.out_features)
         return torch.cat([*found, blank.to(found[0].dtype) if found else blank])
 
@@ -159,9 +154,7 @@ class ExpertLinear(nn.Module):
 
 def _mean(tokens: Tensor, real: Tensor | None) -> Tensor:
     """(text, 1, dim) mean over the real tokens of each text."""
-    if real is None:
-        return tokens.mean(dim=1, keepdim=True)
-    weight = real.view(tokens.shape[0], -1, 1).to(tokens.dtype)
+    weight = torch.ones_like(tokens[:, :, :1]) if real is None else real.view(*tokens.shape[:2], 1).to(tokens.dtype)
     return (tokens * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(min=1)
 
 
