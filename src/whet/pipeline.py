@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.markup import escape
@@ -17,15 +17,11 @@ from whet.data.check import check
 from whet.errors import ConfigError
 from whet.outcome import origin_of, read_evaluation, training_curve
 from whet.progress import say
-from whet.recipe import Effort, Recipe
+from whet.recipe import Effort
 from whet.records import Collection, Ranking
 from whet.run import DEFAULT_MODEL, STAGES, Run, load_model, open_run, peak_memory_mb, seconds_of, training_pairs
 
-if TYPE_CHECKING:
-    from whet.train.trainer import Material
-
-DEV_POOL_SEED = 1
-DEV_POOL = range(100_000, 500_000)  # characters; 500,000 are some 100,000 tokens, 20 s on two cores
+EXPERT_SAMPLE = 500  # test passages that are run once more to see which experts they use
 
 
 def tune(
@@ -121,66 +117,15 @@ def _generate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 
 def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
-    from whet.evaluate.retrieve import retrieve
-    from whet.train.dev import DevEvaluator, dev_set
-    from whet.train.trainer import train_model
+    from whet.training import write_training
 
     def write(folder: Path) -> None:
-        queries = {query: run.collection.queries[query] for query in run.collection.positives("dev")}
-        ranking = retrieve(run.base_encoder, queries, run.passages)
-        rng = np.random.default_rng([run.recipe.seed, DEV_POOL_SEED])
-        dev = dev_set(run.collection, ranking, rng, dev_budget(run.collection, run.recipe))
-        say(f"dev: {len(dev.queries)} queries, searched in {len(dev.passages):,} of {len(run.passages):,} passages")
-        model = run.fresh_model()
-        evaluator = DevEvaluator(dev, folder / "dev")
-        evaluator(model, steps=0)
-        trained = train_model(model, _material(run, done), evaluator, run.recipe.train, folder / SCRATCH)
-        kept = _kept(folder / "dev", trained.best_step, run.force)
-        write_jsonl(folder / "log.jsonl", trained.log)
-        write_json(folder / "result.json", {k: v for k, v in asdict(trained).items() if k != "log"} | kept)
-        (model if kept["kept"] == "tuned" else run.base_model).save_pretrained(
-            str(folder / "model"), create_model_card=False
-        )
+        write_training(run, folder, mine=done["mine"].path, generate=done["generate"].path)
 
     inputs = run.inputs | {name: done[name].fingerprint for name in ("mine", "generate")}
-    config = {"train": run.recipe.train.model_dump(), "seed": run.recipe.seed, "force": run.force}
+    trials = {name: [part.model_dump() for part in trial] for name, trial in run.recipe.trials().items()}
+    config = {"trials": trials, "seed": run.recipe.seed, "force": run.force}
     return run_stage(run.path, "train", inputs=inputs, config=config, build=write)
-
-
-def dev_budget(collection: Collection, recipe: Recipe) -> int:
-    """Characters of the dev pool: all dev evaluations together read half of what the training does, within bounds."""
-    read = sum(len(collection.passages[passage].content) for _, passage in training_pairs(collection))
-    fair = read * recipe.train.epochs * (1 + recipe.train.negatives) // (2 * recipe.train.evaluations)
-    return max(DEV_POOL.start, min(DEV_POOL.stop, fair))
-
-
-def _material(run: Run, done: Mapping[str, Artifact]) -> "Material":
-    from whet.generate.positives import read_positive_queries
-    from whet.mine.mined import read_mined
-    from whet.train.collate import Knowledge, Pair
-    from whet.train.trainer import Material
-
-    count = run.recipe.train.negatives
-    mined = {
-        query.query_id: tuple(negative.passage_id for negative in query.negatives[:count])
-        for query in read_mined(done["mine"].path / "negatives.jsonl")
-    }
-    pairs = [Pair(query, passage, mined.get(query, ())) for query, passage in training_pairs(run.collection)]
-    found = read_positive_queries(done["generate"].path / "queries.jsonl")
-    near = np.load(done["mine"].path / "neighbours.npy", allow_pickle=False)
-    return Material(run.collection, pairs, Knowledge.of(run.collection, found), near)
-
-
-def _kept(folder: Path, best_step: int, force: bool) -> dict[str, Any]:
-    """Whether the best checkpoint beat the base model on dev; what is kept is decided here and nowhere else."""
-    from whet.evaluate.measures import PRIMARY
-
-    base, best = (read_json(folder / f"{step}.json")["means"][PRIMARY] for step in (0, best_step))
-    kept = "tuned" if force or best > base else "base"
-    say(f"dev {PRIMARY}: base {100 * base:.2f}, best {100 * best:.2f} at step {best_step}")
-    if kept == "base":
-        say("[yellow]nothing got better on dev: the base model stays the result (--force keeps the other)[/yellow]")
-    return {"kept": kept, "dev_base": base, "dev_best": best}
 
 
 def _evaluate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
@@ -190,11 +135,14 @@ def _evaluate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     from whet.evaluate.runs import write_qrels, write_trec
     from whet.evaluate.slices import query_rows, slice_rows
     from whet.evaluate.verdict import assess
+    from whet.moe.upcycle import expert_layers
+    from whet.moe.usage import expert_use, starving
 
     def write(folder: Path) -> None:
         qrels = run.collection.qrels["test"]
         queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
-        tuned = StoredEncoder(PackedEncoder(load_model(str(done["train"].path / "model"))), run.path / "vectors")
+        model = load_model(str(done["train"].path / "model"))
+        tuned = StoredEncoder(PackedEncoder(model), run.path / "vectors")
         hits = Bm25(list(run.passages.values())).top_k(list(queries.values()), DEPTH)
         rankings: dict[str, Ranking] = {
             "base": retrieve(run.base_encoder, queries, run.passages),
@@ -211,6 +159,12 @@ def _evaluate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         rows = query_rows(queries, run.collection.passages, qrels, rankings["base"], rankings["tuned"])
         write_jsonl(folder / "per_query.jsonl", (asdict(row) for row in rows))
         write_json(folder / "slices.json", [asdict(part) for part in slice_rows(rows, rng)])
+        if expert_layers(model):
+            answers = dict.fromkeys(p for found in run.collection.positives("test").values() for p in found)
+            used = expert_use(model, [run.passages[passage] for passage in answers][:EXPERT_SAMPLE])
+            write_json(folder / "experts.json", [asdict(layer) for layer in used])
+            for line in starving(used):
+                say(f"[yellow]{escape(line)}[/yellow]")
 
     inputs = run.inputs | {"train": done["train"].fingerprint}
     return run_stage(run.path, "evaluate", inputs=inputs, config={"seed": run.recipe.seed}, build=write)

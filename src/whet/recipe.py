@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from whet.errors import ConfigError
 from whet.mine.config import MineConfig
 from whet.records import Collection
-from whet.train.config import TrainConfig
+from whet.train.config import MoEConfig, TrainConfig
 
 Effort = Literal["quick", "standard", "thorough"]
 
 # Training pairs that a run sees in all, over its epochs, and the most epochs (docs/LOG.md).
 PAIRS_SEEN = {"quick": 500, "standard": 1_000, "thorough": 6_000}
 MOST_EPOCHS = {"quick": 2, "standard": 4, "thorough": 10}
+CANDIDATES = ("all", "intermediate", "moe")  # what thorough trains, to keep what does best on dev
 
 
 class Recipe(BaseModel):
@@ -29,7 +30,23 @@ class Recipe(BaseModel):
     mine: MineConfig = Field(MineConfig(), description="hard negatives")
     neighbours: int = Field(64, ge=1, description="neighbours per training pair that batches are drawn from")
     train: TrainConfig = Field(TrainConfig(), description="training")
+    moe: MoEConfig = Field(MoEConfig(), description="Mixture of Experts")
+    candidates: tuple[str, ...] = Field(
+        (), description="values of train.train_only that are each trained; the one that does best on dev is kept"
+    )
     seed: int = Field(13, ge=0, description="seed of splits, pools and tests")
+
+    def trials(self) -> dict[str, tuple[TrainConfig, MoEConfig]]:
+        """The trainings to make, by what they train; only those that train `moe` have experts."""
+        if not self.candidates:
+            return {self.train.train_only: (self.train, self.moe)}
+        return {
+            name: (
+                TrainConfig.model_validate(self.train.model_dump() | {"train_only": name}),
+                self.moe.model_copy(update={"experts": (self.moe.experts or 2) if "moe" in name.split("+") else 0}),
+            )
+            for name in self.candidates
+        }
 
 
 def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -44,16 +61,23 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
     epochs = min(MOST_EPOCHS[effort], max(1, round(PAIRS_SEEN[effort] / max(pairs, 1))))
     derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
     wanted = _merged(derived, overrides or {})
+    if "train_only" not in _part(wanted, "train") and "candidates" not in wanted:
+        if _part(wanted, "moe").get("experts"):
+            wanted = _merged({"train": {"train_only": "moe"}}, wanted)
+        elif effort == "thorough":
+            wanted["candidates"] = CANDIDATES
     if isinstance(seed := wanted.get("seed"), int):
         for part in ("mine", "train"):
             wanted = _merged({part: {"seed": seed}}, wanted)
     try:
-        return Recipe.model_validate(wanted)
+        recipe = Recipe.model_validate(wanted)
+        recipe.trials()
     except ValidationError as error:
         lines = [
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (got {fault['input']!r})" for fault in error.errors()
         ]
         raise ConfigError("\n".join(["the recipe does not hold:", *lines, _known()])) from error
+    return recipe
 
 
 def batch_size(pairs: int) -> int:
@@ -86,7 +110,12 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
+def _part(recipe: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = recipe.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
 def _known() -> str:
-    parts: dict[str, type[BaseModel]] = {"": Recipe, "mine.": MineConfig, "train.": TrainConfig}
+    parts: dict[str, type[BaseModel]] = {"": Recipe, "mine.": MineConfig, "train.": TrainConfig, "moe.": MoEConfig}
     names = [prefix + name for prefix, part in parts.items() for name in part.model_fields]
     return f"Known keys: {', '.join(names)}."

@@ -153,6 +153,8 @@ def load_model(name: str) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
+    import whet.moe  # noqa: F401 - so that models with experts load as others do
+
     logging.disable_progress_bar()
     try:
         return SentenceTransformer(str(packaged_model() or name) if name == DEFAULT_MODEL else name)

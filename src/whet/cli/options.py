@@ -15,7 +15,10 @@ ModelOption = Annotated[str, typer.Option("--model", "-m", help="Sentence-transf
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder; by default runs/NAME-OF-DATA.")]
 EffortOption = Annotated[Effort | None, typer.Option(help="The one dial: how much to train [default: standard].")]
 RecipeOption = Annotated[Path | None, typer.Option(help="YAML file that overrides what effort derives.")]
-TrainOnlyOption = Annotated[str | None, typer.Option(help="all, intermediate or last-N layers.")]
+TrainOnlyOption = Annotated[
+    str | None, typer.Option(help="What trains: all, intermediate, output, moe, norms, last-N, or several joined by +.")
+]
+MoEOption = Annotated[int | None, typer.Option("--moe", help="Experts in place of every intermediate layer, e.g. 2.")]
 SeedOption = Annotated[int | None, typer.Option(help="Seed of splits, batches and tests.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Keep the trained model even if it did no better on dev.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
@@ -24,16 +27,19 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, n
 __all__ = ["DEFAULT_MODEL"]
 
 
-def overrides_of(recipe: Path | None, train_only: str | None, seed: int | None) -> dict[str, Any]:
+def overrides_of(recipe: Path | None, train_only: str | None, moe: int | None, seed: int | None) -> dict[str, Any]:
     """Recipe overrides from the file and the options; an option wins over the file."""
     from whet.recipe import read_recipe
 
     found = read_recipe(recipe) if recipe else {}
-    if train_only is not None:
-        train = found.get("train") or {}
-        if not isinstance(train, dict):
-            raise ConfigError(f"{recipe}: train is {train!r}, expected a mapping such as `train: {{epochs: 2}}`")
-        found["train"] = {**train, "train_only": train_only}
+    for name, key, value in (("train", "train_only", train_only), ("moe", "experts", moe)):
+        if value is not None:
+            part = found.get(name) or {}
+            if not isinstance(part, dict):
+                raise ConfigError(
+                    f"{recipe}: {name} is {part!r}, expected a mapping such as `{name}: {{{key}: {value}}}`"
+                )
+            found[name] = {**part, key: value}
     if seed is not None:
         found["seed"] = seed
     return found

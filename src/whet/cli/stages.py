@@ -13,6 +13,7 @@ from whet.cli.options import (
     ForceOption,
     JsonOption,
     ModelOption,
+    MoEOption,
     OutOption,
     QuietOption,
     RecipeOption,
@@ -51,6 +52,7 @@ def _verb(name: str) -> Callable[..., None]:
         effort: EffortOption = None,
         recipe: RecipeOption = None,
         train_only: TrainOnlyOption = None,
+        moe: MoEOption = None,
         seed: SeedOption = None,
         force: ForceOption = False,
         json: JsonOption = False,
@@ -60,7 +62,9 @@ def _verb(name: str) -> Callable[..., None]:
 
         set_quiet(quiet or name == "check")  # what the check finds is its result and goes to stdout
         try:
-            plain = model == DEFAULT_MODEL and not force and not any((effort, recipe, train_only)) and seed is None
+            plain = (
+                model == DEFAULT_MODEL and not force and not any((effort, recipe, train_only)) and moe is seed is None
+            )
             folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
             if folder == Path(data) and not plain:
                 raise ConfigError(f"{folder} is a run, whose recipe stands; to change it, give the run's data instead")
@@ -68,7 +72,7 @@ def _verb(name: str) -> Callable[..., None]:
             if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
                 run = reopen(folder)
             else:
-                overrides = overrides_of(recipe, train_only, seed)
+                overrides = overrides_of(recipe, train_only, moe, seed)
                 run = open_run(data, model, folder, effort=effort or "standard", overrides=overrides, force=force)
         except DataError as error:
             if name == "check":

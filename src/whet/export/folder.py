@@ -78,6 +78,8 @@ def _backends(formats: Sequence[Format]) -> list[Format]:
 def _load(folder: Path, backend: Format = "st") -> Any:
     from sentence_transformers import SentenceTransformer
 
+    import whet.moe  # noqa: F401 - so that models with experts load as others do
+
     return SentenceTransformer(str(folder), device="cpu", backend="torch" if backend == "st" else backend)
 
 

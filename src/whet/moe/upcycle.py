@@ -11,7 +11,6 @@ from torch import nn
 
 from whet.blocks import Site, blocks, feed_forward
 from whet.errors import ConfigError
-from whet.moe.config import chosen_layers
 from whet.moe.modeling_whet_moe import ExpertLinear, family, put_experts
 
 if TYPE_CHECKING:
@@ -77,6 +76,25 @@ def backbone(model: nn.Module) -> Any:
 def expert_layers(model: nn.Module) -> dict[str, ExpertLinear]:
     """The expert layers of a model, by their full name, in order."""
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, ExpertLinear)}
+
+
+def chosen_layers(layers: str | tuple[int, ...] | list[int], count: int) -> list[int]:
+    """Layer numbers from 0 that `layers` means in a model of `count` layers; raises ConfigError when it means none.
+
+    >>> chosen_layers("last-2", 6), chosen_layers((0, -1), 6)
+    ([4, 5], [0, 5])
+    """
+    if layers == "all":
+        return list(range(count))
+    if isinstance(layers, str):
+        head, _, number = layers.partition("-")
+        if head == "last" and number.isdecimal() and 1 <= int(number) <= count:
+            return list(range(count - int(number), count))
+    elif layers and all(-count <= layer < count for layer in layers):
+        return sorted({layer % count for layer in layers})
+    raise ConfigError(
+        f"layers is {layers!r}; expected all, last-N with N up to {count}, or numbers from 0 to {count - 1}"
+    )
 
 
 def _copy(dense: Any, layer: ExpertLinear, generator: torch.Generator) -> None:

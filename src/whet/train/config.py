@@ -1,11 +1,15 @@
-"""Settings of the training stage; each field's description is its help text."""
+"""Settings of the training stage and of the experts it trains; each field's description is its help text."""
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # `intermediate` was tried at 2e-4 and 5e-4: equal on nl2bash_a, 2e-4 ahead by 2 on integreat_en (docs/LOG.md).
 LEARNING_RATE = {"all": 1e-4, "intermediate": 2e-4, "output": 2e-4, "moe": 2e-4, "norms": 2e-4, "last": 2e-4}
+
+# Those of Switch Transformers (arXiv 2101.03961, eq. 4) and of ST-MoE (arXiv 2202.08906, eq. 5).
+BALANCE_WEIGHT = 0.01
+Z_WEIGHT = 0.001
 
 # What `train_only` can name (`whet.train.freeze`).
 PARTS = r"(all|intermediate|output|moe|norms|last-[1-9]\d*)"
@@ -47,3 +51,48 @@ class TrainConfig(BaseModel):
     def peak_learning_rate(self) -> float:
         """The learning rate after warm-up."""
         return self.learning_rate or min(LEARNING_RATE[part.split("-")[0]] for part in self.train_only.split("+"))
+
+
+class MoEConfig(BaseModel):
+    """Which layers become experts, and how tokens find theirs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    experts: int = Field(0, ge=0, le=64, description="experts in place of each chosen layer; 0 leaves the model dense")
+    top_k: int = Field(1, ge=1, description="experts that a token goes through")
+    router: Literal["learned", "reference"] = Field(
+        "learned", description="reference is the paper's code, whose gate does not learn at top_k 1"
+    )
+    level: Literal["token", "text"] = Field("token", description="what is routed: each token, or each text as a whole")
+    site: Literal["intermediate", "output"] = Field("intermediate", description="which dense layers become experts")
+    layers: str | tuple[int, ...] = Field("all", description="all, last-N, or a list of layer numbers from 0")
+    balance_weight: float | None = Field(
+        None, ge=0, description="of the load-balancing loss; by default 0.01, and 0 with the reference router"
+    )
+    z_weight: float | None = Field(
+        None, ge=0, description="of the router z-loss; by default 0.001, and 0 with the reference router"
+    )
+    learning_rate: float | None = Field(None, gt=0, description="of the gates; by default that of the other weights")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "MoEConfig":
+        if self.experts == 1:
+            raise ValueError("experts is 1: a layer with one expert is dense; give 0 (off) or at least 2")
+        if self.experts and self.top_k > self.experts:
+            raise ValueError(f"top_k is {self.top_k}, more than the {self.experts} experts")
+        return self
+
+    @property
+    def balance(self) -> float:
+        """The load-balancing weight in force."""
+        return self._weight(self.balance_weight, BALANCE_WEIGHT)
+
+    @property
+    def z(self) -> float:
+        """The z-loss weight in force."""
+        return self._weight(self.z_weight, Z_WEIGHT)
+
+    def _weight(self, given: float | None, default: float) -> float:
+        if given is not None:
+            return given
+        return default if self.router == "learned" else 0.0

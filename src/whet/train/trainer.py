@@ -25,10 +25,11 @@ from whet.errors import ArtifactError, TrainingError
 from whet.evaluate.measures import PRIMARY
 from whet.losses import ContrastivePenaltyLoss, InfoNCELoss
 from whet.losses.adapters import Packing
+from whet.moe.balance import RoutedLoss
 from whet.progress import say
 from whet.train.batches import NeighbourBatchSampler
 from whet.train.collate import Knowledge, Pair, PairCollator
-from whet.train.config import TrainConfig
+from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.freeze import train_only, without_dropout
 from whet.train.watch import LossWatch, ProgressLine, StopEarly
@@ -62,11 +63,17 @@ class Trained:
 
 
 def train_model(
-    model: "SentenceTransformer", material: Material, evaluator: DevEvaluator, config: TrainConfig, folder: Path
+    model: "SentenceTransformer",
+    material: Material,
+    evaluator: DevEvaluator,
+    config: TrainConfig,
+    folder: Path,
+    moe: MoEConfig | None = None,
 ) -> Trained:
     """Train `model` in place and leave the weights of the checkpoint that did best on dev in it.
 
-    Checkpoints lie in `folder`; if there are complete ones, training goes on from the newest.
+    Checkpoints lie in `folder`; if there are complete ones, training goes on from the newest. `moe` weighs the losses
+    of the experts that the model has.
 
     Raises TrainingError when going on would be worthless, naming the newest good checkpoint; it stays in `folder`.
     """
@@ -76,11 +83,11 @@ def train_model(
         without_dropout(model)
     trainer = _Trainer(
         model=model,
-        args=_arguments(config, material, folder),
+        args=_arguments(config, material, folder, moe),
         train_dataset=_dataset(material.pairs),
         evaluator=evaluator,
         data_collator=PairCollator(model, material.collection, material.knowledge),
-        loss=_loss(model, config),
+        loss=_loss(model, config, moe),
         callbacks=[StopEarly(early_stopping_patience=config.patience), line := ProgressLine()],
     )
     trainer.line, trainer.watch = line, LossWatch()
@@ -117,6 +124,11 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
         self.watch.see(float(loss), contrastive / max(share, 1e-9), labels, self.state.global_step + 1)
         return loss
 
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "loss" in logs and isinstance(self.loss, RoutedLoss):
+            logs |= self.loss.use()
+        super().log(logs, *args, **kwargs)
+
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         pass
 
@@ -131,14 +143,19 @@ def _dataset(pairs: Sequence[Pair]) -> Dataset:
     )
 
 
-def _loss(model: "SentenceTransformer", config: TrainConfig) -> InfoNCELoss:
+def _loss(model: "SentenceTransformer", config: TrainConfig, moe: MoEConfig | None) -> torch.nn.Module:
     packing = Packing(graph_tokens=graph_tokens(model, config.memory_mb), autocast=autocast_dtype(config, model.device))
-    if config.loss == "infonce":
-        return InfoNCELoss(model, config.temperature, packing=packing)
-    return ContrastivePenaltyLoss(model, config.temperature, config.penalty_weight, packing=packing)
+    loss = (
+        InfoNCELoss(model, config.temperature, packing=packing)
+        if config.loss == "infonce"
+        else ContrastivePenaltyLoss(model, config.temperature, config.penalty_weight, packing=packing)
+    )
+    return RoutedLoss(model, loss, moe.balance, moe.z) if moe and moe.experts else loss
 
 
-def _arguments(config: TrainConfig, material: Material, folder: Path) -> SentenceTransformerTrainingArguments:
+def _arguments(
+    config: TrainConfig, material: Material, folder: Path, moe: MoEConfig | None
+) -> SentenceTransformerTrainingArguments:
     steps = -(-len(material.pairs) // config.batch_size) * config.epochs
     every = max(1, -(-steps // config.evaluations))
     return SentenceTransformerTrainingArguments(
@@ -146,6 +163,7 @@ def _arguments(config: TrainConfig, material: Material, folder: Path) -> Sentenc
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
         learning_rate=config.peak_learning_rate,
+        learning_rate_mapping={r"\.gate$": moe.learning_rate} if moe and moe.learning_rate else {},
         weight_decay=config.weight_decay,
         warmup_steps=config.warmup,
         lr_scheduler_type="linear",
