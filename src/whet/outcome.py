@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whet.artifacts import read_json, read_jsonl
+from whet.records import LayerUse
 from whet.run import Run
 
 if TYPE_CHECKING:
@@ -22,6 +23,16 @@ def read_evaluation(path: Path) -> tuple[Any, list[Any], list[Any]]:
     return Evaluation.from_record(read_json(folder / "evaluation.json")), rows, slices
 
 
+def read_experts(path: Path) -> list[LayerUse]:
+    """How the tuned model's experts were used on test passages; empty where it has none."""
+    written = path / "evaluate" / "experts.json"
+    found = read_json(written) if written.exists() else []
+    return [
+        LayerUse(one["layer"], tuple(one["share"]), one["entropy"], tuple(tuple(kind) for kind in one["tokens"]))
+        for one in found
+    ]
+
+
 def training_curve(folder: Path) -> list[dict[str, float | None]]:
     """Logged steps of a train stage, with the dev score where it was taken; step 0 is the base model."""
     from whet.evaluate.measures import PRIMARY
@@ -29,7 +40,9 @@ def training_curve(folder: Path) -> list[dict[str, float | None]]:
     rows: list[dict[str, float | None]] = [{"step": 0, "dev": read_json(folder / "result.json")["dev_base"]}]
     for entry in read_jsonl(folder / "log.jsonl"):
         named: dict[str, float | None] = {
-            key: entry[key] for key in ("step", "loss", "contrastive", "penalty") if key in entry
+            key: value
+            for key, value in entry.items()
+            if key in ("step", "loss", "contrastive", "penalty") or key.startswith("share/")
         }
         if f"eval_{PRIMARY}" in entry:
             named["dev"] = entry[f"eval_{PRIMARY}"]

@@ -15,7 +15,7 @@ from rich.markup import escape
 from whet.artifacts import SCRATCH, Artifact, read_json, run_stage, write_json, write_jsonl
 from whet.data.check import check
 from whet.errors import ConfigError
-from whet.outcome import origin_of, read_evaluation, training_curve
+from whet.outcome import origin_of, read_evaluation, read_experts, training_curve
 from whet.progress import say
 from whet.recipe import Effort
 from whet.records import Collection, Ranking
@@ -171,6 +171,7 @@ def _evaluate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 
 def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    from whet.moe.usage import starving
     from whet.report.contents import ReportInput
     from whet.report.markdown import write_markdown
     from whet.report.page import write_page
@@ -187,7 +188,8 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             slices=slices,
             training=training_curve(done["train"].path),
             mining={f"taken, {source}": n for source, n in mining["taken"].items()} | mining["dropped"],
-            warnings=[str(fault) for fault in read_json(done["check"].path / "report.json")["lines"][1:]],
+            experts=(experts := read_experts(run.path)),
+            warnings=[*map(str, read_json(done["check"].path / "report.json")["lines"][1:]), *starving(experts)],
             config=run.recipe.model_dump(mode="json"),
             seconds={stage: seconds_of(run.path / stage) or 0.0 for stage in done},
             peak_memory_mb=peak_memory_mb(),

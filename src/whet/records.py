@@ -112,3 +112,17 @@ class Generator(Protocol):
     def generate(self, passages: Sequence[Passage]) -> list[list[str]]:
         """For every passage, in order, candidate queries, best first; an empty list where there is none."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class LayerUse:
+    """How the experts of one layer share the work.
+
+    `share` is each expert's share of the tokens. `entropy` is the mean entropy of the gate's probabilities, 0 where it
+    is always sure and 1 where it never is. `tokens` are the tokens most typical of each expert.
+    """
+
+    layer: str
+    share: tuple[float, ...]
+    entropy: float
+    tokens: tuple[tuple[str, ...], ...]

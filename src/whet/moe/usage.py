@@ -1,7 +1,6 @@
 """Who uses which expert: shares, entropy and typical tokens, layer by layer, over some texts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from whet.encode import tokenise
 from whet.moe.balance import by_layer, routes, shares
 from whet.moe.upcycle import backbone, expert_layers
+from whet.records import LayerUse
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -18,20 +18,6 @@ if TYPE_CHECKING:
 BATCH = 32
 TYPICAL = 8  # tokens shown for each expert
 SELDOM = 5  # a token seen less often than this is typical of nothing
-
-
-@dataclass(frozen=True, slots=True)
-class LayerUse:
-    """How the experts of one layer share the work.
-
-    `share` is each expert's share of the tokens. `entropy` is the mean entropy of the gate's probabilities, 0 where it
-    is always sure and 1 where it never is. `tokens` are the tokens most typical of each expert.
-    """
-
-    layer: str
-    share: tuple[float, ...]
-    entropy: float
-    tokens: tuple[tuple[str, ...], ...]
 
 
 def starving(used: Sequence[LayerUse]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from whet.evaluate.significance import RESAMPLES
 from whet.evaluate.slices import QueryRow, Slice
 from whet.evaluate.verdict import ALPHA, Evaluation, points, signed
+from whet.records import LayerUse
 
 EXCERPT = 240  # characters of a passage that a report shows
 
@@ -16,7 +17,8 @@ class ReportInput:
     """All that a report tells.
 
     `passages` maps passage ids to texts and must hold the ids named in `rows`. `training` holds one mapping per logged
-    step with `step` and any of `loss`, `contrastive`, `penalty`, `dev` (the verdict's measure on dev queries, 0 to 1).
+    step with `step` and any of `loss`, `contrastive`, `penalty`, `dev` (the verdict's measure on dev queries, 0 to 1),
+    and `share/LAYER/EXPERT` where the model has experts; `experts` then tells of their use on test passages.
     `mining` counts passages by what became of them, `warnings` are the data check's lines, `seconds` is per stage.
     """
 
@@ -28,6 +30,7 @@ class ReportInput:
     slices: Sequence[Slice] = ()
     training: Sequence[Mapping[str, float | None]] = ()
     mining: Mapping[str, int] = field(default_factory=dict)
+    experts: Sequence[LayerUse] = ()
     warnings: Sequence[str] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -64,6 +67,41 @@ def measure_lines(evaluation: Evaluation) -> list[MeasureLine]:
         )
         for measure, found in evaluation.comparisons.items()
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertLine:
+    """One expert's line of the table of use, as text; shares in per cent of the layer's tokens."""
+
+    layer: str
+    expert: str
+    first: str
+    last: str
+    test: str
+    entropy: str
+    tokens: str
+
+
+def expert_lines(report: ReportInput) -> list[ExpertLine]:
+    """Lay out the use of every expert: at the first and at the last logged step of training, and on test passages."""
+    logged = [row for row in report.training if any(name.startswith("share/") for name in row)]
+    return [
+        ExpertLine(
+            layer=layer.layer,
+            expert=str(expert),
+            first=_percent(logged[0].get(f"share/{layer.layer}/{expert}") if logged else None),
+            last=_percent(logged[-1].get(f"share/{layer.layer}/{expert}") if logged else None),
+            test=_percent(share),
+            entropy=f"{layer.entropy:.2f}",
+            tokens=" ".join(tokens),
+        )
+        for layer in report.experts
+        for expert, (share, tokens) in enumerate(zip(layer.share, layer.tokens, strict=True))
+    ]
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"
 
 
 def interval(ends: tuple[float, float] | None) -> str:

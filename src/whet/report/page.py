@@ -42,6 +42,7 @@ def template_values(report: ReportInput) -> dict[str, Any]:
         "report": report,
         "evaluation": report.evaluation,
         "lines": contents.measure_lines(report.evaluation),
+        "experts": contents.expert_lines(report),
         "changed": (("Gained most", "base", wins), ("Lost most", "tuned", losses)),
         "settings": list(contents.settings(report.config)),
         "notes": contents.method_notes(report.evaluation),
