@@ -1,13 +1,18 @@
 """Stage folders: built once, built again when what they came from changes, never seen half written."""
 
+import errno
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
 from whet.artifacts import (
+    LOCK,
     MANIFEST,
     SCRATCH,
+    alone,
     digest,
     folder_digest,
     read_json,
@@ -17,7 +22,7 @@ from whet.artifacts import (
     write_jsonl,
     write_text,
 )
-from whet.errors import ArtifactError
+from whet.errors import ArtifactError, ConfigError
 
 
 class Stage:
@@ -180,3 +185,57 @@ def test_what_cannot_be_read_is_named(tmp_path, read, text):
 def test_a_digest_tells_parts_apart_and_forgets_key_order():
     assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
     assert len({digest(*parts) for parts in (("ab", "c"), ("a", "bc"), ("abc",), (["ab", "c"],), ("c", "ab"))}) == 5
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from whet.artifacts import alone
+with alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("end", ["finishes", "is killed"])
+def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path, end):
+    run = tmp_path / "run"
+    command = [sys.executable, "-c", HOLD, str(run)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(ConfigError) as error, alone(run):
+            pytest.fail("two processes in one run's folder")
+        if end == "is killed":
+            first.kill()
+        else:
+            first.stdin.close()
+        first.wait()
+    assert str(error.value) == (
+        f"{run}: another process of whet ({first.pid}) is building in this folder, and only one can. Wait for its end, "
+        f"or stop it (kill {first.pid}), and run the same command again; or give another --out."
+    )
+    with alone(run):
+        assert (run / LOCK).read_text() == str(os.getpid())
+
+
+def test_one_process_may_build_again_and_again_also_after_an_error(tmp_path):
+    with pytest.raises(KeyboardInterrupt), alone(tmp_path):
+        raise KeyboardInterrupt
+    for _ in range(2):
+        with alone(tmp_path):
+            pass
+
+
+def test_where_nothing_can_be_locked_nothing_is(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with alone(tmp_path), alone(tmp_path):
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_drive_without_locks_is_no_obstacle(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with alone(tmp_path), alone(tmp_path):
+        pass

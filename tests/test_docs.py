@@ -1,11 +1,16 @@
-"""Documentation is examples that run: those in docstrings, and the Python blocks of the README."""
+"""Documentation is examples that run: those in docstrings, the README's Python blocks, the page of settings."""
 
 import doctest
 import importlib
 import re
+import runpy
 from pathlib import Path
 
 import pytest
+import yaml
+
+from whet.recipe import KEYS, PARTS, Recipe, derive
+from whet.records import Collection, Passage
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
@@ -36,3 +41,42 @@ def test_readme_blocks(tmp_path, monkeypatch):
     names = {"__name__": "readme"}
     for block in blocks(readme.read_text(encoding="utf-8")):
         exec(compile(block, str(readme), "exec"), names)
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The names in scripts/recipe_docs.py."""
+    return runpy.run_path(str(ROOT / "scripts" / "recipe_docs.py"))
+
+
+@pytest.fixture(scope="module")
+def collection():
+    """Enough training pairs that no setting derived from them is its field's default by chance."""
+    queries = {f"q{i}": "text" for i in range(99)}
+    qrels = {"train": {query: {"p": 1} for query in queries}}
+    return Collection("made", {"p": Passage("p", "text")}, queries, qrels)
+
+
+def test_the_page_of_settings_is_up_to_date_and_whole(script):
+    page = (ROOT / "docs" / "RECIPE.md").read_text(encoding="utf-8")
+    assert page == script["page"](), "run scripts/recipe_docs"
+    assert re.findall(r"^\| `(.*?)` \|", page, flags=re.MULTILINE) == [key for key in KEYS if f"{key}." not in PARTS]
+    assert all(KEYS[key].description in page for key in KEYS)
+
+
+def test_the_page_of_settings_knows_which_defaults_are_derived(script, collection):
+    def flat(recipe):
+        found = recipe.model_dump()
+        return {
+            key: found[part][name] if part else found[name] for key in KEYS for part, _, name in [key.rpartition(".")]
+        }
+
+    plain, derived = flat(Recipe()), flat(derive(collection, "standard", {"seed": 5}))
+    changed = {key for key in KEYS if plain[key] != derived[key] and f"{key}." not in PARTS}
+    assert changed == {"seed", *script["DERIVED"]}
+
+
+def test_the_example_on_the_page_of_settings_holds(script, collection):
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", script["HEAD"], flags=re.DOTALL | re.MULTILINE)
+    recipe = derive(collection, "standard", yaml.safe_load(example))
+    assert (recipe.max_length, recipe.train.epochs, recipe.train.train_only) == (128, 2, "last-2")

@@ -10,7 +10,7 @@ import pytest
 
 import whet
 from tiny import RECIPE, tiny_bert, tiny_collection
-from whet.artifacts import read_jsonl
+from whet.artifacts import LOCK, alone, read_jsonl
 from whet.errors import ConfigError, DataError
 from whet.evaluate.measures import PRIMARY
 from whet.pipeline import build
@@ -37,7 +37,7 @@ def road(tiny_data, tiny_model, tmp_path_factory):
 
 
 def test_every_stage_leaves_its_files_and_nothing_else(road):
-    assert sorted(p.name for p in road.path.iterdir()) == sorted([*STAGES, "recipe.json", "vectors"])
+    assert sorted(p.name for p in road.path.iterdir()) == sorted([*STAGES, ".lock", "recipe.json", "vectors"])
     for stage, names in FILES.items():
         assert sorted(p.name for p in (road.path / stage).iterdir()) == names
     assert {"SHA256SUMS", "README.md", "model.safetensors", "modules.json"} <= {
@@ -82,10 +82,15 @@ def test_no_test_query_or_its_passage_was_trained_on(road):
     assert split["qrels"] == road.collection.qrels
 
 
+def written(run):
+    """When each file of a run was last written."""
+    return {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.name != LOCK}
+
+
 def test_a_second_call_skips_everything(road, tiny_data, tiny_model, capsys):
-    before = {path: path.stat().st_mtime_ns for path in road.path.rglob("*") if path.name != "recipe.json"}
+    before = written(road)
     again = whet.tune(tiny_data, str(tiny_model), road.path, overrides=RECIPE)
-    assert {path: path.stat().st_mtime_ns for path in road.path.rglob("*") if path.name != "recipe.json"} == before
+    assert written(road) == before
     shown = capsys.readouterr().err
     assert [line for line in shown.splitlines() if line.endswith(": up to date")] == [
         f"{stage}: up to date" for stage in STAGES
@@ -93,6 +98,29 @@ def test_a_second_call_skips_everything(road, tiny_data, tiny_model, capsys):
     assert {k: v for k, v in again.result.items() if k != "peak_memory_mb"} == {
         k: v for k, v in road.result.items() if k != "peak_memory_mb"
     }
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, RECIPE | {"seed": 5}])
+def test_two_builds_at_once_are_refused_and_the_second_writes_nothing(road, tiny_data, tiny_model, recipe):
+    before = written(road)
+    with (
+        alone(road.path),
+        pytest.raises(ConfigError, match=rf"run: another process of whet \({os.getpid()}\) is building in this folder"),
+    ):
+        whet.tune(tiny_data, str(tiny_model), road.path, overrides=recipe)
+    assert written(road) == before
+
+
+def test_a_finished_run_may_be_opened_while_its_lock_is_held(road):
+    with alone(road.path):
+        assert reopen(road.path).result["verdict"] == road.result["verdict"]
+
+
+def test_a_run_killed_before_its_recipe_was_written_may_begin_again(tiny_data, tiny_model, tmp_path):
+    with alone(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+    assert open_run(tiny_data, str(tiny_model), tmp_path, overrides=RECIPE).path == tmp_path
 
 
 def test_a_run_can_be_opened_again_from_its_folder(road):

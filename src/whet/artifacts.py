@@ -2,6 +2,7 @@
 
     RUN/mine/            a finished stage: its files and manifest.json
     RUN/mine.partial/    one that is being built, or was killed; the next run of the same stage goes on in it
+    RUN/.lock            locked while a process builds, with its id; the file itself stays
 
 A stage is *stale* when its key changes: the hash of its inputs' fingerprints, its resolved config and FORMAT.
 """
@@ -11,18 +12,20 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from whet import __version__
-from whet.errors import ArtifactError
+from whet.errors import ArtifactError, ConfigError
 from whet.progress import say
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 SCRATCH = "scratch"
+LOCK = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,43 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines if line]
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read ({error}). Delete its folder and run the stage again.") from error
+
+
+@contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """Keep other processes from writing in a run's folder meanwhile. Not to be nested.
+
+    The operating system frees the lock however the process ends, so a killed one leaves none behind. Where files cannot
+    be locked (Windows, some network drives) this does nothing.
+
+    Raises ConfigError when another process holds the lock.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / LOCK).open("a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise ConfigError(_taken(run, file.read())) from error
+        except OSError:
+            pass  # a drive without locks
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _taken(run: Path, process: str) -> str:
+    which = f"another process of whet ({process})" if process else "another process of whet"
+    return (
+        f"{run}: {which} is building in this folder, and only one can. Wait for its end, or stop it"
+        f"{f' (kill {process})' if process else ''}, and run the same command again; or give another --out."
+    )
 
 
 def run_stage(

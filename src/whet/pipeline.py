@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 
-from whet.artifacts import SCRATCH, Artifact, read_json, run_stage, write_json, write_jsonl
+from whet.artifacts import SCRATCH, Artifact, alone, read_json, run_stage, write_json, write_jsonl
 from whet.data.check import check
 from whet.errors import ConfigError
 from whet.outcome import origin_of, read_evaluation, read_experts, training_curve
@@ -45,12 +45,16 @@ def tune(
 
 
 def build(run: Run, until: str = STAGES[-1]) -> Run:
-    """Bring the stages of a run up to date, the last one being `until`."""
+    """Bring the stages of a run up to date, the last one being `until`.
+
+    Raises ConfigError when another process is building in the run's folder.
+    """
     if until not in STAGES:
         raise ConfigError(f"no stage is called {until!r}; the stages are {', '.join(STAGES)}")
     done: dict[str, Artifact] = {}
-    for stage in STAGES[: STAGES.index(until) + 1]:
-        done[stage] = _BUILD[stage](run, done)
+    with alone(run.path):
+        for stage in STAGES[: STAGES.index(until) + 1]:
+            done[stage] = _BUILD[stage](run, done)
     return run
 
 

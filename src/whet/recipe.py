@@ -1,6 +1,7 @@
 """The recipe of a run: what the one dial, `effort`, derives from the data, and what a YAML file may override."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,14 +50,20 @@ class Recipe(BaseModel):
         }
 
 
+PARTS: dict[str, type[BaseModel]] = {"": Recipe, "mine.": MineConfig, "train.": TrainConfig, "moe.": MoEConfig}
+# Every key as it is written with dots, and its field.
+KEYS = {prefix + name: field for prefix, part in PARTS.items() for name, field in part.model_fields.items()}
+UNKNOWN = ("extra_forbidden", "invalid_key")  # pydantic's names of faults
+
+
 def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe for a collection: derived values first, then `overrides` (nested, as in YAML).
 
     Raises ConfigError naming every key that is unknown or out of range.
     """
     effort = (overrides or {}).get("effort", effort)
-    if effort not in PAIRS_SEEN:
-        raise ConfigError(f"effort is {effort!r}; expected {', '.join(PAIRS_SEEN)}")
+    if not isinstance(effort, str) or effort not in PAIRS_SEEN:
+        raise ConfigError(f"effort: got {effort!r}; expected {', '.join(PAIRS_SEEN)}")
     pairs = sum(map(len, collection.positives("train").values()))
     epochs = min(MOST_EPOCHS[effort], max(1, round(PAIRS_SEEN[effort] / max(pairs, 1))))
     derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
@@ -73,10 +80,10 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
         recipe = Recipe.model_validate(wanted)
         recipe.trials()
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (got {fault['input']!r})" for fault in error.errors()
-        ]
-        raise ConfigError("\n".join(["the recipe does not hold:", *lines, _known()])) from error
+        faults = [_fault(fault["loc"], fault["type"], fault["msg"], fault["input"]) for fault in error.errors()]
+        keys = f" The keys are {', '.join(KEYS)}." if any(f["type"] in UNKNOWN for f in error.errors()) else ""
+        last = f"docs/RECIPE.md describes every setting.{keys}"
+        raise ConfigError("\n".join(["the recipe does not hold:", *faults, last])) from error
     return recipe
 
 
@@ -115,7 +122,33 @@ def _part(recipe: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return part if isinstance(part, Mapping) else {}
 
 
-def _known() -> str:
-    parts: dict[str, type[BaseModel]] = {"": Recipe, "mine.": MineConfig, "train.": TrainConfig, "moe.": MoEConfig}
-    names = [prefix + name for prefix, part in parts.items() for name in part.model_fields]
-    return f"Known keys: {', '.join(names)}."
+def _fault(place: Sequence[int | str], kind: str, message: str, got: object) -> str:
+    """One of pydantic's faults in whet's words: the key, what came, what is expected."""
+    key = ".".join(map(str, place))
+    if kind in UNKNOWN:
+        close = _closest(key)
+        return f"{key}: no such setting" + (f"; did you mean {close}?" if close else "")
+    if kind == "model_type":
+        expected = "expected a mapping such as `train: {epochs: 2}`"
+    elif kind == "tuple_type":
+        expected = "expected a list"
+    elif kind == "string_pattern_mismatch" and key in KEYS:
+        expected = f"expected {KEYS[key].description}"
+    else:
+        expected = message.replace("Input should be", "expected", 1).removeprefix("Value error, ")
+    return f"{key}: got {got!r}; {expected}"
+
+
+def _closest(key: str) -> str | None:
+    """The known key that an unknown one was probably meant to be: that of another part, else one much like it.
+
+    >>> _closest("epochs"), _closest("train.epoch"), _closest("train.lr")
+    ('train.epochs', 'train.epochs', None)
+    """
+    part, _, name = key.rpartition(".")
+    every = {known.rpartition(".")[2]: known for known in KEYS if f"{known}." not in PARTS}
+    own = {known.rpartition(".")[2]: known for known in KEYS if known.rpartition(".")[0] == part}
+    for names, cutoff in ((every, 1.0), (own, 0.6), (every, 0.6)):
+        if close := get_close_matches(name, names, n=1, cutoff=cutoff):
+            return names[close[0]]
+    return None

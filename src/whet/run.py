@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from whet.artifacts import MANIFEST, read_json, write_json
+from whet.artifacts import LOCK, MANIFEST, alone, read_json, write_json
 from whet.data.judgements import SPLIT_ORDER
 from whet.data.read import content_fingerprint, read
 from whet.data.split import with_splits
-from whet.errors import ConfigError, DataError, Fault
+from whet.errors import ArtifactError, ConfigError, DataError, Fault
 from whet.progress import say
 from whet.recipe import Effort, Recipe, derive
 from whet.records import Collection
@@ -95,7 +95,7 @@ def open_run(
 ) -> Run:
     """Read the data, make what splits it lacks, derive the recipe and write it to the run's folder."""
     path = Path(out)
-    if path.exists() and any(path.iterdir()) and not (path / RECIPE).exists():
+    if path.exists() and not (path / RECIPE).exists() and any(item.name != LOCK for item in path.iterdir()):
         raise ConfigError(f"{path} is not empty and not a run of whet; give another --out")
     collection, faults = (data, ()) if isinstance(data, Collection) else read(data)
     if any(fault.level == "error" for fault in faults):
@@ -110,7 +110,7 @@ def open_run(
         "overrides": dict(overrides or {}),
         "effort": recipe.effort,
     }
-    write_json(path / RECIPE, written | {"resolved": recipe.model_dump(mode="json")})
+    _record(path, written | {"resolved": recipe.model_dump(mode="json")})
     train = recipe.train
     say(
         f"{escape(collection.name)}: {len(collection.passages):,} passages, "
@@ -119,6 +119,17 @@ def open_run(
         f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}"
     )
     return Run(path, collection, split, tuple(faults), model, recipe, force)
+
+
+def _record(path: Path, recipe: Mapping[str, Any]) -> None:
+    """Write a run's recipe; where it stands already nothing is locked, so that any number may read a finished run."""
+    try:
+        same = read_json(path / RECIPE) == recipe
+    except ArtifactError:
+        same = False
+    if not same:
+        with alone(path):
+            write_json(path / RECIPE, recipe)
 
 
 def is_run_of(path: Path, data: str) -> bool:

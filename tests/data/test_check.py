@@ -22,11 +22,11 @@ def words(rng, count):
 
 @pytest.fixture
 def parts():
-    """Parts of a sound collection: 30 passages of 60 words, a query of 6 words each, split 20/5/5."""
+    """Parts of a sound collection: 90 passages of 60 words, a query of 6 words each, split 20/20/50."""
     rng = np.random.default_rng(7)
-    passages = {f"p{n}": words(rng, 60) for n in range(30)}
-    queries = {f"q{n}": words(rng, 6) for n in range(30)}
-    ranges = {"train": range(20), "dev": range(20, 25), "test": range(25, 30)}
+    passages = {f"p{n}": words(rng, 60) for n in range(90)}
+    queries = {f"q{n}": words(rng, 6) for n in range(90)}
+    ranges = {"train": range(20), "dev": range(20, 40), "test": range(40, 90)}
     qrels = {split: {f"q{n}": {f"p{n}": 1} for n in numbers} for split, numbers in ranges.items()}
     return passages, queries, qrels
 
@@ -46,14 +46,14 @@ def test_sound_data_has_no_faults(parts):
     assert (found.duplicate_passages, found.duplicate_queries, found.near_duplicates, found.leaks) == (0, 0, (), ())
     assert found.splits["train"] == {"queries": 20, "positives": 20}
     assert found.truncated is None
-    assert found.lines()[0] == "planted: 30 passages, 30 queries"
+    assert found.lines()[0] == "planted: 90 passages, 90 queries"
     assert "nothing to complain about" in found.lines()
 
 
 def test_swapped_columns(parts):
     passages, queries, qrels = parts
     swapped = report(
-        {f"p{n}": queries[f"q{n}"] for n in range(30)}, {f"q{n}": passages[f"p{n}"] for n in range(30)}, qrels
+        {f"p{n}": queries[f"q{n}"] for n in range(90)}, {f"q{n}": passages[f"p{n}"] for n in range(90)}, qrels
     )
     assert kinds(swapped) == ["swapped-columns"]
     assert swapped.faults[0].level == "warning"
@@ -78,18 +78,39 @@ def test_near_duplicates(parts):
 
 def test_leaks_of_queries_and_passages(parts):
     passages, queries, qrels = parts
-    passages["p27"] = passages["p2"].removesuffix(passages["p2"].split()[-1]) + "changed"
-    queries["q28"] = queries["q3"] + "?"
-    qrels["test"]["q29"]["p4"] = 2
+    passages["p47"] = passages["p2"].removesuffix(passages["p2"].split()[-1]) + "changed"
+    queries["q48"] = queries["q3"] + "?"
+    qrels["test"]["q49"]["p4"] = 2
     found = report(passages, queries, qrels)
     assert kinds(found) == ["near-duplicate", "leaking-query", "leaking-passage"]
     assert [(leak.kind, leak.split, leak.id, leak.other) for leak in found.leaks] == [
-        ("query", "test", "q28", "q3"),
-        ("passage", "test", "p27", "p2"),
+        ("query", "test", "q48", "q3"),
+        ("passage", "test", "p47", "p2"),
         ("passage", "test", "p4", "p4"),
     ]
-    assert "1 of 5 test queries are nearly training queries, like q28" in found.faults[1].message
-    assert "2 of 6 test positives are nearly training positives" in found.faults[2].message
+    assert "1 of 50 test queries are nearly training queries, like q48" in found.faults[1].message
+    assert "2 of 51 test positives are nearly training positives" in found.faults[2].message
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({"dev": 20, "test": 50}, []),
+        ({"dev": 20, "test": 49}, ["small-test"]),
+        ({"dev": 19, "test": 50}, ["small-dev"]),
+        ({"dev": 1, "test": 1}, ["small-dev", "small-test"]),
+        ({}, []),
+    ],
+)
+def test_splits_too_small_for_a_verdict(parts, sizes, expected):
+    passages, queries, qrels = parts
+    cut = {split: dict(list(qrels[split].items())[:size]) for split, size in sizes.items()}
+    found = report(passages, queries, cut | {"train": qrels["train"]})
+    assert kinds(found) == expected
+    assert {fault.level for fault in found.faults} <= {"warning"}
+    for fault in found.faults:
+        split = fault.kind.removeprefix("small-")
+        assert f"{sizes[split]} {split} queries, expected {len(qrels[split])} or more" in fault.message
 
 
 def test_truncation(parts):
@@ -97,8 +118,8 @@ def test_truncation(parts):
     passages["p0"] += " " + words(RNG, 30)
     found = report(passages, queries, qrels, token_lengths=lambda texts: [len(t.split()) for t in texts], max_length=60)
     assert kinds(found) == ["truncated"]
-    assert found.truncated == pytest.approx(1 / 30)
-    assert "3.3% of the passages are longer than the model's 60 tokens" in found.faults[0].message
+    assert found.truncated == pytest.approx(1 / 90)
+    assert "1.1% of the passages are longer than the model's 60 tokens" in found.faults[0].message
 
 
 def test_faults_of_reading_are_listed_first_and_all_is_json(parts):
@@ -109,7 +130,7 @@ def test_faults_of_reading_are_listed_first_and_all_is_json(parts):
     assert any(line.startswith("error: corpus.jsonl:3: not valid JSON") for line in found.lines())
     plain = json.loads(json.dumps(found.to_json()))
     assert plain["faults"][0]["where"] == "corpus.jsonl:3"
-    assert plain["splits"]["dev"] == {"queries": 5, "positives": 5}
+    assert plain["splits"]["dev"] == {"queries": 20, "positives": 20}
 
 
 def test_large_collections_are_sampled_and_say_so(parts, monkeypatch):
@@ -120,8 +141,8 @@ def test_large_collections_are_sampled_and_say_so(parts, monkeypatch):
     found = report(passages, queries, {"test": qrels["test"], "train": qrels["dev"]}, **settings)
     assert found.truncated == 1.0
     assert found.notes == (
-        "near-duplicates: 25 of 30 passages compared, positives first",
-        "truncation: 10 of 30 passages measured",
+        "near-duplicates: 25 of 90 passages compared, positives first",
+        "truncation: 10 of 90 passages measured",
     )
     assert report(passages, queries, {"test": qrels["test"], "train": qrels["dev"]}, **settings) == found
 

@@ -212,6 +212,22 @@ def test_a_model_that_tells_nothing_apart_stops_and_names_the_step(start, monkey
         start(tmp_path)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.9, 1.0])
+def test_the_watch_sees_the_unweighted_contrastive_part_where_there_is_one(start, monkeypatch, tmp_path, weight):
+    parts, seen, real = [], [], ContrastivePenaltyLoss.parts
+
+    def noted(self, *args):
+        found = real(self, *args)
+        parts.append(float(found["contrastive"].detach()))
+        return found
+
+    monkeypatch.setattr(ContrastivePenaltyLoss, "parts", noted)
+    monkeypatch.setattr(trainer_module.LossWatch, "see", lambda self, loss, contrastive, *_: seen.append(contrastive))
+    start(tmp_path, CONFIG.model_copy(update={"penalty_weight": weight, "epochs": 1}))
+    assert len(parts) == 4
+    assert seen == ([None] * 4 if weight == 1 else pytest.approx([part / (1 - weight) for part in parts], rel=1e-4))
+
+
 def test_progress_shows_the_parts_of_the_loss_and_every_dev_score(start, tmp_path, capsys):
     start(tmp_path)
     shown = capsys.readouterr().err

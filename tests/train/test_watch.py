@@ -39,3 +39,11 @@ def test_one_good_step_starts_the_count_anew(loss, contrastive):
     for step in range(1, 5 * PATIENCE):
         good = step % PATIENCE == 0
         watch.see(0.5 if good else loss, 0.5 if good else contrastive, LABELS, step)
+
+
+def test_without_a_contrastive_part_only_the_loss_is_watched():
+    watch = LossWatch()
+    for step in range(1, 3 * PATIENCE):
+        watch.see(0.5, None, LABELS, step)
+    with pytest.raises(TrainingError, match="the loss is nan"):
+        watch.see(math.nan, None, LABELS, step)

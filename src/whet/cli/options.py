@@ -14,7 +14,9 @@ RunArgument = Annotated[Path, typer.Argument(help="Folder of a run that `whet tu
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Sentence-transformers model: folder or hub id.")]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder; by default runs/NAME-OF-DATA.")]
 EffortOption = Annotated[Effort | None, typer.Option(help="The one dial: how much to train [default: standard].")]
-RecipeOption = Annotated[Path | None, typer.Option(help="YAML file that overrides what effort derives.")]
+RecipeOption = Annotated[
+    Path | None, typer.Option(help="YAML file that overrides what effort derives; docs/RECIPE.md lists all settings.")
+]
 TrainOnlyOption = Annotated[
     str | None, typer.Option(help="What trains: all, intermediate, output, moe, norms, last-N, or several joined by +.")
 ]

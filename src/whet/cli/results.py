@@ -1,7 +1,9 @@
 """Verbs over a finished run: report, export, compare. They read it and never train."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, cast
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -24,16 +26,29 @@ def write_report(run: RunArgument, quiet: QuietOption = False) -> None:
 def export_run(
     run: RunArgument,
     to: Annotated[Path, typer.Argument(help="Folder for the model; an earlier export there is replaced.")],
-    formats: Annotated[list[str] | None, typer.Option("--format", help="st (always), openvino.")] = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", help="st (always), openvino, onnx.")] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="The same as --format onnx.")] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="Merge experts into dense layers, for any server.")] = False,
+    merge_by: Annotated[
+        Literal["average", "regression"], typer.Option(help="How: by use, or fitted to what the experts compute.")
+    ] = "average",
     quiet: QuietOption = False,
 ) -> None:
     """Copy the run's model out, with its card and checksums, in the formats asked for."""
     from whet.export.folder import export_model
+    from whet.export.merged import merge_run
     from whet.outcome import origin_of
 
     set_quiet(quiet)
-    wanted = cast("list[Format]", ["st", *(formats or [])])
-    typer.echo(str(export_model(run / "model", to, origin=origin_of(finished(run)), formats=wanted)))
+    wanted = cast("list[Format]", ["st", *(formats or []), *(["onnx"] if onnx else [])])
+    made = finished(run)
+    origin, model = origin_of(made), run / "model"
+    with TemporaryDirectory(dir=run) as aside:
+        if merge or merge_by != "average":
+            found = merge_run(made, merge_by, Path(aside))
+            model, origin = found.folder, replace(origin, note=found.sentence(merge_by))
+            typer.echo(origin.note)
+        typer.echo(str(export_model(model, to, origin=origin, formats=wanted)))
 
 
 def compare_models(

@@ -1,4 +1,4 @@
-"""What may be wrong with data that can be read: swapped columns, duplicates, train-test leakage, truncated passages."""
+"""What may be wrong with data that can be read: columns, held-out sizes, duplicates, train-test leakage, truncation."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from whet.data.faults import Faults
 from whet.data.judgements import SPLIT_ORDER
 from whet.data.near import NearIndex, Sketch, character_shingles, sketches, word_shingles
-from whet.data.split import same_text
+from whet.data.split import SMALL_TEST, same_text
 from whet.errors import Fault
 from whet.records import Collection
 
@@ -19,7 +19,11 @@ MOST_COMPARED = 50_000
 MOST_MEASURED = 2_000
 SWAPPED = 3.0  # questions are shorter than what answers them; code and claims can be longer, but not by that much
 SHOWN = 60
-
+FEWEST = {"dev": 20, "test": SMALL_TEST}  # held-out queries
+SMALL = {
+    "dev": "so few tell little of which checkpoint, or whether the base model, is best",
+    "test": "a verdict on so few can show only a large difference",
+}
 LEAK_CURE = "Delete them from train or from the held-out split; as it is, gains measured there may be memory."
 
 
@@ -77,6 +81,7 @@ def check(
     """
     found, notes, rng = Faults(faults), [], np.random.default_rng(seed)
     _swapped(collection, found)
+    _small(collection, found)
     same_passages = _duplicates("passage", {p.id: p.content for p in collection.passages.values()}, collection, found)
     same_queries = _duplicates("query", collection.queries, collection, found)
     positives = {split: _answering(collection, split) for split in SPLIT_ORDER}
@@ -119,6 +124,15 @@ def _swapped(collection: Collection, found: Faults) -> None:
     if query > SWAPPED * passage:
         what = f"queries have {query:.0f} characters (median), the passages that answer them only {passage:.0f}"
         found.warn("swapped-columns", collection.name, what, "Look whether queries and passages are swapped.")
+
+
+def _small(collection: Collection, found: Faults) -> None:
+    """Warn of held-out splits with few queries; whet makes a split that is not there itself."""
+    for split, fewest in FEWEST.items():
+        if 0 < (queries := len(collection.positives(split))) < fewest:
+            what = f"{queries} {split} queries, expected {fewest} or more: {SMALL[split]}"
+            cure = f"Judge more {split} queries or, where whet made the split, more training queries."
+            found.warn(f"small-{split}", collection.name, what, cure)
 
 
 def _duplicates(kind: str, texts: Mapping[str, str], collection: Collection, found: Faults) -> int:

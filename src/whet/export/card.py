@@ -20,7 +20,8 @@ class Origin:
     """Where a tuned model comes from.
 
     `base` and `data` are names as the user knows them; `sizes` says how many of what ("training queries" → 2516);
-    `settings` are the training settings worth telling; `licence` is the base model's, None where it is not known.
+    `settings` are the training settings worth telling; `licence` is the base model's, None where it is not known;
+    `note` is what else a reader of the evaluation must know.
     """
 
     base: str
@@ -29,15 +30,20 @@ class Origin:
     settings: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Evaluation | None = None
     licence: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a reader needs to know of the vectors: their dimension, tokens read of a text, how they are compared."""
+    """What a reader needs to know of the vectors: their dimension, tokens read of a text, how they are compared.
+
+    A model with `experts` brings its own code and needs leave to run it.
+    """
 
     dim: int
     tokens: int
     similarity: str
+    experts: bool = False
 
 
 def render_card(name: str, origin: Origin, model: ModelFacts, formats: Sequence[str] = ()) -> str:

@@ -1,7 +1,6 @@
 """Hand on a tuned model: a folder that SentenceTransformer(path) loads, with a card, checksums and proof that it loads.
 
-Other formats go through sentence-transformers' own backends. ONNX is not offered: optimum-onnx (0.1.0) still asks for
-transformers below 4.58, so it cannot be installed beside the transformers that whet needs.
+OpenVINO goes through sentence-transformers' own backend, ONNX through torch's exporter (`whet.export.onnx`).
 """
 
 import hashlib
@@ -12,12 +11,13 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from whet.artifacts import MANIFEST, write_text
+from whet.artifacts import MANIFEST, read_json, write_text
 from whet.errors import ArtifactError, ConfigError, require
 from whet.export.card import ModelFacts, Origin, render_card
+from whet.export.onnx import onnx_vectors, write_onnx
 from whet.records import Vectors
 
-Format: TypeAlias = Literal["st", "openvino"]
+Format: TypeAlias = Literal["st", "openvino", "onnx"]
 
 CHECKSUMS = "SHA256SUMS"
 PROBES = (
@@ -27,7 +27,7 @@ PROBES = (
 )
 """Texts that are encoded before and after, to see that nothing was lost on the way."""
 
-TOLERANCE: dict[Format, float] = {"st": 1e-6, "openvino": 1e-3}
+TOLERANCE: dict[Format, float] = {"st": 1e-6, "openvino": 1e-3, "onnx": 1e-5}
 """Largest 1 - cosine between a probe's vectors before and after; OpenVINO computes in bfloat16 where the CPU can."""
 
 
@@ -41,7 +41,7 @@ def export_model(
     Raises ConfigError on an unknown format or when `out` holds something that whet did not export, MissingExtra when a
     format's extra is not installed, ArtifactError when vectors differ.
     """
-    backends = _backends(formats)
+    others = _others(formats)
     if out.exists() and any(out.iterdir()) and not (out / CHECKSUMS).exists():
         raise ConfigError(f"{out}: holds files that are no export of whet's; name a folder that is new or empty")
     aside = out.with_name(out.name + ".partial")
@@ -49,12 +49,18 @@ def export_model(
     shutil.copytree(model_dir, aside, ignore=shutil.ignore_patterns("README.md", MANIFEST))
     model = _load(model_dir)
     expected = _vectors(model)
-    for backend in backends:
-        _load(aside, backend).save_pretrained(str(aside))
-    facts = ModelFacts(model.get_embedding_dimension(), model.max_seq_length, model.similarity_fn_name)
-    write_text(aside / "README.md", render_card(name or out.name, origin, facts, backends))
-    for loaded in ("st", *backends):
-        _check_same(expected, _vectors(_load(aside, loaded)), loaded, model_dir)
+    experts = _has_experts(model_dir)
+    if experts and "openvino" in others:
+        raise ConfigError(f"{model_dir}: a model with experts has no OpenVINO form; use --merge, or --format onnx")
+    if "openvino" in others:
+        _load(aside, "openvino").save_pretrained(str(aside))
+    if "onnx" in others:
+        write_onnx(_load(aside), aside)
+    facts = ModelFacts(model.get_embedding_dimension(), model.max_seq_length, model.similarity_fn_name, experts)
+    write_text(aside / "README.md", render_card(name or out.name, origin, facts, others))
+    for form in ("st", *others):
+        found = _onnx_vectors(model, aside) if form == "onnx" else _vectors(_load(aside, form))
+        _check_same(expected, found, form, model_dir)
     write_text(aside / CHECKSUMS, checksums(aside))
     shutil.rmtree(out, ignore_errors=True)
     return aside.rename(out)
@@ -66,12 +72,14 @@ def checksums(folder: Path) -> str:
     return "".join(f"{_sha256(p)}  {p.relative_to(folder).as_posix()}\n" for p in files)
 
 
-def _backends(formats: Sequence[Format]) -> list[Format]:
-    """Check the formats; give those that need a backend of their own."""
+def _others(formats: Sequence[Format]) -> list[Format]:
+    """Check the formats; give those beside sentence-transformers' own."""
     if unknown := [name for name in formats if name not in get_args(Format)]:
         raise ConfigError(f"no format is called {unknown[0]!r}; whet writes {', '.join(get_args(Format))}")
     if "openvino" in formats:
         require("optimum.intel", "openvino")
+    for module in ("onnxscript", "onnxruntime") if "onnx" in formats else ():
+        require(module, "onnx")
     return [name for name in dict.fromkeys(formats) if name != "st"]
 
 
@@ -87,6 +95,18 @@ def _vectors(model: Any) -> Vectors:
     """Encode the probes as queries and as passages: (2 * probes, dim) float32."""
     how = {"batch_size": 1, "show_progress_bar": False, "normalize_embeddings": True}
     return np.concatenate([model.encode_query(list(PROBES), **how), model.encode_document(list(PROBES), **how)])
+
+
+def _onnx_vectors(model: Any, folder: Path) -> Vectors:
+    """Encode the probes by the ONNX graph, as `_vectors` does: (2 * probes, dim) float32."""
+    found = np.concatenate([onnx_vectors(model, folder, PROBES, task) for task in ("query", "document")])
+    unit: Vectors = found / np.linalg.norm(found, axis=1, keepdims=True)
+    return unit
+
+
+def _has_experts(model_dir: Path) -> bool:
+    config = model_dir / "config.json"
+    return config.is_file() and read_json(config).get("model_type") == "whet_moe"
 
 
 def _check_same(expected: Vectors, found: Vectors, backend: Format, model_dir: Path) -> None:

@@ -201,7 +201,7 @@ def put_experts(model: Any, moe: dict[str, Any]) -> None:
             )
         model.set_submodule(name, made.to(layer.weight.dtype))
     model.routing = routing
-    model.register_forward_pre_hook(_bind_mask, with_kwargs=True)
+    model.bind_mask = model.register_forward_pre_hook(_bind_mask, with_kwargs=True)
 
 
 def _bind_mask(model: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:

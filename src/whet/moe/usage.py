@@ -1,13 +1,13 @@
 """Who uses which expert: shares, entropy and typical tokens, layer by layer, over some texts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whet.encode import tokenise
+from whet.encode import Features, tokenise
 from whet.moe.balance import by_layer, routes, shares
 from whet.moe.upcycle import backbone, expert_layers
 from whet.records import LayerUse
@@ -31,20 +31,23 @@ def starving(used: Sequence[LayerUse]) -> list[str]:
     ]
 
 
+def passes(model: "SentenceTransformer", texts: Sequence[str]) -> Iterator[Features]:
+    """Run passages through a model, in batches of like length, without gradients; yields what each batch was."""
+    ordered = sorted(texts, key=len)
+    model.eval()
+    for start in range(0, len(ordered), BATCH):
+        features = tokenise(model, ordered[start : start + BATCH], "document")
+        features = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in features.items()}
+        with torch.inference_mode():
+            model(dict(features))
+        yield features
+
+
 def expert_use(model: "SentenceTransformer", texts: Sequence[str]) -> list[LayerUse]:
     """Run passages through a model with experts and say, for each expert layer, who took what."""
     names = list(expert_layers(backbone(model)))
-    ordered = sorted(texts, key=len)
-    ids, seen = [], []
-    model.eval()
-    with torch.inference_mode(), routes(model) as passed:
-        for start in range(0, len(ordered), BATCH):
-            features = tokenise(model, ordered[start : start + BATCH], "document")
-            features = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in features.items()}
-            ids.append(features["input_ids"][features["attention_mask"] > 0].cpu())
-            model(dict(features))
-            seen += passed
-            passed.clear()
+    with routes(model) as seen:
+        ids = [f["input_ids"][f["attention_mask"] > 0].cpu() for f in passes(model, texts)]
     tokens = torch.cat(ids)
     return [
         LayerUse(

@@ -121,7 +121,7 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
         loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)
         contrastive = float(self.accum_loss_components["train"]["contrastive"] - before)
         share = 1 - getattr(self.loss, "penalty_weight", 0.0)
-        self.watch.see(float(loss), contrastive / max(share, 1e-9), labels, self.state.global_step + 1)
+        self.watch.see(float(loss), contrastive / share if share else None, labels, self.state.global_step + 1)
         return loss
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:

@@ -22,8 +22,11 @@ class LossWatch:
         self.zero = 0
         self.alike = 0
 
-    def see(self, loss: float, contrastive: float, labels: Mapping[str, Tensor], step: int) -> None:
-        """Look at one step's total loss and unweighted contrastive part."""
+    def see(self, loss: float, contrastive: float | None, labels: Mapping[str, Tensor], step: int) -> None:
+        """Look at one step's total loss and unweighted contrastive part.
+
+        `contrastive` is None where it has no weight in the loss: then nothing tells whether similarities are alike.
+        """
         if not torch.isfinite(torch.tensor(loss)):
             raise TrainingError(f"the loss is {loss} at step {step}. Lower the learning rate, or use precision fp32.")
         self.zero = self.zero + 1 if abs(loss) < 1e-7 else 0
@@ -32,6 +35,8 @@ class LossWatch:
                 f"the loss has been 0 for {PATIENCE} steps, at step {step}: the batches hold nothing to tell apart. "
                 "Use a larger batch, neighbour batches, or mined negatives."
             )
+        if contrastive is None:
+            return
         # Equal similarities everywhere make InfoNCE exactly the log of the number of candidates.
         blind = float((1 + labels["negative"].sum(dim=1)).float().log().mean())
         self.alike = self.alike + 1 if abs(contrastive - blind) < 1e-4 * max(blind, 1e-9) else 0

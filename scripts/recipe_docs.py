@@ -1,0 +1,63 @@
+"""Prints docs/RECIPE.md: every setting of a recipe with its values, default and description, from its fields."""
+
+import json
+from typing import Any
+
+from whet.recipe import PARTS
+
+HEAD = """# Settings of a recipe
+
+Written by `scripts/recipe_docs`; change the fields in `src/whet`, not this file. A recipe is a YAML file for
+`--recipe`, or a nested mapping for `whet.tune(overrides=...)`. What it does not name keeps its default:
+
+```yaml
+max_length: 128
+train:
+  epochs: 2
+  train_only: last-2
+```
+
+`recipe.json` in a run's folder shows, under `resolved`, what a run was made with.
+"""
+DERIVED = {  # by whet.recipe.derive
+    "train.epochs": "by effort and the number of training pairs",
+    "train.batch_size": "by the number of training pairs",
+    "mine.seed": "that of `seed`",
+    "train.seed": "that of `seed`",
+}
+BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+KINDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(line for prefix in PARTS for line in table(prefix))])
+
+
+def table(prefix: str) -> list[str]:
+    """The settings of one part of the recipe, a row each."""
+    part = prefix.removesuffix(".")
+    title = f"{part}: {PARTS[''].model_fields[part].description}" if part else "the whole run"
+    lines = [f"## {title}", "", "| setting | values | default | what it is |", "|---|---|---|---|"]
+    for name, field in PARTS[prefix].model_json_schema()["properties"].items():
+        key = prefix + name
+        if f"{key}." not in PARTS:
+            default = DERIVED.get(key, f"`{json.dumps(field['default'])}`")
+            lines.append(f"| `{key}` | {values(field)} | {default} | {field['description']} |")
+    return [*lines, ""]
+
+
+def values(field: dict[str, Any]) -> str:
+    """What a setting may be, in words."""
+    if "anyOf" in field:
+        return " or ".join(map(values, field["anyOf"]))
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if field["type"] == "array":
+        return f"list of {values(field['items'])}s"
+    bounds = ", ".join(f"{sign} {field[name]:g}" for name, sign in BOUNDS.items() if name in field)
+    return f"{KINDS[field['type']]} {bounds}".rstrip()
+
+
+if __name__ == "__main__":
+    print(page(), end="")

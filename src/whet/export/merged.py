@@ -1,0 +1,55 @@
+"""A run's model with its experts merged, and what the merging costs on the run's own test queries."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from whet.encode import PackedEncoder, StoredEncoder
+from whet.evaluate.measures import PRIMARY, per_query
+from whet.evaluate.retrieve import retrieve
+from whet.evaluate.runs import read_trec
+from whet.evaluate.significance import Comparison, compare
+from whet.evaluate.verdict import points, signed
+from whet.moe.merge import How, merge
+from whet.run import Run, training_pairs
+
+SAMPLE = 500  # training passages that tell how the experts are used
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A merged model's folder, its test score, and the difference to the model with experts (0 to 1)."""
+
+    folder: Path
+    score: float
+    comparison: Comparison
+
+    def sentence(self, how: How) -> str:
+        """Say what was lost, as one line."""
+        lost = self.comparison
+        low, high = (signed(end) for end in lost.interval)
+        before, after = points(self.score - lost.difference), points(self.score)
+        return (
+            f"Its experts were merged into one dense layer each ({how}): {PRIMARY} {before} → {after} "
+            f"({signed(lost.difference)}, 95 % interval {low} to {high})."
+        )
+
+
+def merge_run(run: Run, how: How, folder: Path) -> Merged:
+    """Merge the experts of a finished run's model, looking at training passages, and save it to `folder`.
+
+    Raises ConfigError when the model has no experts.
+    """
+    passages = dict.fromkeys(passage for _, passage in training_pairs(run.collection))
+    model = merge(run.model, [run.passages[passage] for passage in passages][:SAMPLE], how)
+    model.save_pretrained(str(folder), create_model_card=False)
+    queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
+    encoder = StoredEncoder(PackedEncoder(model), run.path / "vectors")
+    qrels = run.collection.qrels["test"]
+    before, after = (
+        per_query(qrels, ranking, [PRIMARY])[PRIMARY]
+        for ranking in (read_trec(run.path / "evaluate" / "tuned.trec"), retrieve(encoder, queries, run.passages))
+    )
+    comparison = compare(before, after, np.random.default_rng(run.recipe.seed))
+    return Merged(folder, float(np.mean(list(after.values()))), comparison)
