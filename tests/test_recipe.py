@@ -8,7 +8,7 @@ from whet.errors import ConfigError
 from whet.mine.config import MineConfig
 from whet.recipe import MOST_EPOCHS, PAIRS_SEEN, Recipe, derive, read_recipe
 from whet.records import Collection, Passage
-from whet.train.config import TrainConfig
+from whet.train.config import MoEConfig, TrainConfig
 
 
 def collection_of(pairs):
@@ -73,7 +73,8 @@ def test_every_unknown_key_is_named_with_the_closest_beside_all_known_ones():
     ]
     known = last.removeprefix("docs/RECIPE.md describes every setting. The keys are ").removesuffix(".").split(", ")
     expected = [*Recipe.model_fields, *(f"mine.{name}" for name in MineConfig.model_fields)]
-    assert known == [*expected, *(f"train.{name}" for name in TrainConfig.model_fields)]
+    expected += [f"train.{name}" for name in TrainConfig.model_fields]
+    assert known == [*expected, *(f"moe.{name}" for name in MoEConfig.model_fields)]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_a_key_in_the_wrong_part_is_led_to_the_right_one(overrides, unknown, mea
         ({"train": {"epochs": 0}}, "train.epochs: got 0; expected greater than or equal to 1"),
         (
             {"train": {"train_only": "last-0"}},
-            "train.train_only: got 'last-0'; expected all, intermediate or last-N layers",
+            "train.train_only: got 'last-0'; expected all, intermediate, output, moe, norms, last-N, or several joined by +",
         ),
         ({"train": {"penalty_weight": 1.5}}, "train.penalty_weight: got 1.5; expected less than or equal to 1"),
         ({"train": {"loss": "mse"}}, "train.loss: got 'mse'; expected 'clp' or 'infonce'"),
@@ -145,3 +146,34 @@ def test_effort_in_a_recipe_takes_effect_and_an_unknown_one_is_refused():
             ConfigError, match=re.escape(f"effort: got {unknown!r}; expected quick, standard, thorough")
         ):
             derive(collection, "standard", {"effort": unknown})
+
+
+def test_experts_are_what_trains_unless_told_otherwise():
+    data = collection_of(300)
+    assert derive(data, "standard", {"moe": {"experts": 2}}).train.train_only == "moe"
+    kept = derive(data, "standard", {"moe": {"experts": 2}, "train": {"train_only": "moe+norms"}})
+    assert kept.train.train_only == "moe+norms"
+    assert [moe.experts for _, moe in kept.trials().values()] == [2]
+
+
+def test_thorough_tries_all_intermediate_and_experts():
+    recipe = derive(collection_of(300), "thorough", {"train": {"epochs": 3}})
+    found = {name: (train.train_only, train.epochs, moe.experts) for name, (train, moe) in recipe.trials().items()}
+    assert found == {"all": ("all", 3, 0), "intermediate": ("intermediate", 3, 0), "moe": ("moe", 3, 2)}
+    assert len(derive(collection_of(300), "thorough", {"train": {"train_only": "all"}}).trials()) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"moe": {"experts": 1}}, "one expert is dense"),
+        ({"moe": {"experts": 2, "top_k": 3}}, "top_k is 3, more than the 2 experts"),
+        ({"moe": 2}, "moe: got 2; expected a mapping"),
+        ({"candidates": ["all", "half"]}, "half"),
+        ({"train": {"train_only": "moe+"}}, "joined by +"),
+    ],
+)
+def test_experts_that_cannot_be_are_refused(wrong, message):
+    with pytest.raises(ConfigError) as error:
+        derive(collection_of(30), "standard", wrong)
+    assert message in str(error.value)

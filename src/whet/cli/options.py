@@ -13,7 +13,7 @@ DataArgument = Annotated[str, typer.Argument(help="BEIR folder, JSONL/CSV/Parque
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run that `whet tune` made.")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Sentence-transformers model: folder or hub id.")]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder; by default runs/NAME-OF-DATA.")]
-EffortOption = Annotated[Effort | None, typer.Option(help="The one dial: how much to train [default: standard].")]
+EffortOption = Annotated[Effort | None, typer.Option(help="The one dial: how much to train (default: standard).")]
 RecipeOption = Annotated[
     Path | None, typer.Option(help="YAML file that overrides what effort derives; docs/RECIPE.md lists all settings.")
 ]

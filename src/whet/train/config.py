@@ -28,7 +28,7 @@ class TrainConfig(BaseModel):
     train_only: str = Field(
         "intermediate",
         pattern=rf"^{PARTS}(\+{PARTS})*$",
-        description="what trains: all, intermediate, output, moe, norms, last-N, or several joined by +",
+        description="all, intermediate, output, moe, norms, last-N, or several joined by +",
     )
     learning_rate: float | None = Field(None, gt=0, description="peak learning rate; by default that of train_only")
     temperature: float = Field(0.05, gt=0, description="softmax temperature τ")
