@@ -97,7 +97,8 @@ def test_a_key_in_the_wrong_part_is_led_to_the_right_one(overrides, unknown, mea
         ({"train": {"epochs": 0}}, "train.epochs: got 0; expected greater than or equal to 1"),
         (
             {"train": {"train_only": "last-0"}},
-            "train.train_only: got 'last-0'; expected all, intermediate, output, moe, norms, last-N, or several joined by +",
+            "train.train_only: got 'last-0'; "
+            "expected all, intermediate, output, moe, norms, last-N, or several joined by +",
         ),
         ({"train": {"penalty_weight": 1.5}}, "train.penalty_weight: got 1.5; expected less than or equal to 1"),
         ({"train": {"loss": "mse"}}, "train.loss: got 'mse'; expected 'clp' or 'infonce'"),
