@@ -103,8 +103,7 @@ def _moments(layers: dict[str, ExpertLinear]) -> Iterator[dict[str, _Moments]]:
 
 def _make_plain(encoder: Any) -> None:
     """Give a model without experts its parent's class and config back."""
-    encoder.bind_mask.remove()
-    del encoder.bind_mask, encoder.routing
+    del encoder.routing
     for name in ("moe", "auto_map", "parent_model_type"):
         encoder.config.__dict__.pop(name, None)
     encoder.config.__class__ = type(encoder.config).__bases__[-1]

@@ -7,8 +7,8 @@ Paper: arXiv 2412.17364 (CLP), section 3: each dense layer becomes several exper
 """
 
 import shutil
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -201,12 +201,6 @@ def put_experts(model: Any, moe: dict[str, Any]) -> None:
             )
         model.set_submodule(name, made.to(layer.weight.dtype))
     model.routing = routing
-    model.bind_mask = model.register_forward_pre_hook(_bind_mask, with_kwargs=True)
-
-
-def _bind_mask(model: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-    mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
-    model.routing.mask = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
 
 
 class WhetMoEConfig(PreTrainedConfig):
@@ -278,7 +272,15 @@ def family(parent: type[PreTrainedModel]) -> Any:
     config = parent.config_class
     names = {"model_type": WhetMoEConfig.model_type, "parent_model_type": config.model_type, "__module__": __name__}
     with_moe = type(f"MoE{config.__name__}", (_ExpertConfig, config), names)
-    made = type(f"MoE{parent.__name__}", (_ExpertModel, parent), {"config_class": with_moe, "__module__": __name__})
+
+    @wraps(parent.forward)  # a hook would miss callers of `forward`, sentence-transformers among them
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
+        self.routing.mask = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
+        return parent.forward(self, *args, **kwargs)
+
+    own = {"config_class": with_moe, "forward": forward, "__module__": __name__}
+    made = type(f"MoE{parent.__name__}", (_ExpertModel, parent), own)
     AutoModel.register(with_moe, made, exist_ok=True)
     return made
 
