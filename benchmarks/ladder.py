@@ -1,11 +1,18 @@
-"""The ladder: base / random negatives / ANCE / ANCE+CLP / neighbour batches / neighbour+CLP, several seeds, one table.
+"""Ladders: the same training with one thing changed from row to row, several seeds, one table.
 
-    python benchmarks/ladder.py --sets nl2bash_a integreat_en scifact --seeds 13 14 15
+    python benchmarks/ladder.py selection --sets nl2bash_a integreat_en scifact --seeds 13 14 15
+    python benchmarks/ladder.py batches --sets nl2bash_a integreat_en scifact --seeds 13
+    python benchmarks/ladder.py moe --sets nl2bash_a integreat_en scifact --seeds 13 14 15
+    python benchmarks/ladder.py rates --sets nl2bash_a integreat_en --seeds 13
 
-Every cell is an ordinary run of whet under runs/ladder/, so an interrupted ladder goes on where it stopped; the base
-model's vectors are shared by a set's cells. All rows train the same layers at the same learning rate for as many epochs
-in batches of 32; rows with explicit negatives have one each. Texts are read up to MAX_LENGTH tokens, by base and
-tuned alike, to make the ladder affordable: the figures are for comparing rows, not for comparing with other papers.
+`selection`: base / random negatives / ANCE / ANCE+CLP / neighbour batches / neighbour+CLP, training the intermediate
+layers; rows with explicit negatives have one each. `batches`: how they are drawn, with and without likely false
+negatives masked in them. `moe`: ANCE+CLP on all layers / intermediate only / experts with the
+paper's router / with the learned one / a dense control of as many trained parameters. `rates`: learning rates of what
+can be trained. Every cell is an ordinary run of whet under runs/ladder/, so an interrupted ladder goes on where it
+stopped; the base model's vectors are shared by a set's cells. All rows of a ladder train for as many epochs in batches
+of 32. Texts are read up to MAX_LENGTH tokens, by base and tuned alike, to make the ladder affordable: the figures are
+for comparing rows, not for comparing with other papers.
 """
 
 import argparse
@@ -21,58 +28,99 @@ import torch
 
 from whet.artifacts import read_json, read_jsonl, write_json
 from whet.evaluate.significance import compare
+from whet.outcome import read_experts
 from whet.pipeline import build
 from whet.run import DEFAULT_MODEL, open_run, peak_memory_mb
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
-RESULT = Path(__file__).parent / "results" / "ladder.json"
+RESULTS = Path(__file__).parent / "results"
 MAX_LENGTH = 128
-ROWS: dict[str, dict[str, Any]] = {
-    "random negatives": {"loss": "infonce", "batches": "random", "negatives": 1, "strategy": "random"},
-    "ANCE": {"loss": "infonce", "batches": "random", "negatives": 1, "strategy": "ance"},
-    "ANCE + CLP": {"loss": "clp", "batches": "random", "negatives": 1, "strategy": "ance"},
-    "neighbour batches": {"loss": "infonce", "batches": "neighbour", "negatives": 0, "strategy": "ance"},
-    "neighbour batches + CLP": {"loss": "clp", "batches": "neighbour", "negatives": 0, "strategy": "ance"},
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """One recipe over another, part by part."""
+    parts = {**below, **above}
+    return {key: {**below.get(key, {}), **part} if isinstance(part, dict) else part for key, part in parts.items()}
+
+
+RANDOM = {"batches": "random", "negatives": 1}
+ANCE_CLP = {"train": {"loss": "clp", **RANDOM}, "mine": {"strategy": "ance"}}
+Rows = dict[str, dict[str, Any]]
+SELECTION: Rows = {
+    "random negatives": {"train": {"loss": "infonce", **RANDOM}, "mine": {"strategy": "random"}},
+    "ANCE": {"train": {"loss": "infonce", **RANDOM}, "mine": {"strategy": "ance"}},
+    "ANCE + CLP": ANCE_CLP,
+    "neighbour batches": {"train": {"loss": "infonce", "batches": "neighbour", "negatives": 0}},
+    "neighbour batches + CLP": {"train": {"loss": "clp", "batches": "neighbour", "negatives": 0}},
 }
+MOE: Rows = {
+    "all layers": merged(ANCE_CLP, {"train": {"train_only": "all"}}),
+    "intermediate only": ANCE_CLP,
+    "experts, reference router": merged(ANCE_CLP, {"moe": {"experts": 2, "router": "reference"}}),
+    "experts, learned router": merged(ANCE_CLP, {"moe": {"experts": 2, "router": "learned"}}),
+    "dense control": merged(ANCE_CLP, {"train": {"train_only": "intermediate+output"}}),
+}
+RATES: Rows = {
+    f"{which} {rate:g}": {"train": {"train_only": which, "learning_rate": rate}}
+    for which, rates in {
+        "all": (5e-5, 1e-4, 2e-4),
+        "last-2": (1e-4, 2e-4, 5e-4),
+        "intermediate": (1e-4, 2e-4, 5e-4),
+    }.items()
+    for rate in rates
+}
+MASKED = {"train": {"mask_likely": True}}
+BATCHES: Rows = {
+    "random batches + CLP": {"train": {"batches": "random", "negatives": 0}},
+    "random batches + CLP, masked": merged({"train": {"batches": "random", "negatives": 0}}, MASKED),
+    "neighbour batches + CLP": {"train": {"batches": "neighbour", "negatives": 0}},
+    "neighbour batches + CLP, masked": merged({"train": {"batches": "neighbour", "negatives": 0}}, MASKED),
+    "ANCE + CLP": ANCE_CLP,
+    "ANCE + CLP, masked": merged(ANCE_CLP, MASKED),
+}
+LADDERS = {"selection": SELECTION, "batches": BATCHES, "moe": MOE, "rates": RATES}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ladder", nargs="?", default="selection", choices=list(LADDERS))
     parser.add_argument("--sets", nargs="+", default=["nl2bash_a", "integreat_en", "scifact"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[13, 14, 15])
-    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--rows", nargs="+", help="only these rows")
     parser.add_argument("--runs", type=Path, default=Path("runs/ladder"))
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")
     wanted = parser.parse_args()
-    cells = read_json(RESULT)["cells"] if RESULT.exists() else {}
+    rows = LADDERS[wanted.ladder]
+    result = RESULTS / ("ladder.json" if wanted.ladder == "selection" else f"ladder_{wanted.ladder}.json")
+    cells = read_json(result)["cells"] if result.exists() else {}
     if not wanted.table:
         for seed in wanted.seeds:
             for name in wanted.sets:
-                for row in wanted.rows:
-                    cells[f"{name} | {row} | {seed}"] = climb(name, row, seed, wanted.runs)
-                    write_json(RESULT, {"about": __doc__, "machine": machine(), "cells": cells, "table": table(cells)})
-    print("\n".join(table(cells)))
+                for row in wanted.rows or rows:
+                    cells[f"{name} | {row} | {seed}"] = climb(name, row, rows[row], seed, wanted.runs)
+                    found = {"about": __doc__, "machine": machine(), "cells": cells, "table": table(cells, rows)}
+                    write_json(result, found)
+    print("\n".join(table(cells, rows)))
 
 
-def climb(name: str, row: str, seed: int, runs: Path) -> dict[str, Any]:
+def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) -> dict[str, Any]:
     """Run one cell; per-query nDCG@10 of base and tuned, and the seconds of its stages."""
-    settings = dict(ROWS[row])
-    strategy = settings.pop("strategy")
     folder = runs / name / f"{row.replace(' ', '-')}-{seed}"
-    overrides = {
-        "max_length": MAX_LENGTH,
-        "mine": {"strategy": strategy, "negatives": 1},
-        "train": {**settings, "seed": seed, "batch_size": 32},
-    }
-    run = open_run(DATA / name, DEFAULT_MODEL, folder, overrides=overrides, force=True)
+    fixed = {"max_length": MAX_LENGTH, "mine": {"negatives": 1}, "train": {"seed": seed, "batch_size": 32}}
+    run = open_run(DATA / name, DEFAULT_MODEL, folder, overrides=merged(fixed, settings), force=True)
     share_vectors(folder, runs / name / "vectors")
     build(run, "evaluate")
     rows = {found["query_id"]: found for found in read_jsonl(folder / "evaluate" / "per_query.jsonl")}
+    trained = read_json(folder / "train" / "result.json")
+    used = read_experts(folder)
     return {
         "train": run.recipe.train.model_dump(mode="json"),
+        "moe": run.recipe.moe.model_dump(mode="json"),
         "seconds": run.result["seconds"],
         "peak_memory_mb": peak_memory_mb(),
-        "best_step": read_json(folder / "train" / "result.json")["best_step"],
+        "best_step": trained["best_step"],
+        "trained_parameters": trained["trained_parameters"],
+        "expert_shares": {layer.layer: [round(share, 3) for share in layer.share] for layer in used},
         "base": {query: round(found["base"], 5) for query, found in rows.items()},
         "tuned": {query: round(found["tuned"], 5) for query, found in rows.items()},
     }
@@ -85,28 +133,29 @@ def share_vectors(folder: Path, vectors: Path) -> None:
         (folder / "vectors").symlink_to(vectors.resolve(), target_is_directory=True)
 
 
-def table(cells: dict[str, Any]) -> list[str]:
-    """One line a set and row: mean over seeds, its difference to base with interval and p, and mean training time."""
+def table(cells: dict[str, Any], rows: Rows) -> list[str]:
+    """One line a set and row: mean over seeds, its difference to base with interval and p, and what training took."""
     lines = [
-        "| set | row | seeds | nDCG@10 | over base | 95 % interval | p | training s |",
-        "|---|---|--:|--:|--:|--:|--:|--:|",
+        "| set | row | seeds | nDCG@10 | over base | 95 % interval | p | trained M | training s |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name in dict.fromkeys(key.split(" | ")[0] for key in cells):
-        for row in ROWS:
+        for row in rows:
             found = [cell for key, cell in cells.items() if key.startswith(f"{name} | {row} | ")]
             if not found:
                 continue
             base = found[0]["base"]
             tuned = {query: float(np.mean([cell["tuned"][query] for cell in found])) for query in base}
-            if row == next(iter(ROWS)):
-                lines.append(f"| {name} | base | – | {100 * np.mean(list(base.values())):.1f} | | | | |")
+            if row == next(iter(rows)):
+                lines.append(f"| {name} | base | – | {100 * np.mean(list(base.values())):.1f} | | | | | |")
             seen = compare(base, tuned, np.random.default_rng(0))
             low, high = (100 * end for end in seen.interval)
             seconds = np.mean([cell["seconds"]["train"] for cell in found])
+            millions = found[0].get("trained_parameters", np.nan) / 1e6
             mean = 100 * np.mean(list(tuned.values()))
             lines.append(
                 f"| {name} | {row} | {len(found)} | {mean:.1f} | {100 * seen.difference:+.1f} | "
-                f"{low:+.1f} to {high:+.1f} | {seen.p_value:.4f} | {seconds:.0f} |"
+                f"{low:+.1f} to {high:+.1f} | {seen.p_value:.4f} | {millions:.2f} | {seconds:.0f} |"
             )
     return lines
 

@@ -19,7 +19,7 @@ from whet.run import STAGES, open_run, reopen
 
 FILES = {
     "check": ["manifest.json", "report.json", "split.json"],
-    "mine": ["manifest.json", "negatives.jsonl", "neighbours.npy", "summary.json"],
+    "mine": ["likely.jsonl", "manifest.json", "negatives.jsonl", "neighbours.npy", "summary.json"],
     "generate": ["manifest.json", "queries.jsonl", "summary.json"],
     "train": ["dev", "log.jsonl", "manifest.json", "model", "result.json"],
     "evaluate": [

@@ -80,6 +80,7 @@ def _check(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     from whet.mine.ance import mine_negatives
+    from whet.mine.likely import likely_positives, write_likely
     from whet.mine.mined import write_mined
     from whet.mine.neighbours import neighbours
 
@@ -92,6 +93,7 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         write_json(folder / "summary.json", summary.to_json())
         near = neighbours(run.collection, queries, passages, training_pairs(run.collection), run.recipe.neighbours)
         np.save(folder / "neighbours.npy", near, allow_pickle=False)
+        write_likely(folder / "likely.jsonl", likely_positives(run.collection, queries, passages, run.recipe.mine))
 
     config = {"mine": run.recipe.mine.model_dump(), "neighbours": run.recipe.neighbours}
     return run_stage(run.path, "mine", inputs=run.inputs, config=config, build=write)

@@ -11,6 +11,7 @@ from whet.artifacts import SCRATCH, read_json, write_json, write_jsonl
 from whet.evaluate.measures import PRIMARY
 from whet.evaluate.retrieve import retrieve
 from whet.generate.positives import read_positive_queries
+from whet.mine.likely import read_likely
 from whet.mine.mined import read_mined
 from whet.moe.upcycle import upcycle
 from whet.progress import say
@@ -112,4 +113,5 @@ def _material(run: Run, mine: Path, generate: Path) -> Material:
     pairs = [Pair(query, passage, mined.get(query, ())) for query, passage in training_pairs(run.collection)]
     found = read_positive_queries(generate / "queries.jsonl")
     near = np.load(mine / "neighbours.npy", allow_pickle=False)
-    return Material(run.collection, pairs, Knowledge.of(run.collection, found), near)
+    likely = read_likely(mine / "likely.jsonl") if run.recipe.train.mask_likely else {}
+    return Material(run.collection, pairs, Knowledge.of(run.collection, found, likely), near)

@@ -86,3 +86,18 @@ def test_on_medquad_no_positive_is_a_negative_in_any_batch(medquad, model):
         negative = collator._relations(batch, passages, [])["negative"]
         for pair, pushed in zip(batch, negative.tolist(), strict=True):
             assert truth[pair.query_id].isdisjoint(p for p, away in zip(passages, pushed, strict=True) if away)
+
+
+def test_likely_positives_are_no_negatives_and_no_positives(model):
+    """But a negative that was mined or given for the query stays one."""
+    pairs = [Pair("q1", "a"), Pair("q2", "c"), Pair("q3", "title")]
+
+    def negatives(likely, pairs=pairs):
+        batch = PairCollator(model, DATA, Knowledge.of(DATA, likely=likely))([row(pair) for pair in pairs])
+        return batch["label"]["negative"].tolist(), batch["label"]["answers"].tolist()
+
+    plain, answers = negatives({})
+    assert plain == [[False, True, True], [True, False, True], [True, True, False]]
+    assert negatives({"q1": ["c"]}) == ([[False, False, True], *plain[1:]], answers)
+    mined = [Pair("q1", "a", ("c",)), *pairs[1:]]
+    assert negatives({"q1": ["c"]}, mined)[0] == plain

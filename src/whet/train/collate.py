@@ -5,7 +5,7 @@ the positive queries h* of its passages), features `passage`, and `label`, the f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,15 +33,26 @@ class Knowledge:
 
     `positives` are all known positives of a query, so that none is ever pushed away: those of every split, those of
     queries with the same text, and passages with the text of one of them. `answers` are the texts of the queries that
-    a mined negative answers.
+    a mined negative answers. `likely` are passages that may answer a query though nobody said so; they are left out of
+    its negatives, and counted as nothing else.
     """
 
     positives: Mapping[str, frozenset[str]]
     answers: Mapping[str, Sequence[str]]
+    likely: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def unfit(self, query: str) -> frozenset[str]:
+        """Passages that must not be a negative of a query."""
+        return self.positives.get(query, frozenset()) | self.likely.get(query, frozenset())
 
     @classmethod
-    def of(cls, collection: Collection, found: Sequence[PositiveQuery] = ()) -> "Knowledge":
-        """Gather it from the qrels of every split and from the positive queries that were found for negatives."""
+    def of(
+        cls,
+        collection: Collection,
+        found: Sequence[PositiveQuery] = (),
+        likely: Mapping[str, Sequence[str]] | None = None,
+    ) -> "Knowledge":
+        """Gather it from the qrels of every split, the queries found for negatives, and what mining holds likely."""
         text_of = {passage.id: same_text(passage.content) for passage in collection.passages.values()}
         copies: dict[str, list[str]] = {}
         for passage, text in text_of.items():
@@ -55,7 +66,8 @@ class Knowledge:
         for star in found:
             answers.setdefault(star.passage_id, []).append(star.text)
         frozen = {text: frozenset(passages) for text, passages in positives.items()}
-        return cls({query: frozen[text] for query, text in asked.items()}, answers)
+        doubtful = {query: frozenset(passages) for query, passages in (likely or {}).items()}
+        return cls({query: frozen[text] for query, text in asked.items()}, answers, doubtful)
 
 
 class PairCollator:
@@ -89,7 +101,10 @@ class PairCollator:
     ) -> dict[str, torch.Tensor]:
         place = {passage: i for i, passage in enumerate(passages)}
         known = [self.knowledge.positives.get(pair.query_id, frozenset()) for pair in pairs]
-        negative = [[p not in positives for p in passages] for positives in known]
+        doubtful = [
+            self.knowledge.likely.get(pair.query_id, frozenset()).difference(pair.negative_ids) for pair in pairs
+        ]
+        negative = [[p not in own | barred for p in passages] for own, barred in zip(known, doubtful, strict=True)]
         answers = [
             [
                 text in self.knowledge.answers.get(p, ()) or (row < len(known) and p in known[row])

@@ -25,6 +25,10 @@ class TrainConfig(BaseModel):
         "neighbour", description="how batches are drawn: neighbour puts queries together whose positives look alike"
     )
     negatives: int = Field(0, ge=0, description="mined hard negatives per query beside the in-batch ones")
+    mask_likely: bool = Field(
+        False,
+        description="leave passages that score within mining's margin of a query's own out of its negatives in batch",
+    )
     train_only: str = Field(
         "intermediate",
         pattern=rf"^{PARTS}(\+{PARTS})*$",

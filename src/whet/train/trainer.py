@@ -195,7 +195,7 @@ def _sampler(config: TrainConfig, material: Material) -> Any:
         NeighbourBatchSampler,
         neighbours=material.neighbours,
         passages=[pair.positive_id for pair in material.pairs],
-        known=[material.knowledge.positives[pair.query_id] for pair in material.pairs],
+        known=[material.knowledge.unfit(pair.query_id) for pair in material.pairs],
     )
 
 
