@@ -13,8 +13,9 @@ from whet.encode import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY
 from whet.losses import ContrastivePenaltyLoss
+from whet.moe.upcycle import backbone, expert_layers, upcycle
 from whet.train import trainer as trainer_module
-from whet.train.config import TrainConfig
+from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.trainer import newest_checkpoint, train_model
 
@@ -30,9 +31,11 @@ def model(tiny_model):
 def start(tiny_model, material, dev):
     """Train a fresh model in a folder; returns what `train` returns, the model, and the dev scores by step."""
 
-    def run(folder, config=CONFIG):
+    def run(folder, config=CONFIG, moe=None):
         model = SentenceTransformer(str(tiny_model))
-        trained = train_model(model, material, DevEvaluator(dev, folder / "dev"), config, folder / "scratch")
+        if moe is not None:
+            upcycle(model, experts=moe.experts, seed=config.seed)
+        trained = train_model(model, material, DevEvaluator(dev, folder / "dev"), config, folder / "scratch", moe)
         scores = {int(p.stem): json.loads(p.read_text())["means"][PRIMARY] for p in (folder / "dev").iterdir()}
         return trained, model, scores
 
@@ -115,12 +118,12 @@ class Broken(trainer_module.ProgressLine):
 def broken_off(start, monkeypatch):
     """Start a training and break it off at a step."""
 
-    def run(folder, step, config=CONFIG):
+    def run(folder, step, config=CONFIG, moe=None):
         with monkeypatch.context() as patch:
             patch.setattr(trainer_module, "ProgressLine", Broken)
             patch.setattr(Broken, "step", step)
             with pytest.raises(KeyboardInterrupt):
-                start(folder, config)
+                start(folder, config, moe)
 
     return run
 
@@ -138,6 +141,21 @@ def test_random_batches_and_dropout_go_on_as_well(start, broken_off, tmp_path):
     config = CONFIG.model_copy(update={"batches": "random", "dropout": True})
     broken_off(tmp_path / "broken", 5, config)
     assert same(state(start(tmp_path / "broken", config)[1]), state(start(tmp_path / "whole", config)[1]))
+
+
+def test_experts_learn_are_told_of_and_go_on_to_the_same_weights(start, broken_off, tmp_path):
+    moe = MoEConfig(experts=2, learning_rate=0.05)
+    config = CONFIG.model_copy(update={"train_only": "moe+norms"})
+    trained, model, _ = start(tmp_path / "whole", config, moe)
+    logged = [row for row in trained.log if "loss" in row]
+    layers = list(expert_layers(backbone(model)))
+    assert len(layers) == 2
+    for row in logged:
+        assert {"contrastive", "penalty", "balance", "z"} <= set(row)
+        for layer in layers:
+            assert sum(row[f"share/{layer}/{expert}"] for expert in range(2)) == pytest.approx(1, abs=1e-3)
+    broken_off(tmp_path / "broken", 7, config, moe)
+    assert same(state(start(tmp_path / "broken", config, moe)[1]), state(model))
 
 
 @pytest.mark.parametrize("damage", ["state missing", "state cut off", "all missing"])

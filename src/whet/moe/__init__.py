@@ -1,10 +1,11 @@
 """Mixture of Experts in an encoder's feed-forward layers (arXiv 2412.17364, section 3), with a gate that learns.
 
->>> from whet.moe import upcycle
+>>> from whet.moe import RoutedLoss, upcycle
 
 Importing this module lets `SentenceTransformer(folder)` load models with experts without `trust_remote_code`.
 """
 
+from whet.moe.balance import RoutedLoss
 from whet.moe.upcycle import upcycle
 
-__all__ = ["upcycle"]
+__all__ = ["RoutedLoss", "upcycle"]
