@@ -47,13 +47,18 @@ def tune(
 def build(run: Run, until: str = STAGES[-1]) -> Run:
     """Bring the stages of a run up to date, the last one being `until`.
 
-    Raises ConfigError when another process is building in the run's folder.
+    Raises ConfigError when another process is building in the run's folder, or the model lacks what is to be trained.
     """
+    from whet.training import check_trials
+
     if until not in STAGES:
         raise ConfigError(f"no stage is called {until!r}; the stages are {', '.join(STAGES)}")
     done: dict[str, Artifact] = {}
+    stages = STAGES[: STAGES.index(until) + 1]
     with alone(run.path):
-        for stage in STAGES[: STAGES.index(until) + 1]:
+        if "train" in stages:
+            check_trials(run)
+        for stage in stages:
             done[stage] = _BUILD[stage](run, done)
     return run
 

@@ -13,7 +13,7 @@ from whet.evaluate.retrieve import retrieve
 from whet.generate.positives import read_positive_queries
 from whet.mine.likely import read_likely
 from whet.mine.mined import read_mined
-from whet.moe.upcycle import upcycle
+from whet.moe.upcycle import backbone, to_replace, upcycle
 from whet.progress import say
 from whet.recipe import Recipe
 from whet.records import Collection
@@ -21,6 +21,7 @@ from whet.run import Run, training_pairs
 from whet.train.collate import Knowledge, Pair
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator, DevSet, dev_set
+from whet.train.freeze import modules_of
 from whet.train.trainer import Material, Trained, train_model
 
 if TYPE_CHECKING:
@@ -57,6 +58,17 @@ def write_training(run: Run, folder: Path, *, mine: Path, generate: Path) -> Non
             winner = model
         found[name] = score, trained
     _keep(run, folder, winner, base, found)
+
+
+def check_trials(run: Run) -> None:
+    """Raise ConfigError, before any work is done, when the model does not have what the recipe would train."""
+    model = run.base_model
+    for train, moe in run.recipe.trials().values():
+        if moe.experts:
+            to_replace(backbone(model), moe.layers, moe.site)
+        for part in train.train_only.split("+"):
+            if not (part == "moe" and moe.experts):
+                modules_of(model, part)
 
 
 def _trial(

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import whet
 from tiny import LEARNING, RECIPE
 from whet.cli.main import app
+from whet.errors import ConfigError
 from whet.evaluate.measures import PRIMARY
 from whet.export.onnx import onnx_vectors
 from whet.moe.upcycle import backbone, expert_layers
@@ -89,3 +90,16 @@ def test_a_dense_run_has_nothing_to_merge(tiny_data, tiny_model, tmp_path):
     ended = CliRunner().invoke(app, ["export", str(run.path), str(tmp_path / "to"), "--merge"])
     assert "no experts" in str(ended.exception)
     assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"moe": {"experts": 2, "layers": "last-9"}}, "last-N with N up to 2"),
+        ({"train": {"train_only": "moe"}}, "no experts: give --moe N"),
+    ],
+)
+def test_what_the_model_lacks_is_said_before_any_work(tiny_data, tiny_model, tmp_path, recipe, message):
+    with pytest.raises(ConfigError, match=message):
+        whet.tune(tiny_data, str(tiny_model), tmp_path / "run", overrides=recipe)
+    assert not (tmp_path / "run" / "check").exists()

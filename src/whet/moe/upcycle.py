@@ -46,12 +46,7 @@ def upcycle(
     if not 1 <= top_k <= experts or experts < 2:
         raise ConfigError(f"{experts} experts, {top_k} a token: expected at least 2, and 1 to that many a token")
     encoder = backbone(model)
-    if expert_layers(encoder):
-        raise ConfigError("the model has experts already; merge them first, or start from its dense parent")
-    above = blocks(encoder)
-    chosen = {
-        layer for i in chosen_layers(_plain(layers), len(above)) for layer in feed_forward(above[i], site).values()
-    }
+    chosen = to_replace(encoder, layers, site)
     dense = {name: layer for name, layer in encoder.named_modules() if layer in chosen}
     moe = {"experts": experts, "top_k": top_k, "router": router, "level": level, "layers": list(dense)}
     made = family(encoder.__class__)
@@ -65,12 +60,21 @@ def upcycle(
     return model
 
 
+def to_replace(encoder: nn.Module, layers: str | Sequence[int], site: Site) -> set[nn.Module]:
+    """The dense layers that `upcycle` would replace; raises ConfigError as it does."""
+    if expert_layers(encoder):
+        raise ConfigError("the model has experts already; merge them first, or start from its dense parent")
+    above = blocks(encoder)
+    wanted = chosen_layers(layers if isinstance(layers, str) else tuple(layers), len(above))
+    return {layer for place in wanted for layer in feed_forward(above[place], site).values()}
+
+
 def backbone(model: nn.Module) -> Any:
-    """The transformers model inside a SentenceTransformer; raises ConfigError when there is none."""
-    found = next((part.auto_model for part in model.modules() if hasattr(part, "auto_model")), None)
-    if found is None:
-        raise ConfigError(f"{type(model).__name__} has no transformer inside: nothing to turn into experts")
-    return found
+    """The transformers model inside a SentenceTransformer; raises ConfigError unless there is exactly one."""
+    found = {id(part.auto_model): part.auto_model for part in model.modules() if hasattr(part, "auto_model")}
+    if len(found) != 1:
+        raise ConfigError(f"{type(model).__name__} has {len(found)} transformers inside; experts need exactly one")
+    return next(iter(found.values()))
 
 
 def expert_layers(model: nn.Module) -> dict[str, ExpertLinear]:
@@ -102,7 +106,3 @@ def _copy(dense: Any, layer: ExpertLinear, generator: torch.Generator) -> None:
     if layer.bias is not None:
         layer.bias.copy_(dense.bias.expand_as(layer.bias))
     layer.gate.copy_(torch.randn(layer.gate.shape, generator=generator) * layer.in_features**-0.5)
-
-
-def _plain(layers: str | Sequence[int]) -> str | tuple[int, ...]:
-    return layers if isinstance(layers, str) else tuple(layers)

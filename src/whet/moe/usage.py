@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whet.encode import Features, tokenise
+from whet.encode import Features, padded, tokenise
 from whet.moe.balance import by_layer, routes, shares
 from whet.moe.upcycle import backbone, expert_layers
 from whet.records import LayerUse
@@ -47,7 +47,7 @@ def expert_use(model: "SentenceTransformer", texts: Sequence[str]) -> list[Layer
     """Run passages through a model with experts and say, for each expert layer, who took what."""
     names = list(expert_layers(backbone(model)))
     with routes(model) as seen:
-        ids = [f["input_ids"][f["attention_mask"] > 0].cpu() for f in passes(model, texts)]
+        ids = [_real_tokens(features) for features in passes(model, texts)]
     tokens = torch.cat(ids)
     return [
         LayerUse(
@@ -61,6 +61,11 @@ def expert_use(model: "SentenceTransformer", texts: Sequence[str]) -> list[Layer
         )
         for name, (logits, chosen) in zip(names, by_layer(seen), strict=True)
     ]
+
+
+def _real_tokens(features: Features) -> Int[Tensor, " token"]:
+    ids: Tensor = features["input_ids"][features["attention_mask"] > 0] if padded(features) else features["input_ids"]
+    return ids.flatten().cpu()
 
 
 def typical(tokens: Int[Tensor, " token"], expert: Int[Tensor, " token"], experts: int) -> list[list[int]]:

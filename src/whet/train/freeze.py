@@ -15,7 +15,7 @@ def train_only(model: nn.Module, which: str) -> tuple[int, int]:
     Parts: `all`, the `intermediate` or `output` layers of the feed-forward parts, the experts and gates (`moe`), layer
     norms (`norms`), the `last-N` layers. Raises ConfigError when a part is not there, naming the layers that are.
     """
-    chosen = [module for part in which.split("+") for module in _modules(model, part)]
+    chosen = [module for part in which.split("+") for module in modules_of(model, part)]
     model.requires_grad_(False)
     for module in chosen:
         module.requires_grad_(True)
@@ -23,7 +23,8 @@ def train_only(model: nn.Module, which: str) -> tuple[int, int]:
     return sum(n for n, trained in sizes if trained), sum(n for n, _ in sizes)
 
 
-def _modules(model: nn.Module, part: str) -> Iterable[nn.Module]:
+def modules_of(model: nn.Module, part: str) -> Iterable[nn.Module]:
+    """The modules that one part of `train_only` names; raises ConfigError when the model has none such."""
     if part == "all":
         return [model]
     if part == "moe":

@@ -26,6 +26,7 @@ from whet.evaluate.measures import PRIMARY
 from whet.losses import ContrastivePenaltyLoss, InfoNCELoss
 from whet.losses.adapters import Packing
 from whet.moe.balance import RoutedLoss
+from whet.moe.upcycle import expert_layers
 from whet.progress import say
 from whet.train.batches import NeighbourBatchSampler
 from whet.train.collate import Knowledge, Pair, PairCollator
@@ -150,7 +151,7 @@ def _loss(model: "SentenceTransformer", config: TrainConfig, moe: MoEConfig | No
         if config.loss == "infonce"
         else ContrastivePenaltyLoss(model, config.temperature, config.penalty_weight, packing=packing)
     )
-    return RoutedLoss(model, loss, moe.balance, moe.z) if moe and moe.experts else loss
+    return RoutedLoss(model, loss, moe.balance, moe.z) if moe and expert_layers(model) else loss
 
 
 def _arguments(
