@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=["nl2bash_a", "integreat_en", "scifact"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[13, 14, 15])
     parser.add_argument("--rows", nargs="+", help="only these rows")
+    parser.add_argument("--against", help="the row that the others are compared with; by default the last")
     parser.add_argument("--runs", type=Path, default=Path("runs/ladder"))
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")
     wanted = parser.parse_args()
@@ -100,7 +101,7 @@ def main() -> None:
                     cells[f"{name} | {row} | {seed}"] = climb(name, row, rows[row], seed, wanted.runs)
                     found = {"about": __doc__, "machine": machine(), "cells": cells, "table": table(cells, rows)}
                     write_json(result, found)
-    print("\n".join(table(cells, rows)))
+    print("\n".join([*table(cells, rows), "", *versus(cells, rows, wanted.against or list(rows)[-1])]))
 
 
 def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) -> dict[str, Any]:
@@ -158,6 +159,40 @@ def table(cells: dict[str, Any], rows: Rows) -> list[str]:
                 f"{low:+.1f} to {high:+.1f} | {seen.p_value:.4f} | {millions:.2f} | {seconds:.0f} |"
             )
     return lines
+
+
+def versus(cells: dict[str, Any], rows: Rows, against: str) -> list[str]:
+    """One line a row: its difference to another row, mean over the sets, with a 95 % interval over queries and p."""
+    lines = [
+        f"| row | sets, seeds | against {against} | 95 % interval | p |",
+        "|---|---|--:|--:|--:|",
+    ]
+    rng = np.random.default_rng(0)
+    for row in rows:
+        both = [key.rsplit(" | ", 2) for key in cells if f" | {row} | " in key]
+        both = [(name, seed) for name, _, seed in both if f"{name} | {against} | {seed}" in cells]
+        if row == against or not both:
+            continue
+        parts = [
+            np.mean([difference(cells, name, row, against, seed) for other, seed in both if other == name], axis=0)
+            for name in dict.fromkeys(name for name, _ in both)
+        ]
+        seen = np.mean([part.mean() for part in parts])
+        drawn = np.mean([rng.choice(part, (4000, len(part))).mean(axis=1) for part in parts], axis=0)
+        signs = [rng.choice([-1.0, 1.0], (4000, len(part))) for part in parts]
+        flipped = np.mean([(sign * part).mean(axis=1) for sign, part in zip(signs, parts, strict=True)], axis=0)
+        low, high = np.percentile(100 * drawn, [2.5, 97.5])
+        p_value = (1 + np.sum(np.abs(flipped) >= abs(seen))) / 4001
+        lines.append(
+            f"| {row} | {len(parts)}, {len(both)} | {100 * seen:+.1f} | {low:+.1f} to {high:+.1f} | {p_value:.4f} |"
+        )
+    return lines
+
+
+def difference(cells: dict[str, Any], name: str, row: str, against: str, seed: str) -> np.ndarray:
+    """Per-query difference of two rows of one set and seed."""
+    one, other = (cells[f"{name} | {which} | {seed}"]["tuned"] for which in (row, against))
+    return np.array([one[query] - other[query] for query in other])
 
 
 def machine() -> dict[str, Any]:
