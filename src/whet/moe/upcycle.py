@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
+from transformers import AutoModel
 
 from whet.blocks import Site, blocks, feed_forward
 from whet.errors import ConfigError
@@ -60,10 +61,15 @@ def upcycle(
     return model
 
 
-def to_replace(encoder: nn.Module, layers: str | Sequence[int], site: Site) -> set[nn.Module]:
+def to_replace(encoder: Any, layers: str | Sequence[int], site: Site) -> set[nn.Module]:
     """The dense layers that `upcycle` would replace; raises ConfigError as it does."""
     if expert_layers(encoder):
         raise ConfigError("the model has experts already; merge them first, or start from its dense parent")
+    if AutoModel._model_mapping.get(encoder.config.__class__) is not encoder.__class__:
+        raise ConfigError(
+            f"AutoModel makes no {type(encoder).__name__} of a {type(encoder.config).__name__}: with experts it could "
+            "not be loaded again. Expected a model of one of transformers' own encoder or decoder classes."
+        )
     above = blocks(encoder)
     wanted = chosen_layers(layers if isinstance(layers, str) else tuple(layers), len(above))
     return {layer for place in wanted for layer in feed_forward(above[place], site).values()}
