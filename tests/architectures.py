@@ -1,8 +1,18 @@
 """Random models of the kinds that people tune: other backbones, poolings, prompts, towers; saved nowhere for long."""
 
+from functools import partial
+
 import torch
+import transformers
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Router, StaticEmbedding, Transformer
+from sentence_transformers.sentence_transformer.modules import (
+    Dense,
+    Normalize,
+    Pooling,
+    Router,
+    StaticEmbedding,
+    Transformer,
+)
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -55,8 +65,8 @@ def bert(folder, **settings):
     return SentenceTransformer(str(tiny_bert(folder, max_seq_length=24, **settings)), device="cpu")
 
 
-def bert_mean(folder):
-    return bert(folder, normalise=False)
+def bert_mean(folder, **settings):
+    return bert(folder, normalise=False, **settings)
 
 
 def bert_cls(folder):
@@ -79,20 +89,42 @@ def bert_short_vectors(folder):
     return model
 
 
-def modernbert(folder):
-    config = ModernBertConfig(**SIZE, pad_token_id=0, cls_token_id=2, sep_token_id=3, local_attention=8)
+def mean_pooled(kind, folder, **settings):
+    """An encoder of a family, by the name of its transformers classes."""
+    config = getattr(transformers, f"{kind}Config")(**SIZE | {"pad_token_id": 0} | settings)
+    first = transformer(folder, getattr(transformers, f"{kind}Model")(config), "[CLS] $A [SEP]")
+    return SentenceTransformer(modules=[first, Pooling(32), Normalize()], device="cpu")
+
+
+def modernbert(folder, **settings):
+    config = ModernBertConfig(**SIZE | settings, pad_token_id=0, cls_token_id=2, sep_token_id=3, local_attention=8)
     first = transformer(folder, ModernBertModel(config), "[CLS] $A [SEP]")
     return SentenceTransformer(modules=[first, Pooling(32)], device="cpu")
 
 
-def mpnet(folder):
-    first = transformer(folder, MPNetModel(MPNetConfig(**SIZE, pad_token_id=0)), "[CLS] $A [SEP]")
-    return SentenceTransformer(modules=[first, Pooling(32), Normalize()], device="cpu")
+def mpnet(folder, **settings):
+    return mean_pooled("MPNet", folder, **settings)
 
 
-def qwen3(folder, template="$A [SEP]"):
+def distilbert(folder, *, intermediate_size=64, **settings):
+    own = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": intermediate_size}
+    return mean_pooled("DistilBert", folder, **own, **settings)
+
+
+def gemma3(folder, **settings):
+    """As EmbeddingGemma: a decoder that looks both ways, and two dense layers on top that are no backbone's."""
+    decoder = {"num_key_value_heads": 2, "head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 8}
+    config = transformers.Gemma3TextConfig(
+        **SIZE | decoder | settings, pad_token_id=0, use_bidirectional_attention=True
+    )
+    first = transformer(folder, transformers.Gemma3TextModel(config), "[CLS] $A [SEP]")
+    dense = [Dense(32, 48, bias=False), Dense(48, 32, bias=False)]
+    return SentenceTransformer(modules=[first, Pooling(32), *dense, Normalize()], device="cpu")
+
+
+def qwen3(folder, template="$A [SEP]", **settings):
     """A decoder padded on the left, pooled at its last token, told its task by a prompt."""
-    config = Qwen3Config(**SIZE, num_key_value_heads=2, head_dim=8, pad_token_id=0)
+    config = Qwen3Config(**SIZE | settings, num_key_value_heads=2, head_dim=8, pad_token_id=0)
     first = transformer(folder, Qwen3Model(config), template, padding_side="left")
     modules = [first, Pooling(32, "lasttoken"), Normalize()]
     return SentenceTransformer(modules=modules, device="cpu", prompts={"query": "balu : ", "document": ""})
@@ -130,6 +162,17 @@ ARCHITECTURES = [
     static,
     two_towers,
 ]
+
+FAMILIES = {
+    "Bert": partial(mean_pooled, "Bert"),
+    "Roberta": partial(mean_pooled, "Roberta"),
+    "XLMRoberta": partial(mean_pooled, "XLMRoberta"),
+    "MPNet": mpnet,
+    "DistilBert": distilbert,
+    "ModernBert": modernbert,
+    "Qwen3": qwen3,
+    "Gemma3Text": gemma3,
+}
 
 
 def build(make, folder):

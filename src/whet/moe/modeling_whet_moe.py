@@ -34,6 +34,9 @@ class Routing:
         self.mask: Tensor | None = None
         self.listener: Callable[[Routed], None] | None = None
 
+    def __getstate__(self) -> dict[str, None]:
+        return {"mask": None, "listener": None}  # a copied model has batches of its own; this one's may be a graph's
+
     def real(self, shape: torch.Size) -> Tensor | None:
         """(token,) True for the tokens of a layer's input of this shape that are not padding; None for all."""
         if self.mask is None or self.mask.shape != shape:  # a flattened input has no padding
@@ -195,10 +198,9 @@ def put_experts(model: Any, moe: dict[str, Any]) -> None:
     settings = {name: moe[name] for name in ("experts", "top_k", "router", "level")}
     for name in moe["layers"]:
         layer = model.get_submodule(name)
+        sizes = layer.in_features, layer.out_features, layer.bias is not None
         with torch.device(layer.weight.device):
-            made = ExpertLinear(
-                layer.in_features, layer.out_features, layer.bias is not None, **settings, routing=routing
-            )
+            made = ExpertLinear(*sizes, **settings, routing=routing)
         model.set_submodule(name, made.to(layer.weight.dtype))
     model.routing = routing
 
@@ -244,11 +246,9 @@ class _ExpertModel:
         super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
         shutil.copyfile(__file__, Path(save_directory) / Path(__file__).name)
 
-    def _set_gradient_checkpointing(
-        self, enable: bool = True, gradient_checkpointing_func: Any = None, **kwargs: Any
-    ) -> None:
+    def _set_gradient_checkpointing(self, enable: bool = True, **settings: Any) -> None:
         """Let a layer that is computed again on the way back see the mask that it saw first."""
-        run = gradient_checkpointing_func or torch.utils.checkpoint.checkpoint
+        run = settings.pop("gradient_checkpointing_func", torch.utils.checkpoint.checkpoint)
         routing: Routing = self.routing  # type: ignore[attr-defined]
 
         def keeping(function: Callable[..., Any], *args: Any, **given: Any) -> Any:
@@ -263,7 +263,7 @@ class _ExpertModel:
 
             return run(again, *args, **given)
 
-        super()._set_gradient_checkpointing(enable, keeping, **kwargs)  # type: ignore[misc]
+        super()._set_gradient_checkpointing(enable, keeping, **settings)  # type: ignore[misc]
 
 
 @cache
