@@ -112,7 +112,7 @@ def test_mined_files_are_the_same_bytes_under_another_hash_seed(tuned, typed, tm
         {p.name: p.read_bytes() for p in (out / "mine").iterdir() if p.name != "manifest.json"}
         for out in (typed[1], tmp_path)
     )
-    assert sorted(one) == ["negatives.jsonl", "neighbours.npy", "summary.json"]
+    assert sorted(one) == ["likely.jsonl", "negatives.jsonl", "neighbours.npy", "summary.json"]
     assert one == two
 
 
