@@ -223,7 +223,7 @@ def test_a_model_built_otherwise_is_refused_with_its_linear_layers(tmp_path):
 
 
 def test_a_model_without_a_transformer_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="no transformer inside"):
+    with pytest.raises(ConfigError, match="has 0 transformers inside"):
         upcycle(build(static, tmp_path))
 
 

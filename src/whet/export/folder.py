@@ -14,7 +14,6 @@ import numpy as np
 from whet.artifacts import MANIFEST, read_json, write_text
 from whet.errors import ArtifactError, ConfigError, require
 from whet.export.card import ModelFacts, Origin, render_card
-from whet.export.onnx import onnx_vectors, write_onnx
 from whet.records import Vectors
 
 Format: TypeAlias = Literal["st", "openvino", "onnx"]
@@ -55,6 +54,8 @@ def export_model(
     if "openvino" in others:
         _load(aside, "openvino").save_pretrained(str(aside))
     if "onnx" in others:
+        from whet.export.onnx import write_onnx
+
         write_onnx(_load(aside), aside)
     facts = ModelFacts(model.get_embedding_dimension(), model.max_seq_length, model.similarity_fn_name, experts)
     write_text(aside / "README.md", render_card(name or out.name, origin, facts, others))
@@ -99,6 +100,8 @@ def _vectors(model: Any) -> Vectors:
 
 def _onnx_vectors(model: Any, folder: Path) -> Vectors:
     """Encode the probes by the ONNX graph, as `_vectors` does: (2 * probes, dim) float32."""
+    from whet.export.onnx import onnx_vectors
+
     found = np.concatenate([onnx_vectors(model, folder, PROBES, task) for task in ("query", "document")])
     unit: Vectors = found / np.linalg.norm(found, axis=1, keepdims=True)
     return unit

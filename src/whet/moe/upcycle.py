@@ -65,7 +65,7 @@ def to_replace(encoder: Any, layers: str | Sequence[int], site: Site) -> set[nn.
     """The dense layers that `upcycle` would replace; raises ConfigError as it does."""
     if expert_layers(encoder):
         raise ConfigError("the model has experts already; merge them first, or start from its dense parent")
-    if AutoModel._model_mapping.get(encoder.config.__class__) is not encoder.__class__:
+    if AutoModel._model_mapping.get(encoder.config.__class__, None) is not encoder.__class__:
         raise ConfigError(
             f"AutoModel makes no {type(encoder).__name__} of a {type(encoder.config).__name__}: with experts it could "
             "not be loaded again. Expected a model of one of transformers' own encoder or decoder classes."
