@@ -16,6 +16,7 @@ from whet.evaluate.measures import PRIMARY
 from whet.pipeline import build
 from whet.progress import set_quiet
 from whet.run import STAGES, open_run, reopen
+from without_whet import WITHOUT_WHET
 
 FILES = {
     "check": ["manifest.json", "report.json", "split.json"],
@@ -128,13 +129,7 @@ def test_a_run_can_be_opened_again_from_its_folder(road):
     assert (again.collection, again.recipe, again.base) == (road.collection, road.recipe, road.base)
 
 
-ELSEWHERE = """
-import sys
-class NoWhet:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "whet":
-            raise ImportError("whet is not installed here")
-sys.meta_path.insert(0, NoWhet())
+ELSEWHERE = f"""{WITHOUT_WHET}
 from sentence_transformers import SentenceTransformer
 import numpy as np
 model = SentenceTransformer(sys.argv[1])

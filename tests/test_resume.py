@@ -25,7 +25,7 @@ PLACES = {  # stage, and where in it: what kills, at which call of that stage
     "train, within a checkpoint": ("transformers.trainer:Trainer._save_optimizer_and_scheduler", 2),
     "train, a checkpoint but for its state": ("transformers.trainer_callback:TrainerState.save_to_json", 1),
     "train, the last checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 4),
-    "train, its result": ("whet.pipeline:write_jsonl", 1),
+    "train, its result": ("whet.training:write_jsonl", 1),
     "train, its folder": ("whet.artifacts:folder_digest", 1),
     "evaluate": ("whet.evaluate.runs:write_trec", 2),
     "report": ("whet.report.markdown:~write_markdown", 1),

@@ -41,5 +41,5 @@ def feed_forward(block: nn.Module, site: Site) -> dict[str, nn.Module]:
 
 
 def _is_dense(layer: nn.Module) -> bool:
-    """A linear layer, or the experts that stand in its place."""
+    """A linear layer, or the experts in its place; by name, for a model on trust brings a class of its own."""
     return isinstance(layer, nn.Linear) or type(layer).__name__ == "ExpertLinear"

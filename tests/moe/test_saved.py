@@ -22,6 +22,7 @@ from architectures import FAMILIES, build
 from tiny import WORDS
 from whet.moe import modeling_whet_moe, upcycle
 from whet.moe.upcycle import backbone, expert_layers
+from without_whet import WITHOUT_WHET
 
 TEXTS = [" ".join(WORDS[i : i + length]) for i, length in enumerate((1, 9, 3, 18, 5, 2))]
 SETTINGS = {
@@ -117,14 +118,11 @@ def test_copies_give_the_same_and_share_nothing(mixtures, family):
     np.testing.assert_array_equal(model.encode(TEXTS), expected)
 
 
-ELSEWHERE = """
+ELSEWHERE = (
+    WITHOUT_WHET
+    + """
 import json, sys
 from pathlib import Path
-class NoWhet:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "whet":
-            raise ImportError("whet is not installed here")
-sys.meta_path.insert(0, NoWhet())
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
@@ -157,6 +155,7 @@ for folder in folders:
 
 assert not [name for name in sys.modules if name.split(".")[0] == "whet"]
 """
+)
 
 
 def test_where_whet_is_not_it_loads_on_trust_and_only_then(mixtures, tmp_path):
