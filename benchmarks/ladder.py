@@ -74,6 +74,7 @@ BATCHES: Rows = {
     "random batches + CLP": {"train": {"batches": "random", "negatives": 0}},
     "random batches + CLP, masked": merged({"train": {"batches": "random", "negatives": 0}}, MASKED),
     "neighbour batches + CLP": {"train": {"batches": "neighbour", "negatives": 0}},
+    "neighbour batches, masked": merged({"train": {"loss": "infonce", "batches": "neighbour", "negatives": 0}}, MASKED),
     "neighbour batches + CLP, masked": merged({"train": {"batches": "neighbour", "negatives": 0}}, MASKED),
     "ANCE + CLP": ANCE_CLP,
     "ANCE + CLP, masked": merged(ANCE_CLP, MASKED),
@@ -107,7 +108,8 @@ def main() -> None:
 def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) -> dict[str, Any]:
     """Run one cell; per-query nDCG@10 of base and tuned, and the seconds of its stages."""
     folder = runs / name / f"{row.replace(' ', '-')}-{seed}"
-    fixed = {"max_length": MAX_LENGTH, "mine": {"negatives": 1}, "train": {"seed": seed, "batch_size": 32}}
+    train = {"seed": seed, "batch_size": 32, "mask_likely": False}
+    fixed = {"max_length": MAX_LENGTH, "mine": {"negatives": 1}, "train": train}
     run = open_run(DATA / name, DEFAULT_MODEL, folder, overrides=merged(fixed, settings), force=True)
     share_vectors(folder, runs / name / "vectors")
     build(run, "evaluate")
