@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
@@ -39,9 +40,8 @@ class Routing:
 
     def real(self, shape: torch.Size) -> Tensor | None:
         """(token,) True for the tokens of a layer's input of this shape that are not padding; None for all."""
-        if self.mask is None or self.mask.shape != shape:  # a flattened input has no padding
-            return None
-        return self.mask.flatten() > 0
+        mask = self.mask  # of another shape where the input is flattened: then there is no padding
+        return mask.flatten() > 0 if mask is not None and mask.shape == shape else None
 
 
 class ExpertLinear(nn.Module):
@@ -77,23 +77,20 @@ class ExpertLinear(nn.Module):
 
     def extra_repr(self) -> str:
         """Its settings, as `print(model)` shows them."""
-        sizes = f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
-        return f"{sizes}, experts={self.experts}, top_k={self.top_k}, router={self.router}, level={self.level}"
+        names = ("in_features", "out_features", "experts", "top_k", "router", "level")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Route every token and run it through its experts."""
-        shape = hidden.shape[:-1]
+        shape, tokens = hidden.shape[:-1], hidden.reshape(-1, self.in_features)
         real = self.routing.real(shape)
         logits = self._logits(hidden, real)
         chosen = logits.topk(self.top_k).indices
-        tokens = hidden.reshape(-1, self.in_features)
         exporting = torch.compiler.is_exporting()
         found = self._every_expert(tokens, chosen) if exporting else self._grouped(tokens, chosen, real)
-        if self.top_k > 1 or self.router == "reference":
-            weights = logits.gather(1, chosen).softmax(dim=1)
-            found = (weights.unsqueeze(2).to(found.dtype) * found).sum(dim=1)
-        else:
-            found = found.squeeze(1)
+        weights = logits.gather(1, chosen).softmax(dim=1).unsqueeze(2)
+        weighted = self.top_k > 1 or self.router == "reference"
+        found = (weights.to(found.dtype) * found).sum(dim=1) if weighted else found.squeeze(1)
         if self.router == "learned" and torch.is_grad_enabled():
             found = _Credit.apply(found, logits.softmax(dim=1).gather(1, chosen[:, :1]))
         if self.routing.listener is not None:
@@ -107,7 +104,9 @@ class ExpertLinear(nn.Module):
             if self.level == "text":
                 if hidden.ndim != 3 or (hidden.shape[0] == 1 and self.routing.mask is None):
                     raise ValueError("routing by text needs padded input (text, token, dim) and its attention mask")
-                tokens = _mean(tokens, real).expand_as(tokens)
+                weight = real.view(*tokens.shape[:2], 1) if real is not None else torch.ones_like(tokens[:, :, :1])
+                mean = (tokens * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(min=1)
+                tokens = mean.expand_as(tokens)
             return functional.linear(tokens.reshape(-1, self.in_features), gate)
 
     def _grouped(self, tokens: Tensor, chosen: Tensor, real: Tensor | None) -> Tensor:
@@ -116,27 +115,22 @@ class ExpertLinear(nn.Module):
         if real is not None:
             expert = expert.masked_fill(~real.repeat_interleave(self.top_k), self.experts)
         order = expert.argsort(stable=True)
-        place = torch.empty_like(order)
-        place[order] = torch.arange(len(order), device=order.device)
         counts = torch.bincount(expert, minlength=self.experts + 1)
-        found = self._products(_Spread.apply(tokens, order, place, self.top_k), counts)
-        return _Spread.apply(found, place, order, 1).view(len(tokens), self.top_k, self.out_features)
+        parts = self._products(_Spread.apply(tokens, order, self.top_k), counts)
+        return _Join.apply(order, *parts).view(len(tokens), self.top_k, self.out_features)
 
-    def _products(self, tokens: Tensor, counts: Tensor) -> Tensor:
+    def _products(self, tokens: Tensor, counts: Tensor) -> list[Tensor]:
         """One product for each expert that has tokens; `counts` says how many, those without an expert last."""
         if tokens.is_cuda:
             return self._grouped_products(tokens, counts)
         biases = [None] * self.experts if self.bias is None else self.bias
-        *parts, padding = tokens.split(counts.tolist())
-        used = (each for each in zip(parts, self.weight, biases, strict=True) if len(each[0]))
-        found = [functional.linear(*each) for each in used]
-        blank = tokens.new_zeros(len(padding), self.out_features)
-        return torch.cat([*found, blank.to(found[0].dtype) if found else blank])
+        parts = zip(tokens.split(counts.tolist())[:-1], self.weight, biases, strict=True)
+        used = [functional.linear(*part) for part in parts if len(part[0])]
+        return used or [functional.linear(tokens[:0], self.weight[0])]
 
-    def _grouped_products(self, tokens: Tensor, counts: Tensor) -> Tensor:
+    def _grouped_products(self, tokens: Tensor, counts: Tensor) -> list[Tensor]:
         """The same as one kernel. Padding goes with the last expert and is blanked: the kernel leaves no row out."""
-        device = tokens.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tokens.dtype
+        dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else tokens.dtype
         ends = counts[:-1].cumsum(0)
         row = torch.arange(len(tokens), device=tokens.device)
         padding = row >= ends[-1]
@@ -145,36 +139,45 @@ class ExpertLinear(nn.Module):
         if self.bias is not None:
             mine = functional.one_hot(torch.bucketize(row, ends[:-1], right=True), self.experts).to(dtype)
             found = torch.addmm(found, mine, self.bias.to(dtype))
-        return found.masked_fill(padding.unsqueeze(1), 0)
+        return [found.masked_fill(padding.unsqueeze(1), 0)]
 
     def _every_expert(self, tokens: Tensor, chosen: Tensor) -> Tensor:
         """(token, top_k, out_features) by running all experts on all tokens: for graphs of fixed shape (ONNX)."""
-        found = torch.einsum("ni,eoi->neo", tokens, self.weight.to(tokens.dtype))
-        if self.bias is not None:
-            found = found + self.bias.to(found.dtype)
+        bias = 0 if self.bias is None else self.bias.to(tokens.dtype)
+        found = torch.einsum("ni,eoi->neo", tokens, self.weight.to(tokens.dtype)) + bias
         return found.gather(1, chosen.unsqueeze(2).expand(-1, -1, self.out_features))
 
 
-def _mean(tokens: Tensor, real: Tensor | None) -> Tensor:
-    """(text, 1, dim) mean over the real tokens of each text."""
-    weight = torch.ones_like(tokens[:, :, :1]) if real is None else real.view(*tokens.shape[:2], 1).to(tokens.dtype)
-    return (tokens * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(min=1)
-
-
 class _Spread(torch.autograd.Function):
-    """Rows `order // copies` of a tensor; `place` is the inverse of `order`. No scattered sums on the way back."""
+    """Rows `order // copies` of a tensor. On the way back every row is written to its place: no scattered sums."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, order: Tensor, place: Tensor, copies: int) -> Tensor:
-        ctx.save_for_backward(place)
-        ctx.copies = copies
+    def forward(ctx: Any, rows: Tensor, order: Tensor, copies: int) -> Tensor:
+        ctx.order, ctx.copies = order, copies
         return rows.index_select(0, order if copies == 1 else order // copies)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        (place,) = ctx.saved_tensors
-        back = gradients[0].index_select(0, place)
-        return (back if ctx.copies == 1 else back.unflatten(0, (-1, ctx.copies)).sum(1)), None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        back = torch.empty_like(gradients[0]).index_copy_(0, ctx.order, gradients[0])
+        return (back if ctx.copies == 1 else back.unflatten(0, (-1, ctx.copies)).sum(1)), None, None
+
+
+class _Join(torch.autograd.Function):
+    """Parts, one after the other, written to the rows that `order` names; rows beyond the last part are 0."""
+
+    @staticmethod
+    def forward(ctx: Any, order: Tensor, *parts: Tensor) -> Tensor:
+        sizes = [len(part) for part in parts]
+        *places, rest = order.split([*sizes, len(order) - sum(sizes)])
+        ctx.save_for_backward(*places)
+        joined = parts[0].new_empty(len(order), parts[0].shape[1]).index_fill_(0, rest, 0)
+        for part, place in zip(parts, places, strict=True):
+            joined.index_copy_(0, place, part)
+        return joined
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *(gradients[0].index_select(0, place) for place in ctx.saved_tensors)
 
 
 class _Credit(torch.autograd.Function):
@@ -198,9 +201,8 @@ def put_experts(model: Any, moe: dict[str, Any]) -> None:
     settings = {name: moe[name] for name in ("experts", "top_k", "router", "level")}
     for name in moe["layers"]:
         layer = model.get_submodule(name)
-        sizes = layer.in_features, layer.out_features, layer.bias is not None
         with torch.device(layer.weight.device):
-            made = ExpertLinear(*sizes, **settings, routing=routing)
+            made = ExpertLinear(layer.in_features, layer.out_features, layer.bias is not None, **settings, routing=routing)
         model.set_submodule(name, made.to(layer.weight.dtype))
     model.routing = routing
 
@@ -287,8 +289,6 @@ def family(parent: type[PreTrainedModel]) -> Any:
 
 def __getattr__(name: str) -> Any:
     """Families by name, so that their models can be pickled to another process."""
-    import transformers
-
     parent = getattr(transformers, name.removeprefix("MoE"), None) if name.startswith("MoE") else None
     if parent is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
