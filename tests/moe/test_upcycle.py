@@ -111,22 +111,37 @@ def test_every_expert_learns_from_the_first_step(parent, family, site):
         assert least(model, ("weight", "bias")) > (1e-3,)
 
 
-SCALE_IS_LOST = pytest.mark.xfail(
-    reason="an RMSNorm right behind the feed-forward part, before the residual, takes away the scale through which the "
-    "gates of up_proj and down_proj get their gradient: 1e-7 is left"
-)
-
-
 @pytest.mark.parametrize("site", SITES)
-@pytest.mark.parametrize(
-    "family", [pytest.param(name, marks=SCALE_IS_LOST) if name == "Gemma3Text" else name for name in FAMILIES]
-)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_gate_learns_from_the_first_step(parent, family, site):
     """Also at top_k 2 of 2 experts, where all experts give the same and the paper's weights alone say nothing."""
     for experts, top_k, level in ((2, 1, "token"), (2, 2, "token"), (3, 2, "token"), (2, 1, "text")):
         model = upcycle(parent(family), "all", site, experts, top_k, "learned", level)
         task_loss(model).backward()
-        assert least(model, ("gate",)) > (1e-3,)
+        if (family, site) == (
+            "Gemma3Text",
+            "output",
+        ):  # normalised right behind: its scale changes nothing (docs/MOE.md)
+            assert least(model, ("gate",)) < (1e-5,)
+        else:
+            assert least(model, ("gate",)) > (1e-3,)
+
+
+@pytest.mark.parametrize("family", ["Qwen3", "Gemma3Text"])
+def test_gate_and_up_projection_route_alike(parent, family):
+    """They are two halves of one expert: one gate chooses for both, in a copy and in a loaded model too."""
+    model = copy.deepcopy(upcycle(parent(family)))
+    assert [name for name, _ in model.named_parameters() if name.endswith(".gate")] == [
+        f"0.auto_model.layers.{number}.mlp.gate_proj.gate" for number in (0, 1)
+    ]
+    gate, up = list(layers_of(model).values())[:2]
+    assert up.leader[0] is gate
+    routes = []
+    gate.routing.listener = routes.append
+    with torch.no_grad():
+        gate.gate.add_(torch.randn(gate.gate.shape, generator=torch.Generator().manual_seed(1)))
+        embeddings(model)
+    assert all(torch.equal(one.chosen, other.chosen) for one, other in zip(routes[::2], routes[1::2], strict=True))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

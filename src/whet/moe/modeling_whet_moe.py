@@ -50,7 +50,8 @@ class ExpertLinear(nn.Module):
     `reference` is the paper's code: the softmax over the chosen scores weighs the experts. At top_k 1 that weight is
     always 1 and the gate's gradient exactly 0: it never learns. `learned` (default) multiplies the result by p/sg(p),
     p being the first choice's probability among all experts and sg() keeping gradients out: 1 forwards, so that a fresh
-    copy equals its parent, and a gradient for the gate backwards. With `level="text"` whole texts are routed.
+    copy equals its parent, and a gradient for the gate backwards. With `level="text"` whole texts are routed. A layer
+    with a `leader`, as an up projection beside a gate projection, uses the leader's gate and has none of its own.
 
     Input (..., in_features), output (..., out_features). Padding is sent to no expert, and its output is 0.
     """
@@ -66,14 +67,17 @@ class ExpertLinear(nn.Module):
         router: str = "learned",
         level: str = "token",
         routing: Routing | None = None,
+        leader: "ExpertLinear | None" = None,
     ) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         self.experts, self.top_k, self.router, self.level = experts, top_k, router, level
         self.routing = routing or Routing()
+        self.leader = (leader or self,)  # in a tuple, so that its weights are not this layer's too
         self.weight = nn.Parameter(torch.empty(experts, out_features, in_features).normal_(std=0.02))
         self.bias = nn.Parameter(torch.zeros(experts, out_features)) if bias else None
-        self.gate = nn.Parameter(torch.empty(experts, in_features).normal_(std=0.02))
+        if leader is None:
+            self.gate = nn.Parameter(torch.empty(experts, in_features).normal_(std=0.02))
 
     def extra_repr(self) -> str:
         """Its settings, as `print(model)` shows them."""
@@ -100,7 +104,7 @@ class ExpertLinear(nn.Module):
     def _logits(self, hidden: Tensor, real: Tensor | None) -> Tensor:
         """(token, expert) gate scores, in fp32 also under autocast: a choice must not hang on rounding."""
         with torch.autocast(hidden.device.type, enabled=False):
-            tokens, gate = hidden.float(), self.gate.float()
+            tokens, gate = hidden.float(), self.leader[0].gate.float()
             if self.level == "text":
                 if hidden.ndim != 3 or (hidden.shape[0] == 1 and self.routing.mask is None):
                     raise ValueError("routing by text needs padded input (text, token, dim) and its attention mask")
@@ -199,11 +203,14 @@ def put_experts(model: Any, moe: dict[str, Any]) -> None:
     """Replace the linear layers that `moe["layers"]` names by experts with new weights, to be loaded or copied in."""
     routing = Routing()
     settings = {name: moe[name] for name in ("experts", "top_k", "router", "level")}
+    leaders: dict[str, ExpertLinear] = {}
     for name in moe["layers"]:
-        layer = model.get_submodule(name)
-        with torch.device(layer.weight.device):
-            made = ExpertLinear(layer.in_features, layer.out_features, layer.bias is not None, **settings, routing=routing)
-        model.set_submodule(name, made.to(layer.weight.dtype))
+        dense, above = model.get_submodule(name), name.rpartition(".")[0]
+        sizes = dense.in_features, dense.out_features, dense.bias is not None
+        with torch.device("meta"):  # neither memory nor random numbers for weights that are about to be replaced
+            made = ExpertLinear(*sizes, **settings, routing=routing, leader=leaders.get(above))
+        model.set_submodule(name, made.to(dense.weight.dtype).to_empty(device=dense.weight.device))
+        leaders.setdefault(above, made)
     model.routing = routing
 
 
@@ -228,10 +235,8 @@ class WhetMoEConfig(PreTrainedConfig):
 class _ExpertConfig:
     """Goes before a parent's config class."""
 
-    parent_model_type: str
-
     def to_dict(self) -> dict[str, Any]:
-        saved = {"model_type": WhetMoEConfig.model_type, "parent_model_type": self.parent_model_type}
+        saved = {"model_type": WhetMoEConfig.model_type, "parent_model_type": self.parent_model_type}  # type: ignore[attr-defined]
         where = {"auto_map": {"AutoConfig": f"{Path(__file__).stem}.{WhetMoEConfig.__name__}"}}
         return super().to_dict() | saved | where  # type: ignore[misc]
 
@@ -254,16 +259,11 @@ class _ExpertModel:
         routing: Routing = self.routing  # type: ignore[attr-defined]
 
         def keeping(function: Callable[..., Any], *args: Any, **given: Any) -> Any:
-            mask = routing.mask
+            def again(mask: Tensor | None, *inner: Any, **named: Any) -> Any:
+                routing.mask = mask
+                return function(*inner, **named)
 
-            def again(*inner: Any, **named: Any) -> Any:
-                routing.mask, now = mask, routing.mask
-                try:
-                    return function(*inner, **named)
-                finally:
-                    routing.mask = now
-
-            return run(again, *args, **given)
+            return run(again, routing.mask, *args, **given)
 
         super()._set_gradient_checkpointing(enable, keeping, **settings)  # type: ignore[misc]
 

@@ -111,4 +111,5 @@ def _copy(dense: Any, layer: ExpertLinear, generator: torch.Generator) -> None:
     layer.weight.copy_(dense.weight.expand_as(layer.weight))
     if layer.bias is not None:
         layer.bias.copy_(dense.bias.expand_as(layer.bias))
-    layer.gate.copy_(torch.randn(layer.gate.shape, generator=generator) * layer.in_features**-0.5)
+    if layer.leader[0] is layer:
+        layer.gate.copy_(torch.randn(layer.gate.shape, generator=generator) * layer.in_features**-0.5)

@@ -22,9 +22,9 @@ class TrainConfig(BaseModel):
 
     loss: Literal["clp", "infonce"] = Field("clp", description="clp (arXiv 2412.17364) or plain infonce")
     batches: Literal["neighbour", "random"] = Field(
-        "neighbour", description="how batches are drawn: neighbour puts queries together whose positives look alike"
+        "random", description="how batches are drawn: neighbour puts queries together whose positives look alike"
     )
-    negatives: int = Field(0, ge=0, description="mined hard negatives per query beside the in-batch ones")
+    negatives: int = Field(1, ge=0, description="mined hard negatives per query beside the in-batch ones")
     mask_likely: bool = Field(
         False,
         description="leave passages that score within mining's margin of a query's own out of its negatives in batch",
