@@ -54,7 +54,7 @@ def gradients(model, vectors):
     weight = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(1))
     (vectors * weight).sum().backward()
     for layer in expert_layers(backbone(model)).values():
-        assert layer.gate.grad.any()
+        assert layer.leader[0].gate.grad.any()
         assert layer.weight.grad.any()
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
