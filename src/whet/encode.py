@@ -8,7 +8,6 @@ noise; it saves the arithmetic that padding wastes.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,11 +15,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
-from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from whet.artifacts import digest
+from whet.precision import reduced
 from whet.progress import say, track
 from whet.records import Encoder, Vectors
 
@@ -70,21 +68,27 @@ def cut(lengths: Int[Tensor, " doc"], chunk_tokens: int) -> list[Int[Tensor, " c
     order = torch.sort(lengths, descending=True, stable=True).indices
     chunks, start = [], 0
     while start < len(order):
-        size = max(1, chunk_tokens // max(1, int(lengths[order[start]])))
+        size = max(1, chunk_tokens // max(1, _even(int(lengths[order[start]]))))
         chunks.append(order[start : start + size])
         start += size
     return chunks
 
 
 def take(features: Features, rows: Int[Tensor, " chunk"]) -> Features:
-    """The features of some rows, with the padding that none of them needs cut off, on whichever side it lies."""
-    used = features["attention_mask"][rows].any(dim=0).nonzero().flatten().tolist() or [0]
-    columns = slice(used[0], used[-1] + 1)
+    """The features of some rows, with the padding that they do not need cut off, on whichever side it lies."""
     size = features["attention_mask"].shape
+    used = features["attention_mask"][rows].any(dim=0).nonzero().flatten().tolist() or [0]
+    width = _even(used[-1] + 1 - used[0])
+    columns = slice(used[0], used[0] + width) if used[0] == 0 else slice(max(0, used[-1] + 1 - width), used[-1] + 1)
     return {
         name: value[rows][:, columns] if isinstance(value, Tensor) and value.shape[:2] == size else value
         for name, value in features.items()
     }
+
+
+def _even(length: int) -> int:
+    """A length rounded up: a CPU's backend keeps a kernel for every shape that it has seen, and memory with it."""
+    return length if length <= 32 else -(-length // 8) * 8
 
 
 def distinct(features: Features) -> tuple[Int[Tensor, " chunk"], Int[Tensor, " doc"]]:
@@ -144,34 +148,6 @@ def embed(
         remember = graph_tokens is None or kept <= graph_tokens or not torch.is_grad_enabled()
         parts.append(forward(part) if remember else checkpoint(forward, part, use_reentrant=False))
     return torch.cat(parts)[torch.argsort(torch.cat(chunks))][place]
-
-
-def reduced(device: str, dtype: torch.dtype | None) -> ExitStack:
-    """Autocast to `dtype`, None for what is in force; on a CPU attention then stays in float32, which is faster."""
-    stack = ExitStack()
-    if dtype is not None:
-        stack.enter_context(torch.autocast(device, dtype=dtype))
-    if device == "cpu" and torch.is_autocast_enabled("cpu"):
-        stack.enter_context(_FloatAttention())
-    return stack
-
-
-class _FloatAttention(TorchFunctionMode):
-    """Attention in float32 whatever its inputs; a CPU's bfloat16 kernel takes 2 to 5 times as long (docs/LOG.md)."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is not scaled_dot_product_attention:
-            return func(*args, **kwargs)
-        with torch.autocast("cpu", enabled=False):
-            found = func(*map(_float, args), **{name: _float(value) for name, value in kwargs.items()})
-        return found.to(args[0].dtype)
-
-
-def _float(value: Any) -> Any:
-    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 class PackedEncoder:

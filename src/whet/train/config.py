@@ -47,7 +47,7 @@ class TrainConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="of the training matmuls; auto takes bf16 only where the hardware has it"
     )
-    memory_mb: int = Field(1536, ge=64, description="memory for activations; beyond it they are computed again")
+    memory_mb: int = Field(1280, ge=64, description="memory for activations; beyond it they are computed again")
     trackers: tuple[str, ...] = Field((), description="Hugging Face trackers to report to, e.g. tensorboard, wandb")
     seed: int = Field(13, ge=0, description="seed of batches and weights")
 
