@@ -1,0 +1,143 @@
+"""What merging experts and the ONNX graph cost in nDCG@10, and how fast each form encodes.
+
+    python benchmarks/moe_export.py --set nl2bash_a --passages 1000 --rounds 5
+
+Trains two experts a layer as `whet tune --moe 2` does (the run is kept, and taken up again), then scores the set's test
+queries over its whole corpus with the model as trained, with its experts merged both ways, and by the ONNX graphs of
+the first and of a merged one. Speed is over the same passages in one process, every form once a round, by turns, in
+chunks of as many padded tokens; `dense` is the base model. A ratio is the median over rounds of the seconds that the
+experts take by those that a form takes: above 1 is faster than the experts.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from ladder import DATA, RESULTS, machine
+from onnxruntime import InferenceSession
+
+from whet.artifacts import write_json
+from whet.encode import CHUNK_TOKENS, PackedEncoder, Task, cut, token_lengths, tokenise
+from whet.evaluate.measures import PRIMARY, per_query
+from whet.evaluate.retrieve import retrieve
+from whet.evaluate.significance import compare
+from whet.export.merged import merge_run
+from whet.export.onnx import write_onnx
+from whet.pipeline import build
+from whet.records import Encoder, Vectors
+from whet.run import DEFAULT_MODEL, Run, load_model, open_run
+
+RESULT = RESULTS / "moe_export.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", default="nl2bash_a")
+    parser.add_argument("--passages", type=int, default=1000, help="drawn at random, for the speed")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--runs", type=Path, default=Path("runs/moe_export"))
+    wanted = parser.parse_args()
+    run = open_run(DATA / wanted.set, DEFAULT_MODEL, wanted.runs / wanted.set, overrides={"moe": {"experts": 2}})
+    build(run, "evaluate")
+    with tempfile.TemporaryDirectory() as aside:
+        forms = every_form(run, Path(aside))
+        scores = score(run, forms)
+        seconds = race(run, forms, wanted.passages, wanted.rounds)
+    found = {
+        name: scores[name]
+        | {"seconds": seconds[name], "speed": speed(seconds, name), "threads": torch.get_num_threads()}
+        for name in forms
+    }
+    write_json(RESULT, {"about": __doc__, "machine": machine(), "set": wanted.set, "forms": found})
+    for name, row in found.items():
+        lost = "" if row["difference"] is None else f" ({100 * row['difference']:+.2f})"
+        print(f"{name}: {PRIMARY} {100 * row[PRIMARY]:.2f}{lost}, {row['speed']:.2f} times as fast as the experts")
+
+
+def every_form(run: Run, folder: Path) -> dict[str, Encoder]:
+    """The same model as it is handed on: by name, ready to encode."""
+    average, regression = (
+        load_model(str(merge_run(run, how, folder / how).folder)) for how in ("average", "regression")
+    )
+    return {
+        "experts": PackedEncoder(run.model),
+        "merged by average": PackedEncoder(average),
+        "merged by regression": PackedEncoder(regression),
+        "experts, ONNX": OnnxEncoder(run.model, folder / "experts"),
+        "merged by regression, ONNX": OnnxEncoder(regression, folder / "merged"),
+        "dense": PackedEncoder(run.base_model),
+    }
+
+
+def score(run: Run, forms: dict[str, Encoder]) -> dict[str, dict[str, Any]]:
+    """nDCG@10 of each form on the test queries, and against the experts with its interval."""
+    qrels = run.collection.qrels["test"]
+    queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
+    found = {
+        name: per_query(qrels, retrieve(encoder, queries, run.passages), [PRIMARY])[PRIMARY]
+        for name, encoder in forms.items()
+    }
+    rows: dict[str, dict[str, Any]] = {}
+    for name, values in found.items():
+        seen = compare(found["experts"], values, np.random.default_rng(0)) if name != "experts" else None
+        rows[name] = {
+            PRIMARY: float(np.mean(list(values.values()))),
+            "difference": seen and seen.difference,
+            "interval": seen and list(seen.interval),
+        }
+    return rows
+
+
+def race(run: Run, forms: dict[str, Encoder], count: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each form and round, for the same passages."""
+    texts = list(run.passages.values())
+    drawn = [texts[place] for place in np.random.default_rng(0).permutation(len(texts))[:count]]
+    seconds: dict[str, list[float]] = {name: [] for name in forms}
+    names = list(forms)
+    for turn in range(rounds):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            began = time.perf_counter()
+            forms[name].encode_passages(drawn)
+            seconds[name].append(round(time.perf_counter() - began, 3))
+    return seconds
+
+
+def speed(seconds: dict[str, list[float]], name: str) -> float:
+    return median(a / b for a, b in zip(seconds["experts"], seconds[name], strict=True))
+
+
+class OnnxEncoder:
+    """A graph behind the encoder's protocol, packed as PackedEncoder packs."""
+
+    fingerprint = ""
+
+    def __init__(self, model: Any, folder: Path) -> None:
+        self.model = model
+        self.session = InferenceSession(str(write_onnx(model, folder)), providers=["CPUExecutionProvider"])
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of queries: (doc, dim) float32."""
+        return self._encode(texts, "query")
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of passages: (doc, dim) float32."""
+        return self._encode(texts, "document")
+
+    def _encode(self, texts: Sequence[str], task: Task) -> Vectors:
+        lengths = torch.tensor(token_lengths(self.model, texts)).clamp(max=self.model.max_seq_length)
+        vectors = np.zeros((len(texts), self.model.get_embedding_dimension()), np.float32)
+        for rows in cut(lengths, CHUNK_TOKENS["cpu"]):
+            features = tokenise(self.model, [texts[row] for row in rows.tolist()], task)
+            given = {each.name: features[each.name].numpy() for each in self.session.get_inputs()}
+            vectors[rows.numpy()] = self.session.run(["sentence_embedding"], given)[0]
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+if __name__ == "__main__":
+    main()
