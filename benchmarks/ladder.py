@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from whet.artifacts import read_json, read_jsonl, write_json
+from whet.artifacts import peak_memory_mb, read_json, read_jsonl, write_json
 from whet.evaluate.significance import compare
 from whet.outcome import read_experts
 from whet.pipeline import build
-from whet.run import DEFAULT_MODEL, open_run, peak_memory_mb
+from whet.run import DEFAULT_MODEL, open_run
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RESULTS = Path(__file__).parent / "results"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -96,9 +97,26 @@ def test_a_second_call_skips_everything(road, tiny_data, tiny_model, capsys):
     assert [line for line in shown.splitlines() if line.endswith(": up to date")] == [
         f"{stage}: up to date" for stage in STAGES
     ]
-    assert {k: v for k, v in again.result.items() if k != "peak_memory_mb"} == {
-        k: v for k, v in road.result.items() if k != "peak_memory_mb"
-    }
+    assert again.result == road.result
+
+
+def test_what_the_check_said_is_said_again(road, tiny_data, tiny_model, capsys):
+    warned = [
+        line for line in json.loads((road.path / "check" / "report.json").read_text())["lines"] if "small-" in line
+    ]
+    assert warned
+    build(open_run(tiny_data, str(tiny_model), road.path, overrides=RECIPE), "check")
+    shown = capsys.readouterr().err
+    assert all(line in shown for line in warned)
+
+
+def test_a_changed_setting_is_named_and_a_shorter_base_is_owned_up_to(road, tiny_data, tiny_model, tmp_path, capsys):
+    again = tmp_path / "run"
+    shutil.copytree(road.path, again)
+    build(open_run(tiny_data, str(tiny_model), again, overrides=RECIPE | {"max_length": 8}), "check")
+    shown = capsys.readouterr().err
+    assert "check: made again, for model, max_length changed; the earlier result is replaced" in shown
+    assert "base and tuned both read 8 tokens of a text (max_length); by itself the base model reads 64" in shown
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, RECIPE | {"seed": 5}])

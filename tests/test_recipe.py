@@ -125,7 +125,7 @@ def test_a_recipe_is_read_from_yaml(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "cannot be read as YAML"),
+        (None, "cannot be opened: No such file or directory"),
         ("train: {epochs: 2", "cannot be read as YAML"),
         ("- train", "holds list, expected a mapping such as"),
         ("", "holds NoneType, expected a mapping such as"),

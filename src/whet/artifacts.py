@@ -10,7 +10,9 @@ A stage is *stale* when its key changes: the hash of its inputs' fingerprints, i
 import hashlib
 import json
 import os
+import resource
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -154,6 +156,8 @@ def run_stage(
     if (done := _finished(folder, key)) is not None:
         say(f"[dim]{name}: up to date[/dim]")
         return done
+    if changed := _changed(_manifest(folder), {"inputs": inputs, "config": config}):
+        say(f"{name}: made again, for {', '.join(changed)} changed; the earlier result is replaced")
     if partial.exists() and _manifest(partial).get("key") != key:
         shutil.rmtree(partial)
     partial.mkdir(parents=True, exist_ok=True)
@@ -168,12 +172,37 @@ def run_stage(
         "fingerprint": fingerprint,
         "seconds": seconds,
         "finished": time.strftime("%FT%TZ", time.gmtime()),
+        "peak_memory_mb": peak_memory_mb(),
     }
     write_json(partial / MANIFEST, start | {"versions": _versions()} | result)
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
     return Artifact(folder, fingerprint, seconds, skipped=False)
+
+
+def peak_memory_mb() -> int:
+    """The most memory that this process has held, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
+
+
+def _changed(made: Mapping[str, Any], now: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Names of the inputs and settings that differ from those of a finished stage; none where it is not finished.
+
+    >>> _changed({"finished": "", "config": {"seed": 1}}, {"config": {"seed": 2}})
+    ['seed']
+    """
+    if "finished" not in made:
+        return []
+    return [
+        name for part, values in now.items() for name in values if made.get(part, {}).get(name) != _plain(values[name])
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """A value as it comes back from JSON."""
+    return json.loads(json.dumps(value))
 
 
 def _finished(folder: Path, key: str) -> Artifact | None:

@@ -59,7 +59,7 @@ def origin_of(run: Run) -> "Origin":
         base=run.base,
         data=run.collection.name,
         sizes={"passages": len(run.passages)} | sizes,
-        settings=run.recipe.train.model_dump(mode="json"),
+        settings=run.recipe.in_force()["train"],
         evaluation=read_evaluation(run.path)[0],
     )
 

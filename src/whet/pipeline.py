@@ -19,7 +19,7 @@ from whet.outcome import origin_of, read_evaluation, read_experts, training_curv
 from whet.progress import say
 from whet.recipe import Effort
 from whet.records import Collection, Ranking
-from whet.run import DEFAULT_MODEL, STAGES, Run, load_model, open_run, peak_memory_mb, seconds_of, training_pairs
+from whet.run import DEFAULT_MODEL, STAGES, Run, load_model, open_run, peak_of, seconds_of, training_pairs
 
 EXPERT_SAMPLE = 500  # test passages that are run once more to see which experts they use
 
@@ -75,12 +75,23 @@ def _check(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             max_length=model.max_seq_length,
             seed=run.recipe.seed,
         )
-        for line in report.lines()[1:]:
-            say(escape(line))
-        write_json(folder / "report.json", report.to_json() | {"lines": report.lines()})
+        own = load_model(run.base).max_seq_length if run.recipe.max_length else None
+        write_json(folder / "report.json", report.to_json() | {"lines": [*report.lines(), *_shortened(run, own)]})
         write_json(folder / "split.json", dict(run.split) | {"qrels": run.collection.qrels})
 
-    return run_stage(run.path, "check", inputs=run.inputs, config={"seed": run.recipe.seed}, build=write)
+    config = {"seed": run.recipe.seed, "max_length": run.recipe.max_length}
+    made = run_stage(run.path, "check", inputs=run.inputs, config=config, build=write)
+    for line in read_json(made.path / "report.json")["lines"][1:]:
+        say(escape(line))
+    return made
+
+
+def _shortened(run: Run, own: int | None) -> list[str]:
+    """What a reader of the verdict must know where the recipe cuts texts short of the model's own limit."""
+    if own is None or run.recipe.max_length is None or run.recipe.max_length >= own:
+        return []
+    read = f"base and tuned both read {run.recipe.max_length} tokens of a text (max_length)"
+    return [f"note: {read}; by itself the base model reads {own}, and may do better than the base measured here"]
 
 
 def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
@@ -200,16 +211,22 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             training=training_curve(done["train"].path),
             mining={f"taken, {source}": n for source, n in mining["taken"].items()} | mining["dropped"],
             experts=(experts := read_experts(run.path)),
-            warnings=[*map(str, read_json(done["check"].path / "report.json")["lines"][1:]), *starving(experts)],
-            config=run.recipe.model_dump(mode="json"),
+            warnings=[*map(str, _remarks(done["check"].path)), *starving(experts)],
+            config=run.recipe.in_force(),
             seconds={stage: seconds_of(run.path / stage) or 0.0 for stage in done},
-            peak_memory_mb=peak_memory_mb(),
+            peak_memory_mb=peak_of(run.path, done),
         )
         write_page(folder / "index.html", report)
         write_markdown(folder / "report.md", report)
 
     inputs = {stage: artifact.fingerprint for stage, artifact in done.items()}
     return run_stage(run.path, "report", inputs=inputs, config={}, build=write)
+
+
+def _remarks(check: Path) -> list[str]:
+    """What the check had to say, without the sizes."""
+    lines: list[str] = read_json(check / "report.json")["lines"]
+    return [line for line in lines if line.startswith(("warning: ", "note: "))]
 
 
 def _model(run: Run, done: Mapping[str, Artifact]) -> Artifact:

@@ -37,6 +37,11 @@ class Recipe(BaseModel):
     )
     seed: int = Field(13, ge=0, description="seed of splits, pools and tests")
 
+    def in_force(self) -> dict[str, Any]:
+        """Every setting that is not left to the model, with the learning rate that `train_only` brings."""
+        found = self.model_dump(mode="json", exclude_none=True)
+        return found | {"train": found["train"] | {"learning_rate": self.train.peak_learning_rate}}
+
     def trials(self) -> dict[str, tuple[TrainConfig, MoEConfig]]:
         """The trainings to make, by what they train; only those that train `moe` have experts."""
         if not self.candidates:
@@ -81,7 +86,8 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
         recipe.trials()
     except ValidationError as error:
         faults = [_fault(fault["loc"], fault["type"], fault["msg"], fault["input"]) for fault in error.errors()]
-        keys = f" The keys are {', '.join(KEYS)}." if any(f["type"] in UNKNOWN for f in error.errors()) else ""
+        lost = any(not _closest(".".join(map(str, f["loc"]))) for f in error.errors() if f["type"] in UNKNOWN)
+        keys = f" The keys are {', '.join(KEYS)}." if lost else ""
         last = f"docs/RECIPE.md describes every setting.{keys}"
         raise ConfigError("\n".join(["the recipe does not hold:", *faults, last])) from error
     return recipe
@@ -100,7 +106,9 @@ def read_recipe(path: Path) -> dict[str, Any]:
     """Overrides from a YAML file; raises ConfigError when it cannot be read or is no mapping."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be opened: {error.strerror}. Check the path of the recipe.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
             f"{path}: cannot be read as YAML ({error}). Give a mapping such as `train: {{epochs: 2}}`."
         ) from error

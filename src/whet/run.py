@@ -1,8 +1,6 @@
 """A run: its folder, its data, its recipe, and the base model that it starts from."""
 
-import resource
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from whet.artifacts import LOCK, MANIFEST, alone, read_json, write_json
+from whet.artifacts import LOCK, MANIFEST, alone, peak_memory_mb, read_json, write_json
 from whet.data.judgements import SPLIT_ORDER
 from whet.data.read import content_fingerprint, read
 from whet.data.split import with_splits
@@ -81,7 +79,11 @@ class Run:
         """The object that `tune --json` prints."""
         found: dict[str, Any] = read_json(self.path / "evaluate" / "result.json")
         seconds = {stage: seconds for stage in STAGES if (seconds := seconds_of(self.path / stage)) is not None}
-        return found | {"seconds": seconds, "peak_memory_mb": peak_memory_mb(), "model": str(self.path / "model")}
+        return found | {
+            "seconds": seconds,
+            "peak_memory_mb": peak_of(self.path, STAGES),
+            "model": str(self.path / "model"),
+        }
 
 
 def open_run(
@@ -116,7 +118,8 @@ def open_run(
         f"{escape(collection.name)}: {len(collection.passages):,} passages, "
         + ", ".join(f"{len(collection.positives(name)):,} {name}" for name in SPLIT_ORDER)
         + f" queries. effort {recipe.effort}: {train.epochs} epoch(s), {train.batches} batches of {train.batch_size}, "
-        f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}"
+        f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}; "
+        f"model {escape(model)}"
     )
     return Run(path, collection, split, tuple(faults), model, recipe, force)
 
@@ -192,7 +195,7 @@ def seconds_of(folder: Path) -> float | None:
     return read_json(manifest).get("seconds") if manifest.exists() else None
 
 
-def peak_memory_mb() -> int:
-    """The most memory that this process has held, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
+def peak_of(path: Path, stages: Iterable[str]) -> int:
+    """The most memory, in MB, that the processes held which made a run's stages; this one's where none is finished."""
+    made = [read_json(path / stage / MANIFEST) for stage in stages if (path / stage / MANIFEST).exists()]
+    return max((stage["peak_memory_mb"] for stage in made if "peak_memory_mb" in stage), default=peak_memory_mb())

@@ -119,7 +119,7 @@ def test_truncation(parts):
     found = report(passages, queries, qrels, token_lengths=lambda texts: [len(t.split()) for t in texts], max_length=60)
     assert kinds(found) == ["truncated"]
     assert found.truncated == pytest.approx(1 / 90)
-    assert "1.1% of the passages are longer than the model's 60 tokens" in found.faults[0].message
+    assert "1.1% of the passages are longer than the 60 tokens that are read" in found.faults[0].message
 
 
 def test_faults_of_reading_are_listed_first_and_all_is_json(parts):

@@ -222,6 +222,15 @@ def test_an_id_of_the_hub_without_a_network(monkeypatch, tmp_path):
     assert "save_to_disk" in faults[0].cure
 
 
+@pytest.mark.parametrize("source", ["folder", "folder/", "here/folder", "a/b/c", "./a", "folder.jsonl"])
+def test_a_path_that_is_not_there_is_not_looked_for_on_the_hub(monkeypatch, tmp_path, source):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("whet.data.read.read_hub", None)
+    (tmp_path / "here").mkdir()
+    _, faults = read(source)
+    assert [fault.kind for fault in faults] == ["no-file"]
+
+
 def test_load_takes_a_collection_and_says_what_it_split(capsys):
     passages = {f"d{n}": Passage(f"d{n}", f"text {n}") for n in range(9)}
     qrels = {"train": {f"q{n}": {f"d{n}": 1} for n in range(9)}}

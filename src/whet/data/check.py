@@ -131,7 +131,7 @@ def _small(collection: Collection, found: Faults) -> None:
     for split, fewest in FEWEST.items():
         if 0 < (queries := len(collection.positives(split))) < fewest:
             what = f"{queries} {split} queries, expected {fewest} or more: {SMALL[split]}"
-            cure = f"Judge more {split} queries or, where whet made the split, more training queries."
+            cure = f"Label more queries, for {split} or at all: whet's own splits grow with the data."
             found.warn(f"small-{split}", collection.name, what, cure)
 
 
@@ -203,7 +203,7 @@ def _truncated(
         texts = [texts[index] for index in np.sort(rng.choice(len(texts), MOST_MEASURED, replace=False))]
     share = float(np.mean(np.asarray(token_lengths(texts)) > max_length)) if texts else 0.0
     if share > 0:
-        what = f"{share:.1%} of the passages are longer than the model's {max_length} tokens: their ends go unread"
+        what = f"{share:.1%} of the passages are longer than the {max_length} tokens that are read: their ends are lost"
         cure = "Cut them into shorter passages, or raise the maximum length if the model allows it."
         found.warn("truncated", collection.name, what, cure)
     return share

@@ -62,6 +62,8 @@ def export_model(
     for form in ("st", *others):
         found = _onnx_vectors(model, aside) if form == "onnx" else _vectors(_load(aside, form))
         _check_same(expected, found, form, model_dir)
+    for file in filter(Path.is_file, aside.rglob("*")):
+        file.chmod(0o644)  # safetensors leaves its files to their owner alone; a server may be another user
     write_text(aside / CHECKSUMS, checksums(aside))
     shutil.rmtree(out, ignore_errors=True)
     return aside.rename(out)
@@ -86,9 +88,11 @@ def _others(formats: Sequence[Format]) -> list[Format]:
 
 def _load(folder: Path, backend: Format = "st") -> Any:
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
 
     import whet.moe  # noqa: F401 - so that models with experts load as others do
 
+    logging.disable_progress_bar()
     return SentenceTransformer(str(folder), device="cpu", backend="torch" if backend == "st" else backend)
 
 

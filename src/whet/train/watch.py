@@ -76,7 +76,7 @@ class ProgressLine(TrainerCallback):  # type: ignore[misc]
         """Move the bar by a step."""
         rate = self.tokens / max(time.monotonic() - self.began, 1e-9)
         if self.bar is not None:
-            self.bar.advance(1, f"{self.note} {rate:,.0f} tokens/s")
+            self.bar.advance(1, f"{self.note} {rate:,.0f} tokens/s".strip())
 
     def on_log(
         self,
