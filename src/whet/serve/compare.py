@@ -1,6 +1,7 @@
 """`whet compare`: a page on this machine that shows base and tuned results for any query, side by side."""
 
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -57,9 +58,7 @@ def run_locally(app: "Starlette", port: int) -> None:
         raise ConfigError(
             f"port {port} of {HOST} cannot be had ({error.strerror}); choose another with --port"
         ) from error
-    with listener:
-        try:
-            say(f"Comparing at http://{HOST}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
-            uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
-        except KeyboardInterrupt:
-            say("Stopped.")
+    with listener, suppress(KeyboardInterrupt):  # which does not come where the shell ignores it for background jobs
+        say(f"Comparing at http://{HOST}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+    say("Stopped.")
