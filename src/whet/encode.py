@@ -68,7 +68,7 @@ def cut(lengths: Int[Tensor, " doc"], chunk_tokens: int) -> list[Int[Tensor, " c
     order = torch.sort(lengths, descending=True, stable=True).indices
     chunks, start = [], 0
     while start < len(order):
-        size = max(1, chunk_tokens // max(1, _even(int(lengths[order[start]]))))
+        size = max(1, chunk_tokens // max(1, _rounded(int(lengths[order[start]]))))
         chunks.append(order[start : start + size])
         start += size
     return chunks
@@ -78,7 +78,7 @@ def take(features: Features, rows: Int[Tensor, " chunk"]) -> Features:
     """The features of some rows, with the padding that they do not need cut off, on whichever side it lies."""
     size = features["attention_mask"].shape
     used = features["attention_mask"][rows].any(dim=0).nonzero().flatten().tolist() or [0]
-    width = _even(used[-1] + 1 - used[0])
+    width = _rounded(used[-1] + 1 - used[0])
     columns = slice(used[0], used[0] + width) if used[0] == 0 else slice(max(0, used[-1] + 1 - width), used[-1] + 1)
     return {
         name: value[rows][:, columns] if isinstance(value, Tensor) and value.shape[:2] == size else value
@@ -86,7 +86,7 @@ def take(features: Features, rows: Int[Tensor, " chunk"]) -> Features:
     }
 
 
-def _even(length: int) -> int:
+def _rounded(length: int) -> int:
     """A length rounded up: a CPU's backend keeps a kernel for every shape that it has seen, and memory with it."""
     return length if length <= 32 else -(-length // 8) * 8
 

@@ -211,7 +211,7 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             training=training_curve(done["train"].path),
             mining={f"taken, {source}": n for source, n in mining["taken"].items()} | mining["dropped"],
             experts=(experts := read_experts(run.path)),
-            warnings=[*map(str, _remarks(done["check"].path)), *starving(experts)],
+            warnings=[*_remarks(done["check"].path), *starving(experts)],
             config=run.recipe.in_force(),
             seconds={stage: seconds_of(run.path / stage) or 0.0 for stage in done},
             peak_memory_mb=peak_of(run.path, done),

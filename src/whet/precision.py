@@ -1,4 +1,4 @@
-"""Autocast, with attention where it is fast."""
+"""The precision that a forward pass runs in: device and dtype in, a context out, with attention where it is fast."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack

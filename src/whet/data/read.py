@@ -86,7 +86,7 @@ def _dispatch(source: str, path: Path, faults: Faults) -> Collection:
     if path.is_file():
         what = f"files that end in {path.suffix or 'nothing'} are not understood"
         faults.error("unknown-format", path, what, EXPECTED)
-    elif path.is_absolute() or path.suffix in SUFFIXES or source.startswith(".") or _is_path(source):
+    elif _is_path(source):
         faults.error("no-file", path, "there is no such file or folder", EXPECTED)
     else:
         return read_hub(source, faults)
@@ -95,7 +95,9 @@ def _dispatch(source: str, path: Path, faults: Faults) -> Collection:
 
 def _is_path(source: str) -> bool:
     """Whether a name that is not there can only be meant as a path: a hub id is owner/name."""
-    return source.count("/") != 1 or source.endswith("/") or Path(source).parent.is_dir()
+    path = Path(source)
+    named = path.is_absolute() or path.suffix in SUFFIXES or source.startswith(".") or source.endswith("/")
+    return named or source.count("/") != 1 or path.parent.is_dir()
 
 
 def _read_folder(folder: Path, faults: Faults) -> Collection:
