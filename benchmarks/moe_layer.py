@@ -1,21 +1,24 @@
 """One expert layer on a CPU: what it costs beside the dense layer that it replaces, and beside the paper's loop.
 
-    python benchmarks/moe_layer.py --tokens 2048 --rounds 15
+    python benchmarks/moe_layer.py --tokens 2048 8192 --rounds 15
 
 The layers have the sizes of MiniLM's and BGE-M3's up-projections; every token goes to one of 2, 4 or 8 experts (learned
 router). The loop is the reference's way, in our own words: for each expert, the tokens that chose it go through its
 linear layer, and the weighted result is added into zeros. All three take turns in one process, in float32. A ratio is
-the median over rounds of this layer's seconds by the other's: below 1 is faster. `forward` is without gradients,
-`step` is forward and backward, the input's gradient included.
+the median over rounds of this layer's seconds by the other's: below 1 is faster. Each round has an order of its own,
+for each side leaves the caches to the next as it likes. `forward` is without gradients, `step` is forward and backward,
+the input's gradient included.
 """
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from ladder import machine
 from torch import Tensor, nn
@@ -52,17 +55,18 @@ class Looped(nn.Module):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokens", type=int, default=2048)
+    parser.add_argument("--tokens", type=int, nargs="+", default=[2048, 8192])
     parser.add_argument("--rounds", type=int, default=15)
     wanted = parser.parse_args()
-    found = [race(*size, experts, wanted.tokens, wanted.rounds) for size in SIZES for experts in EXPERTS]
-    write_json(RESULT, {"about": __doc__, "machine": machine(), "tokens": wanted.tokens, "layers": found})
+    every = itertools.product(SIZES, EXPERTS, wanted.tokens)
+    found = [race(*size, experts, tokens, wanted.rounds) for size, experts, tokens in every]
+    write_json(RESULT, {"about": __doc__, "machine": machine(), "layers": found})
     for row in found:
         ratios = ", ".join(
             f"{what} {row[what]['to_dense']:.2f} of dense, {row[what]['to_loop']:.2f} of the loop"
             for what in ("forward", "step")
         )
-        print(f"{row['from']} to {row['to']}, {row['experts']} experts: {ratios}")
+        print(f"{row['from']} to {row['to']}, {row['experts']} experts, {row['tokens']} tokens: {ratios}")
 
 
 def race(wide: int, out: int, experts: int, tokens: int, rounds: int) -> dict[str, Any]:
@@ -76,17 +80,18 @@ def race(wide: int, out: int, experts: int, tokens: int, rounds: int) -> dict[st
         "from": wide,
         "to": out,
         "experts": experts,
+        "tokens": tokens,
         "forward": timed(sides, lambda side: forward(side, hidden), rounds),
         "step": timed(sides, lambda side: step(side, hidden, back), rounds),
     }
 
 
 def timed(sides: dict[str, nn.Module], run: Callable[[nn.Module], None], rounds: int) -> dict[str, Any]:
-    """Every side once a round, first to warm up, in an order that turns."""
+    """Every side once a round, first to warm up, in any order."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    names = list(sides)
+    order = np.random.default_rng(0)
     for turn in range(-1, rounds):
-        for name in names[turn % 3 :] + names[: turn % 3]:
+        for name in order.permutation(list(sides)):
             began = time.perf_counter()
             run(sides[name])
             if turn >= 0:

@@ -92,11 +92,11 @@ class ExpertLinear(nn.Module):
         chosen = logits.topk(self.top_k).indices
         exporting = torch.compiler.is_exporting()
         found = self._every_expert(tokens, chosen) if exporting else self._grouped(tokens, chosen, real)
-        weights = logits.gather(1, chosen).softmax(dim=1).unsqueeze(2)
-        weighted = self.top_k > 1 or self.router == "reference"
-        found = (weights.to(found.dtype) * found).sum(dim=1) if weighted else found.squeeze(1)
+        if self.top_k > 1 or self.router == "reference":
+            weights = logits.gather(1, chosen).softmax(dim=1).unsqueeze(2)
+            found = (weights.to(found.dtype) * found).sum(dim=1, keepdim=True)
         if self.router == "learned" and torch.is_grad_enabled():
-            found = _Credit.apply(found, logits.softmax(dim=1).gather(1, chosen[:, :1]))
+            found = _Credit.apply(found.squeeze(1), logits.softmax(dim=1).gather(1, chosen[:, :1]))
         if self.routing.listener is not None:
             self.routing.listener(Routed(self, logits, chosen, real))
         return found.view(*shape, self.out_features)
@@ -114,36 +114,19 @@ class ExpertLinear(nn.Module):
             return functional.linear(tokens.reshape(-1, self.in_features), gate)
 
     def _grouped(self, tokens: Tensor, chosen: Tensor, real: Tensor | None) -> Tensor:
-        """(token, top_k, out_features): tokens sorted by expert, one product an expert, and back in order."""
+        """(token, top_k, out_features): one product for each expert that has tokens."""
+        operands: Any = tokens, self.weight, self.bias
+        if torch.is_autocast_enabled(tokens.device.type):
+            dtype = torch.get_autocast_dtype(tokens.device.type)
+            operands = [None if each is None else each.to(dtype) for each in operands]
         expert = chosen.flatten()
         if real is not None:
             expert = expert.masked_fill(~real.repeat_interleave(self.top_k), self.experts)
         order = expert.argsort(stable=True)
         counts = torch.bincount(expert, minlength=self.experts + 1)
-        parts = self._products(_Spread.apply(tokens, order, self.top_k), counts)
-        return _Join.apply(order, *parts).view(len(tokens), self.top_k, self.out_features)
-
-    def _products(self, tokens: Tensor, counts: Tensor) -> list[Tensor]:
-        """One product for each expert that has tokens; `counts` says how many, those without an expert last."""
-        if tokens.is_cuda:
-            return self._grouped_products(tokens, counts)
-        biases = [None] * self.experts if self.bias is None else self.bias
-        parts = zip(tokens.split(counts.tolist())[:-1], self.weight, biases, strict=True)
-        used = [functional.linear(*part) for part in parts if len(part[0])]
-        return used or [functional.linear(tokens[:0], self.weight[0])]
-
-    def _grouped_products(self, tokens: Tensor, counts: Tensor) -> list[Tensor]:
-        """The same as one kernel. Padding goes with the last expert and is blanked: the kernel leaves no row out."""
-        dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else tokens.dtype
-        ends = counts[:-1].cumsum(0)
-        row = torch.arange(len(tokens), device=tokens.device)
-        padding = row >= ends[-1]
-        offsets = torch.cat([ends[:-1], ends.new_tensor([len(tokens)])]).int()
-        found = functional.grouped_mm(tokens.to(dtype), self.weight.to(dtype).transpose(1, 2), offs=offsets)
-        if self.bias is not None:
-            mine = functional.one_hot(torch.bucketize(row, ends[:-1], right=True), self.experts).to(dtype)
-            found = torch.addmm(found, mine, self.bias.to(dtype))
-        return [found.masked_fill(padding.unsqueeze(1), 0)]
+        products = _one_kernel if tokens.is_cuda else _OneByOne.apply
+        found = products(*operands, order, order // self.top_k, counts)
+        return found.view(len(tokens), self.top_k, self.out_features)
 
     def _every_expert(self, tokens: Tensor, chosen: Tensor) -> Tensor:
         """(token, top_k, out_features) by running all experts on all tokens: for graphs of fixed shape (ONNX)."""
@@ -152,36 +135,54 @@ class ExpertLinear(nn.Module):
         return found.gather(1, chosen.unsqueeze(2).expand(-1, -1, self.out_features))
 
 
-class _Spread(torch.autograd.Function):
-    """Rows `order // copies` of a tensor. On the way back every row is written to its place: no scattered sums."""
+class _OneByOne(torch.autograd.Function):
+    """(choice, out) from (token, in): each expert's product, written straight to the choices that it is for.
+
+    `order` lists the choices by expert, `rows` the tokens that made them, and `counts` (expert + 1,) how many each
+    expert got and, last, how many are padding, whose result and gradient are 0.
+    """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, order: Tensor, copies: int) -> Tensor:
-        ctx.order, ctx.copies = order, copies
-        return rows.index_select(0, order if copies == 1 else order // copies)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        back = torch.empty_like(gradients[0]).index_copy_(0, ctx.order, gradients[0])
-        return (back if ctx.copies == 1 else back.unflatten(0, (-1, ctx.copies)).sum(1)), None, None
-
-
-class _Join(torch.autograd.Function):
-    """Parts, one after the other, written to the rows that `order` names; rows beyond the last part are 0."""
-
-    @staticmethod
-    def forward(ctx: Any, order: Tensor, *parts: Tensor) -> Tensor:
-        sizes = [len(part) for part in parts]
-        *places, rest = order.split([*sizes, len(order) - sum(sizes)])
-        ctx.save_for_backward(*places)
-        joined = parts[0].new_empty(len(order), parts[0].shape[1]).index_fill_(0, rest, 0)
-        for part, place in zip(parts, places, strict=True):
-            joined.index_copy_(0, place, part)
-        return joined
+    def forward(
+        ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor | None, order: Tensor, rows: Tensor, counts: Tensor
+    ) -> Tensor:
+        ctx.sizes = counts.tolist()
+        ctx.save_for_backward(tokens, weight, order, rows)
+        *places, padding = order.split(ctx.sizes)
+        found = tokens.new_empty(len(order), weight.shape[1])
+        found[padding] = 0
+        biases = [None] * len(weight) if bias is None else bias
+        for place, row, *part in zip(places, rows.split(ctx.sizes), weight, biases, strict=False):
+            if len(place):
+                found[place] = functional.linear(tokens.index_select(0, row), *part)
+        return found
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *(gradients[0].index_select(0, place) for place in ctx.saved_tensors)
+        tokens, weight, order, rows = ctx.saved_tensors
+        to_tokens = tokens.new_zeros(len(order), tokens.shape[1])
+        to_weight, to_bias = torch.empty_like(weight), weight.new_empty(weight.shape[:2])
+        parts = zip(order.split(ctx.sizes)[:-1], rows.split(ctx.sizes)[:-1], strict=True)
+        for number, (place, row) in enumerate(parts):
+            back = gradients[0].index_select(0, place)
+            to_tokens[place] = back @ weight[number]
+            torch.mm(back.t(), tokens.index_select(0, row), out=to_weight[number])
+            torch.sum(back, dim=0, out=to_bias[number])
+        to_tokens = to_tokens.view(len(tokens), -1, tokens.shape[1]).sum(dim=1)
+        return to_tokens, to_weight, to_bias if ctx.needs_input_grad[2] else None, None, None, None
+
+
+def _one_kernel(
+    tokens: Tensor, weight: Tensor, bias: Tensor | None, order: Tensor, rows: Tensor, counts: Tensor
+) -> Tensor:
+    """The same as one product on a GPU. Padding goes with the last expert and is blanked: the product skips no row."""
+    ends, place = counts[:-1].cumsum(0), torch.arange(len(order), device=order.device)
+    offsets = torch.cat([ends[:-1], ends.new_tensor([len(order)])]).int()
+    found = functional.grouped_mm(tokens[rows], weight.transpose(1, 2), offs=offsets)
+    if bias is not None:
+        mine = functional.one_hot(torch.bucketize(place, ends[:-1], right=True), len(weight)).to(found.dtype)
+        found = torch.addmm(found, mine, bias)
+    return found.masked_fill((place >= ends[-1]).unsqueeze(1), 0)[order.argsort()]
 
 
 class _Credit(torch.autograd.Function):
