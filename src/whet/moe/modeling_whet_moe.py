@@ -119,14 +119,12 @@ class ExpertLinear(nn.Module):
         if torch.is_autocast_enabled(tokens.device.type):
             dtype = torch.get_autocast_dtype(tokens.device.type)
             operands = [None if each is None else each.to(dtype) for each in operands]
-        expert = chosen.flatten()
         if real is not None:
-            expert = expert.masked_fill(~real.repeat_interleave(self.top_k), self.experts)
-        order = expert.argsort(stable=True)
-        counts = torch.bincount(expert, minlength=self.experts + 1)
-        products = _one_kernel if tokens.is_cuda else _OneByOne.apply
-        found = products(*operands, order, order // self.top_k, counts)
-        return found.view(len(tokens), self.top_k, self.out_features)
+            chosen = chosen.masked_fill(~real.unsqueeze(1), self.experts)
+        order = chosen.flatten().argsort(stable=True)
+        products: Any = _one_kernel if tokens.is_cuda else _OneByOne.apply
+        counts = torch.bincount(chosen.flatten(), minlength=self.experts + 1)
+        return products(*operands, order, order // self.top_k, counts).view(len(tokens), self.top_k, self.out_features)
 
     def _every_expert(self, tokens: Tensor, chosen: Tensor) -> Tensor:
         """(token, top_k, out_features) by running all experts on all tokens: for graphs of fixed shape (ONNX)."""
