@@ -3,16 +3,17 @@
     python benchmarks/ladder.py selection --sets nl2bash_a integreat_en scifact --seeds 13 14 15
     python benchmarks/ladder.py batches --sets nl2bash_a integreat_en scifact --seeds 13
     python benchmarks/ladder.py moe --sets nl2bash_a integreat_en scifact --seeds 13 14 15
+    python benchmarks/ladder.py experts --sets nl2bash_a integreat_en --seeds 13
     python benchmarks/ladder.py rates --sets nl2bash_a integreat_en --seeds 13
 
 `selection`: base / random negatives / ANCE / ANCE+CLP / neighbour batches / neighbour+CLP, training the intermediate
 layers; rows with explicit negatives have one each. `batches`: how they are drawn, with and without likely false
-negatives masked in them. `moe`: ANCE+CLP on all layers / intermediate only / experts with the
-paper's router / with the learned one / a dense control of as many trained parameters. `rates`: learning rates of what
-can be trained. Every cell is an ordinary run of whet under runs/ladder/, so an interrupted ladder goes on where it
-stopped; the base model's vectors are shared by a set's cells. All rows of a ladder train for as many epochs in batches
-of 32. Texts are read up to MAX_LENGTH tokens, by base and tuned alike, to make the ladder affordable: the figures are
-for comparing rows, not for comparing with other papers.
+negatives masked in them. `moe`: ANCE+CLP on all layers / intermediate only / experts with the paper's router / with
+the learned one / a dense control of as many trained parameters. `experts`: the learned router with one of its settings
+changed from row to row. `rates`: learning rates of what can be trained. Every cell is an ordinary run of whet under
+runs/ladder/, so an interrupted ladder goes on where it stopped; the base model's vectors are shared by a set's cells.
+All rows of a ladder train for as many epochs in batches of 32. Texts are read up to MAX_LENGTH tokens, by base and
+tuned alike, to make the ladder affordable: the figures are for comparing rows, not for comparing with other papers.
 """
 
 import argparse
@@ -60,6 +61,18 @@ MOE: Rows = {
     "experts, learned router": merged(ANCE_CLP, {"moe": {"experts": 2, "router": "learned"}}),
     "dense control": merged(ANCE_CLP, {"train": {"train_only": "intermediate+output"}}),
 }
+LEARNED = MOE["experts, learned router"]
+EXPERTS: Rows = {
+    "experts, learned router": LEARNED,
+    "gates ten times as fast": merged(LEARNED, {"moe": {"learning_rate": 2e-3}}),
+    "all twice as fast": merged(LEARNED, {"train": {"learning_rate": 4e-4}}),
+    "no balance loss": merged(LEARNED, {"moe": {"balance_weight": 0.0}}),
+    "balance loss 0.1": merged(LEARNED, {"moe": {"balance_weight": 0.1}}),
+    "last 2 layers": merged(LEARNED, {"moe": {"layers": "last-2"}}),
+    "4 experts": merged(LEARNED, {"moe": {"experts": 4}}),
+    "top 2 of 4 experts": merged(LEARNED, {"moe": {"experts": 4, "top_k": 2}}),
+    "whole texts": merged(LEARNED, {"moe": {"level": "text"}}),
+}
 RATES: Rows = {
     f"{which} {rate:g}": {"train": {"train_only": which, "learning_rate": rate}}
     for which, rates in {
@@ -79,7 +92,7 @@ BATCHES: Rows = {
     "ANCE + CLP": ANCE_CLP,
     "ANCE + CLP, masked": merged(ANCE_CLP, MASKED),
 }
-LADDERS = {"selection": SELECTION, "batches": BATCHES, "moe": MOE, "rates": RATES}
+LADDERS = {"selection": SELECTION, "batches": BATCHES, "moe": MOE, "experts": EXPERTS, "rates": RATES}
 
 
 def main() -> None:

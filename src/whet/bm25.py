@@ -2,10 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
+from itertools import chain
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, Int64
 
 from whet.search import Hits
 
@@ -52,18 +55,32 @@ def terms(text: str) -> list[str]:
     return [text[start:end].lower() for start, end in term_spans(text)]
 
 
+def character_grams(text: str, size: int = 4) -> list[str]:
+    """Cut a text's terms, with a mark at either end, into overlapping runs of characters: for inflection and typos.
+
+    >>> character_grams("spam Ei")
+    ['_spa', 'spam', 'pam_', '_ei_']
+    """
+    marked = [f"_{term}_" for term in terms(text)]
+    return [term[at : at + size] for term in marked for at in range(max(1, len(term) - size + 1))]
+
+
 class Bm25:
     """A BM25 index over texts; `top_k` searches it like `whet.search.top_k` searches vectors.
 
-    `k1` saturates repeated terms, `b` weighs the length of the text; the defaults are those of BEIR's baseline.
+    `k1` saturates repeated terms, `b` weighs the length of the text; the defaults are those of BEIR's baseline. `cut`
+    makes a text's terms.
     """
 
-    def __init__(self, texts: Sequence[str], k1: float = 1.2, b: float = 0.75) -> None:
+    def __init__(
+        self, texts: Sequence[str], k1: float = 1.2, b: float = 0.75, cut: Callable[[str], list[str]] = terms
+    ) -> None:
         import bm25s
 
+        self._cut = cut
         self._size = len(texts)
         self._vocabulary: dict[str, int] = {}
-        ids = [[self._vocabulary.setdefault(term, len(self._vocabulary)) for term in terms(text)] for text in texts]
+        ids = [[self._vocabulary.setdefault(term, len(self._vocabulary)) for term in cut(text)] for text in texts]
         self._index = bm25s.BM25(k1=k1, b=b, method="lucene")
         if self._vocabulary:
             self._index.index((ids, self._vocabulary), create_empty_token=False, show_progress=False)
@@ -80,8 +97,33 @@ class Bm25:
             scores[row] = found[indices[row]]
         return Hits(indices, scores)
 
+    def score_pairs(self, queries: Sequence[str], rows: Int64[np.ndarray, " pair"]) -> Float32[np.ndarray, " pair"]:
+        """Score each query text with the text of the row beside it: what `top_k` would say of the two."""
+        from scipy.sparse import csr_array
+
+        if not self._vocabulary:
+            return np.zeros(len(rows), np.float32)
+        place = {query: at for at, query in enumerate(dict.fromkeys(queries))}
+        known = [self._known(query) for query in place]
+        ends = np.cumsum([0, *map(len, known)])
+        cells = (np.ones(ends[-1], np.float32), np.fromiter(chain.from_iterable(known), np.int64, ends[-1]), ends)
+        asked = csr_array(cells, shape=(len(known), len(self._vocabulary)))[[place[query] for query in queries]]
+        found: Float32[np.ndarray, " pair"] = (asked * self._weights[rows]).sum(axis=1)
+        return found.astype(np.float32)
+
+    @cached_property
+    def _weights(self) -> Any:
+        """(text, term) each term's part of a text's score, as the index holds it."""
+        from scipy.sparse import csc_array
+
+        cells = tuple(self._index.scores[part] for part in ("data", "indices", "indptr"))
+        return csc_array(cells, shape=(self._size, len(self._vocabulary))).tocsr()
+
+    def _known(self, query: str) -> list[int]:
+        return [self._vocabulary[term] for term in self._cut(query) if term in self._vocabulary]
+
     def _scores(self, query: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-        known = [self._vocabulary[term] for term in terms(query) if term in self._vocabulary]
+        known = self._known(query)
         if not known:
             return np.zeros(self._size, np.float32)
         scores: np.ndarray[tuple[int], np.dtype[np.float32]] = self._index.get_scores_from_ids(known)

@@ -258,7 +258,7 @@ def fingerprint_of(model: "SentenceTransformer") -> str:
 
 
 def _parts(model: "SentenceTransformer") -> Iterator[bytes]:
-    limits = [model.max_seq_length, model.truncate_dim, model.similarity_fn_name]
+    limits = [getattr(model, name, None) for name in ("max_seq_length", "truncate_dim", "similarity_fn_name")]
     yield json.dumps([model.prompts, model.default_prompt_name, *limits]).encode()
     yield str(model).encode()
     for module in model:

@@ -1,7 +1,7 @@
 """What the stages hand to one another. Frozen, small, and free of torch.
 
-Axis alphabet of every array and tensor annotation in whet: `query doc group dim token expert star`, where `star` runs
-over the positive queries h* of negatives (CLP, arXiv 2412.17364).
+Axis alphabet of every array and tensor annotation in whet: `query doc pair group dim token expert teacher star`, where
+`star` runs over the positive queries h* of negatives (CLP, arXiv 2412.17364).
 """
 
 from collections.abc import Mapping, Sequence
@@ -103,6 +103,30 @@ class Encoder(Protocol):
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """Vectors of passages, L2-normalised, in order: (doc, dim) float32."""
+        ...
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """Says how well passages answer queries, on whatever scale it has (arXiv 2408.11868)."""
+
+    @property
+    def name(self) -> str:
+        """What reports and errors call it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever anything changes that decides a score: a weight, a prompt, the pooling, the corpus."""
+        ...
+
+    @property
+    def block(self) -> int:
+        """Pairs that it is given at a time; what a killed process loses at most."""
+        ...
+
+    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
+        """The score of each query text with the passage text of the same place, higher is better."""
         ...
 
 

@@ -1,0 +1,41 @@
+"""BM25 as a teacher: over words, or over runs of characters, which forgive inflection and typing errors."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+from whet.artifacts import digest
+from whet.bm25 import Bm25, character_grams, terms
+
+Cut = Literal["words", "characters"]
+CUTS: dict[Cut, Callable[[str], list[str]]] = {"words": terms, "characters": character_grams}
+
+
+class Bm25Teacher:
+    """BM25 with the statistics of a corpus; it knows the passages of that corpus and no others."""
+
+    block = 8192
+
+    def __init__(self, corpus: Sequence[str], cut: Cut = "words") -> None:
+        self.corpus, self.cut = corpus, cut
+        self.name = f"BM25 of {cut}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the corpus and of the way in which it is cut."""
+        return digest("bm25", self.cut, list(self.corpus))
+
+    @cached_property
+    def _index(self) -> Bm25:
+        return Bm25(self.corpus, cut=CUTS[self.cut])
+
+    @cached_property
+    def _row(self) -> dict[str, int]:
+        return {text: row for row, text in enumerate(self.corpus)}
+
+    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
+        """BM25 of each query with the passage beside it; 0 where they share no term."""
+        return self._index.score_pairs(queries, np.array([self._row[passage] for passage in passages], np.int64))

@@ -1,0 +1,102 @@
+"""Teachers that are sentence-transformers models: bi-encoders, sparse and late-interaction ones, cross-encoders."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Float32
+
+from whet.encode import fingerprint_of
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
+    from torch import Tensor
+
+    Embedder: TypeAlias = SentenceTransformer | SparseEncoder | MultiVectorEncoder
+
+CACHE_MB = 256  # of each kind of text; 170,000 vectors of 384 dimensions
+
+
+class EmbeddingTeacher:
+    """Any model that embeds both texts by themselves and compares the two by its own similarity.
+
+    A text is embedded again only when `cache_mb` was too little to keep its embedding: memory stays bounded however
+    many pairs there are.
+    """
+
+    block = 2048
+
+    def __init__(self, model: "Embedder", name: str, cache_mb: int = CACHE_MB) -> None:
+        self.model, self.name = model, name
+        self._queries, self._passages = (_Recent(cache_mb * 2**20) for _ in range(2))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of weights, prompts, pooling and whatever else decides an embedding."""
+        return fingerprint_of(self.model)
+
+    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
+        """The model's similarity of each query with the passage beside it."""
+        from sentence_transformers import MultiVectorEncoder
+
+        # Embeddings of many vectors differ in length; that encoder has no option to stack them.
+        options = {} if isinstance(self.model, MultiVectorEncoder) else {"convert_to_tensor": True}
+        left = self._queries.take(queries, partial(self.model.encode_query, **options))
+        right = self._passages.take(passages, partial(self.model.encode_document, **options))
+        found: Float32[np.ndarray, " pair"] = self.model.similarity_pairwise(left, right).float().cpu().numpy()
+        return found
+
+
+class CrossEncoderTeacher:
+    """A cross-encoder: reads both texts at once. One score a pair, through the model's own activation."""
+
+    block = 256
+
+    def __init__(self, model: "CrossEncoder", name: str) -> None:
+        if model.num_labels != 1:
+            raise ValueError(f"{name} gives {model.num_labels} scores a pair; expected a ranker, which gives one")
+        self.model, self.name = model, name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of weights, activation and whatever else decides a score."""
+        return fingerprint_of(self.model)
+
+    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
+        """The model's score of each query with the passage beside it."""
+        pairs = list(zip(queries, passages, strict=True))
+        found: Float32[np.ndarray, " pair"] = self.model.predict(pairs, show_progress_bar=False)
+        return found
+
+
+class _Recent:
+    """Embeddings of the texts met last, as many as fit into `room` bytes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.kept: OrderedDict[str, Tensor] = OrderedDict()
+        self.bytes = 0
+
+    def take(self, texts: Sequence[str], encode: Callable[..., Any]) -> Any:
+        """Embeddings of texts, in order: stacked, or a list where they differ in shape."""
+        import torch
+
+        wanted = dict.fromkeys(texts)
+        new = [text for text in wanted if text not in self.kept]
+        if new:
+            for text, vector in zip(new, encode(new, show_progress_bar=False), strict=True):
+                self.kept[text] = vector.cpu()
+                self.bytes += _bytes(vector)
+        for text in wanted:
+            self.kept.move_to_end(text)
+        found = [self.kept[text] for text in texts]
+        while self.bytes > self.room and self.kept:
+            self.bytes -= _bytes(self.kept.popitem(last=False)[1])
+        return found if len({vector.shape for vector in found}) > 1 else torch.stack(found)
+
+
+def _bytes(vector: "Tensor") -> int:
+    parts = (vector._values(), vector._indices()) if vector.is_sparse else (vector,)
+    return sum(part.nbytes for part in parts)
