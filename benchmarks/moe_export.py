@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/moe_export"))
     wanted = parser.parse_args()
     run = open_run(DATA / wanted.set, DEFAULT_MODEL, wanted.runs / wanted.set, overrides={"moe": {"experts": 2}})
-    build(run, "evaluate")
+    build(run)
     with tempfile.TemporaryDirectory() as aside:
         forms = every_form(run, Path(aside))
         scores = score(run, forms)

@@ -23,6 +23,7 @@ FILES = {
     "check": ["manifest.json", "report.json", "split.json"],
     "mine": ["likely.jsonl", "manifest.json", "negatives.jsonl", "neighbours.npy", "summary.json"],
     "generate": ["manifest.json", "queries.jsonl", "summary.json"],
+    "teach": ["manifest.json", "summary.json"],
     "train": ["dev", "log.jsonl", "manifest.json", "model", "result.json"],
     "evaluate": [
         *("base.trec", "bm25.trec", "evaluation.json", "manifest.json", "per_query.jsonl", "result.json"),
@@ -205,7 +206,7 @@ def test_a_change_builds_again_what_hangs_on_it_and_no_more(tiny_data, tiny_mode
     def opened(**changes):
         return open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=brief | changes)
 
-    assert rebuilt(opened()) == ["check", "mine", "generate", "train", "evaluate"]
+    assert rebuilt(opened()) == ["check", "mine", "generate", "teach", "train", "evaluate"]
     assert rebuilt(opened()) == []
     assert rebuilt(opened(train=brief["train"] | {"temperature": 0.04})) == ["train", "evaluate"]
     assert rebuilt(opened(mine={"pick": "sample"}), "generate") == ["mine", "generate"]

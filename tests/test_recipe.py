@@ -8,6 +8,7 @@ from whet.errors import ConfigError
 from whet.mine.config import MineConfig
 from whet.recipe import MOST_EPOCHS, PAIRS_SEEN, Recipe, derive, read_recipe
 from whet.records import Collection, Passage
+from whet.teach.config import TeachConfig
 from whet.train.config import MoEConfig, TrainConfig
 
 
@@ -73,6 +74,7 @@ def test_every_unknown_key_is_named_with_the_closest_beside_all_known_ones():
     ]
     known = last.removeprefix("docs/RECIPE.md describes every setting. The keys are ").removesuffix(".").split(", ")
     expected = [*Recipe.model_fields, *(f"mine.{name}" for name in MineConfig.model_fields)]
+    expected += [f"teach.{name}" for name in TeachConfig.model_fields]
     expected += [f"train.{name}" for name in TrainConfig.model_fields]
     assert known == [*expected, *(f"moe.{name}" for name in MoEConfig.model_fields)]
 
@@ -101,7 +103,7 @@ def test_a_key_in_the_wrong_part_is_led_to_the_right_one(overrides, unknown, mea
             "expected all, intermediate, output, moe, norms, last-N, or several joined by +",
         ),
         ({"train": {"penalty_weight": 1.5}}, "train.penalty_weight: got 1.5; expected less than or equal to 1"),
-        ({"train": {"loss": "mse"}}, "train.loss: got 'mse'; expected 'clp' or 'infonce'"),
+        ({"train": {"loss": "mse"}}, "train.loss: got 'mse'; expected 'clp', 'infonce' or 'soft'"),
         ({"train": {"trackers": "wandb"}}, "train.trackers: got 'wandb'; expected a list"),
         ({"train": 3, "seed": 1}, "train: got 3; expected a mapping such as `train: {epochs: 2}`"),
         (

@@ -1,4 +1,4 @@
-"""The main job, read top to bottom: check → mine → generate → train → evaluate → report → model.
+"""The main job, read top to bottom: check → mine → generate → teach → train → evaluate → report → model.
 
 Each stage is a folder of the run (see `whet.artifacts`); data flows one way, through those folders.
 """
@@ -138,13 +138,32 @@ def _generate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     return run_stage(run.path, "generate", inputs=inputs, config={"negatives": used}, build=write)
 
 
+def _teach(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    """Soft labels of the training pairs; only where training uses them."""
+    from whet.teaching import write_lesson
+
+    used = any(train.taught for train, _ in run.recipe.trials().values())
+
+    def write(folder: Path) -> None:
+        if used:
+            write_lesson(run, folder, mine=done["mine"].path)
+        else:
+            write_json(folder / "summary.json", {"pairs": 0})
+
+    inputs = run.inputs | ({"mine": done["mine"].fingerprint} if used else {})
+    config = {"teach": run.recipe.teach.model_dump() if used else None}
+    return run_stage(run.path, "teach", inputs=inputs, config=config, build=write)
+
+
 def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     from whet.training import write_training
 
-    def write(folder: Path) -> None:
-        write_training(run, folder, mine=done["mine"].path, generate=done["generate"].path)
+    sources = ("mine", "generate", "teach")
 
-    inputs = run.inputs | {name: done[name].fingerprint for name in ("mine", "generate")}
+    def write(folder: Path) -> None:
+        write_training(run, folder, **{name: done[name].path for name in sources})
+
+    inputs = run.inputs | {name: done[name].fingerprint for name in sources}
     trials = {name: [part.model_dump() for part in trial] for name, trial in run.recipe.trials().items()}
     config = {"trials": trials, "seed": run.recipe.seed, "force": run.force}
     return run_stage(run.path, "train", inputs=inputs, config=config, build=write)
@@ -249,6 +268,7 @@ _BUILD: dict[str, Callable[[Run, Mapping[str, Artifact]], Artifact]] = {
     "check": _check,
     "mine": _mine,
     "generate": _generate,
+    "teach": _teach,
     "train": _train,
     "evaluate": _evaluate,
     "report": _report,

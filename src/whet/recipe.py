@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from whet.errors import ConfigError
 from whet.mine.config import MineConfig
 from whet.records import Collection
+from whet.teach.config import TeachConfig
 from whet.train.config import MoEConfig, TrainConfig
 
 Effort = Literal["quick", "standard", "thorough"]
@@ -30,6 +31,7 @@ class Recipe(BaseModel):
     max_length: int | None = Field(None, ge=8, description="tokens read of a text; by default the model's own limit")
     mine: MineConfig = Field(MineConfig(), description="hard negatives")
     neighbours: int = Field(64, ge=1, description="neighbours per training pair that batches are drawn from")
+    teach: TeachConfig = Field(TeachConfig(), description="teachers, whose labels train.soft_weight or train.loss uses")
     train: TrainConfig = Field(TrainConfig(), description="training")
     moe: MoEConfig = Field(MoEConfig(), description="Mixture of Experts")
     candidates: tuple[str, ...] = Field(
@@ -55,7 +57,13 @@ class Recipe(BaseModel):
         }
 
 
-PARTS: dict[str, type[BaseModel]] = {"": Recipe, "mine.": MineConfig, "train.": TrainConfig, "moe.": MoEConfig}
+PARTS: dict[str, type[BaseModel]] = {
+    "": Recipe,
+    "mine.": MineConfig,
+    "teach.": TeachConfig,
+    "train.": TrainConfig,
+    "moe.": MoEConfig,
+}
 # Every key as it is written with dots, and its field.
 KEYS = {prefix + name: field for prefix, part in PARTS.items() for name, field in part.model_fields.items()}
 UNKNOWN = ("extra_forbidden", "invalid_key")  # pydantic's names of faults
@@ -79,7 +87,7 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
         elif effort == "thorough":
             wanted["candidates"] = CANDIDATES
     if isinstance(seed := wanted.get("seed"), int):
-        for part in ("mine", "train"):
+        for part in ("mine", "teach", "train"):
             wanted = _merged({part: {"seed": seed}}, wanted)
     try:
         recipe = Recipe.model_validate(wanted)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from whet.encode import StoredEncoder
 
-STAGES = ("check", "mine", "generate", "train", "evaluate", "report", "model")
+STAGES = ("check", "mine", "generate", "teach", "train", "evaluate", "report", "model")
 RECIPE = "recipe.json"
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 

@@ -18,6 +18,7 @@ from whet.progress import say
 from whet.recipe import Recipe
 from whet.records import Collection
 from whet.run import Run, training_pairs
+from whet.teach.lesson import read_labels
 from whet.train.collate import Knowledge, Pair
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator, DevSet, dev_set
@@ -31,7 +32,7 @@ DEV_POOL_SEED = 1
 DEV_POOL = range(100_000, 500_000)  # characters; 500,000 are some 100,000 tokens, 20 s on two cores
 
 
-def write_training(run: Run, folder: Path, *, mine: Path, generate: Path) -> None:
+def write_training(run: Run, folder: Path, *, mine: Path, generate: Path, teach: Path) -> None:
     """Train by every trial of the recipe and leave in `folder` the model to keep, its log, and all dev scores.
 
     What is kept is decided here and nowhere else: the trial that does best on dev, or the base model when none beats it
@@ -42,7 +43,7 @@ def write_training(run: Run, folder: Path, *, mine: Path, generate: Path) -> Non
     rng = np.random.default_rng([run.recipe.seed, DEV_POOL_SEED])
     dev = dev_set(run.collection, ranking, rng, dev_budget(run.collection, run.recipe))
     say(f"dev: {len(dev.queries)} queries, searched in {len(dev.passages):,} of {len(run.passages):,} passages")
-    material = _material(run, mine, generate)
+    material = _material(run, mine, generate, teach)
     DevEvaluator(dev, folder / "dev")(run.base_model, steps=0)
     base = _score(folder / "dev" / "0.json")
     trials = run.recipe.trials()
@@ -116,7 +117,7 @@ def dev_budget(collection: Collection, recipe: Recipe) -> int:
     return max(DEV_POOL.start, min(DEV_POOL.stop, fair))
 
 
-def _material(run: Run, mine: Path, generate: Path) -> Material:
+def _material(run: Run, mine: Path, generate: Path, teach: Path) -> Material:
     count = run.recipe.train.negatives
     mined = {
         query.query_id: tuple(negative.passage_id for negative in query.negatives[:count])
@@ -126,4 +127,5 @@ def _material(run: Run, mine: Path, generate: Path) -> Material:
     found = read_positive_queries(generate / "queries.jsonl")
     near = np.load(mine / "neighbours.npy", allow_pickle=False)
     likely = read_likely(mine / "likely.jsonl") if run.recipe.train.mask_likely else {}
-    return Material(run.collection, pairs, Knowledge.of(run.collection, found, likely), near)
+    labels = read_labels(teach) if run.recipe.train.taught else {}
+    return Material(run.collection, pairs, Knowledge.of(run.collection, found, likely, labels), near)

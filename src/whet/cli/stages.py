@@ -30,6 +30,7 @@ HELP = {
     "check": "Read the data and say all that is wrong with it.",
     "mine": "Find each training query's hard negatives and neighbours with the model as it is.",
     "generate": "Find the queries that mined negatives answer (CLP's h*).",
+    "teach": "Have the teachers score the training pairs, where their labels are used.",
     "train": "Train, evaluating on dev, and keep what did best there.",
     "evaluate": "Score base, tuned and BM25 on the test queries, with the verdict.",
     "tune": "The whole road: check, mine, generate, train, evaluate, report, export.",

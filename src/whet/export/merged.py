@@ -12,7 +12,7 @@ from whet.evaluate.runs import read_trec
 from whet.evaluate.significance import Comparison, compare
 from whet.evaluate.verdict import points, signed
 from whet.moe.merge import How, merge
-from whet.run import Run, training_pairs
+from whet.run import Run, load_model, training_pairs
 
 SAMPLE = 500  # training passages that tell how the experts are used
 
@@ -42,7 +42,7 @@ def merge_run(run: Run, how: How, folder: Path) -> Merged:
     Raises ConfigError when the model has no experts.
     """
     passages = dict.fromkeys(passage for _, passage in training_pairs(run.collection))
-    model = merge(run.model, [run.passages[passage] for passage in passages][:SAMPLE], how)
+    model = merge(load_model(str(run.path / "model")), [run.passages[passage] for passage in passages][:SAMPLE], how)
     model.save_pretrained(str(folder), create_model_card=False)
     queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
     encoder = StoredEncoder(PackedEncoder(model), run.path / "vectors")

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from whet.encode import Features, embed, token_rows
 from whet.losses.clp import clp
-from whet.losses.infonce import Parts, info_nce
+from whet.losses.infonce import Parts, cosine, info_nce
 from whet.losses.relations import Relations, relations_of
+from whet.losses.soft import LOSSES, SoftLoss
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -31,6 +32,14 @@ class Packing:
     autocast: torch.dtype | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SoftPart:
+    """A part of the loss against teachers' labels (`whet.losses.soft`), added with this weight."""
+
+    weight: float = 1.0
+    loss: SoftLoss = "kl"
+
+
 class InfoNCELoss(nn.Module):
     """InfoNCE with in-batch and hard negatives, known positives masked.
 
@@ -40,6 +49,7 @@ class InfoNCELoss(nn.Module):
         in_batch: whether other rows' passages count as negatives.
         queries_per_negative: columns after each negative column that hold queries it answers; ignored by this loss.
         packing: time and memory of the forward pass.
+        soft: a part against the teachers' labels, where a batch has some.
     """
 
     def __init__(
@@ -50,6 +60,7 @@ class InfoNCELoss(nn.Module):
         in_batch: bool = True,
         queries_per_negative: int = 0,
         packing: Packing | None = None,
+        soft: SoftPart | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -57,6 +68,7 @@ class InfoNCELoss(nn.Module):
         self.in_batch = in_batch
         self.queries_per_negative = queries_per_negative
         self.packing = packing or Packing()
+        self.soft = soft
         (self.blank,) = token_rows(model.preprocess([""], task="query"))
 
     def forward(self, features: Sequence[Features], labels: Mapping[str, Tensor] | Tensor | None = None) -> Parts:
@@ -69,7 +81,8 @@ class InfoNCELoss(nn.Module):
             star, passage = self._columns(features)
         # Divided by a small τ, similarities in half precision would be steps, not slopes.
         with torch.autocast(star.device.type, enabled=False):
-            return self.parts(star[: len(relations.positive)], passage, star, relations)
+            query = star[: len(relations.positive)]
+            return self.parts(query, passage, star, relations) | self._soft(query, passage, relations)
 
     def parts(
         self,
@@ -81,9 +94,21 @@ class InfoNCELoss(nn.Module):
         """The pure function behind this loss."""
         return info_nce(query, passage, relations, temperature=self.temperature)[1]
 
+    def _soft(
+        self, query: Float[Tensor, "query dim"], passage: Float[Tensor, "doc dim"], relations: Relations
+    ) -> Parts:
+        """What the teachers' labels add; nothing where there are none."""
+        if self.soft is None or relations.label is None:
+            return {}
+        options = {"temperature": self.temperature} if self.soft.loss == "kl" else {}
+        known = ~relations.label.isnan()
+        found = LOSSES[self.soft.loss](cosine(query, passage), relations.label, known, **options)
+        return {"soft": self.soft.weight * found}
+
     def get_config_dict(self) -> dict[str, Any]:
         """Settings for the model card."""
-        return {"temperature": self.temperature, "in_batch": self.in_batch}
+        soft = {"soft_weight": self.soft.weight, "soft_loss": self.soft.loss} if self.soft else {}
+        return {"temperature": self.temperature, "in_batch": self.in_batch, **soft}
 
     def _embed(self, features: Features) -> Float[Tensor, "doc dim"]:
         packing = self.packing
@@ -112,6 +137,7 @@ class ContrastivePenaltyLoss(InfoNCELoss):
         in_batch: whether other rows' passages count as negatives; their rows' queries are then their h*.
         queries_per_negative: columns after each negative column that hold queries it answers ("" where there is none).
         packing: time and memory of the forward pass.
+        soft: a part against the teachers' labels, where a batch has some.
     """
 
     def __init__(
@@ -123,9 +149,10 @@ class ContrastivePenaltyLoss(InfoNCELoss):
         in_batch: bool = True,
         queries_per_negative: int = 0,
         packing: Packing | None = None,
+        soft: SoftPart | None = None,
     ) -> None:
         super().__init__(
-            model, temperature, in_batch=in_batch, queries_per_negative=queries_per_negative, packing=packing
+            model, temperature, in_batch=in_batch, queries_per_negative=queries_per_negative, packing=packing, soft=soft
         )
         self.penalty_weight = penalty_weight
 
@@ -142,3 +169,34 @@ class ContrastivePenaltyLoss(InfoNCELoss):
     def get_config_dict(self) -> dict[str, Any]:
         """Settings for the model card."""
         return super().get_config_dict() | {"penalty_weight": self.penalty_weight}
+
+
+class SoftLabelLoss(InfoNCELoss):
+    """The teachers' labels and nothing else (arXiv 2408.11868): every labelled pair of a batch, hard negatives or not.
+
+    Args:
+        model: the model to train.
+        temperature: τ of the student's softmax in `kl`.
+        packing: time and memory of the forward pass.
+        soft: which loss.
+    """
+
+    def __init__(
+        self,
+        model: "SentenceTransformer",
+        temperature: float = 0.05,
+        *,
+        packing: Packing | None = None,
+        soft: SoftPart | None = None,
+    ) -> None:
+        super().__init__(model, temperature, packing=packing, soft=soft or SoftPart())
+
+    def parts(
+        self,
+        query: Float[Tensor, "query dim"],  # noqa: ARG002 - all that there is comes from the labels
+        passage: Float[Tensor, "doc dim"],  # noqa: ARG002
+        star: Float[Tensor, "star dim"],  # noqa: ARG002
+        relations: Relations,  # noqa: ARG002
+    ) -> Parts:
+        """Nothing but the soft part."""
+        return {}

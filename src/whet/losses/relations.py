@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from whet.encode import Features, token_rows
@@ -19,11 +19,13 @@ class Relations:
 
     `positive[i]` is the passage that query i is drawn to; `negative[i, j]` holds where passage j may be pushed away
     from query i, so it is False for every known positive of i; `answers[j, s]` holds where passage j answers query s.
+    `label[i, j]` is what the teachers say of the two, in [0, 1], and NaN where they were not asked.
     """
 
     positive: Int[Tensor, " query"]
     negative: Bool[Tensor, "query doc"]
     answers: Bool[Tensor, "doc star"]
+    label: Float[Tensor, "query doc"] | None = None
 
 
 def relations_of(

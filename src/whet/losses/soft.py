@@ -5,6 +5,7 @@ which pairs have one. Sentence-transformers has the same losses over columns of 
 DistillKLDivLoss); these are over a batch whose texts are embedded once, and mean the same (tests/losses).
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -52,3 +53,6 @@ def kl(
     student = (similarity[rows] / temperature).masked_fill(~counted, -torch.inf).log_softmax(dim=1)
     teacher = (label[rows] / label_temperature).masked_fill(~counted, -torch.inf).log_softmax(dim=1)
     return (teacher.exp() * (teacher - student).masked_fill(~counted, 0)).sum(dim=1).mean()
+
+
+LOSSES: dict[SoftLoss, Callable[..., Float[Tensor, ""]]] = {"kl": kl, "mse": mse, "cosent": cosent}

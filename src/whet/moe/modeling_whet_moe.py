@@ -127,7 +127,7 @@ class ExpertLinear(nn.Module):
         return products(*operands, order, order // self.top_k, counts).view(len(tokens), self.top_k, self.out_features)
 
     def _every_expert(self, tokens: Tensor, chosen: Tensor) -> Tensor:
-        """(token, top_k, out_features) by running all experts on all tokens: for graphs of fixed shape (ONNX)."""
+        """(token, top_k, out_features) by running all experts on all tokens, padding too: for graphs of fixed shape."""
         bias = 0 if self.bias is None else self.bias.to(tokens.dtype)
         found = torch.einsum("ni,eoi->neo", tokens, self.weight.to(tokens.dtype)) + bias
         return found.gather(1, chosen.unsqueeze(2).expand(-1, -1, self.out_features))

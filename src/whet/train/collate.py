@@ -34,12 +34,13 @@ class Knowledge:
     `positives` are all known positives of a query, so that none is ever pushed away: those of every split, those of
     queries with the same text, and passages with the text of one of them. `answers` are the texts of the queries that
     a mined negative answers. `likely` are passages that may answer a query though nobody said so; they are left out of
-    its negatives, and counted as nothing else.
+    its negatives, and counted as nothing else. `labels` is what the teachers say of a query and a passage, in [0, 1].
     """
 
     positives: Mapping[str, frozenset[str]]
     answers: Mapping[str, Sequence[str]]
     likely: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    labels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def unfit(self, query: str) -> frozenset[str]:
         """Passages that must not be a negative of a query."""
@@ -51,6 +52,7 @@ class Knowledge:
         collection: Collection,
         found: Sequence[PositiveQuery] = (),
         likely: Mapping[str, Sequence[str]] | None = None,
+        labels: Mapping[str, Mapping[str, float]] | None = None,
     ) -> "Knowledge":
         """Gather it from the qrels of every split, the queries found for negatives, and what mining holds likely."""
         text_of = {passage.id: same_text(passage.content) for passage in collection.passages.values()}
@@ -67,7 +69,7 @@ class Knowledge:
             answers.setdefault(star.passage_id, []).append(star.text)
         frozen = {text: frozenset(passages) for text, passages in positives.items()}
         doubtful = {query: frozenset(passages) for query, passages in (likely or {}).items()}
-        return cls({query: frozen[text] for query, text in asked.items()}, answers, doubtful)
+        return cls({query: frozen[text] for query, text in asked.items()}, answers, doubtful, labels or {})
 
 
 class PairCollator:
@@ -112,8 +114,12 @@ class PairCollator:
             ]
             for p in passages
         ]
-        return {
+        relations = {
             "positive": torch.tensor([place[pair.positive_id] for pair in pairs]),
             "negative": torch.tensor(negative),
             "answers": torch.tensor(answers),
         }
+        if self.knowledge.labels:
+            said = [self.knowledge.labels.get(pair.query_id, {}) for pair in pairs]
+            relations["label"] = torch.tensor([[labels.get(p, torch.nan) for p in passages] for labels in said])
+        return relations

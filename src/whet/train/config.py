@@ -20,7 +20,15 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loss: Literal["clp", "infonce"] = Field("clp", description="clp (arXiv 2412.17364) or plain infonce")
+    loss: Literal["clp", "infonce", "soft"] = Field(
+        "clp", description="clp (arXiv 2412.17364), plain infonce, or soft: the teachers' labels alone"
+    )
+    soft_weight: float = Field(
+        0.0, ge=0, description="weight of the part against the teachers' labels (arXiv 2408.11868); 0 asks no teacher"
+    )
+    soft_loss: Literal["kl", "mse", "cosent"] = Field(
+        "kl", description="that part: kl over a query's passages, or mse or cosent over pairs"
+    )
     batches: Literal["neighbour", "random"] = Field(
         "random", description="how batches are drawn: neighbour puts queries together whose positives look alike"
     )
@@ -50,6 +58,11 @@ class TrainConfig(BaseModel):
     memory_mb: int = Field(1280, ge=64, description="memory for activations; beyond it they are computed again")
     trackers: tuple[str, ...] = Field((), description="Hugging Face trackers to report to, e.g. tensorboard, wandb")
     seed: int = Field(13, ge=0, description="seed of batches and weights")
+
+    @property
+    def taught(self) -> bool:
+        """Whether the teachers' labels take part."""
+        return self.loss == "soft" or self.soft_weight > 0
 
     @property
     def peak_learning_rate(self) -> float:

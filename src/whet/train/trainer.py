@@ -23,7 +23,7 @@ from whet.artifacts import read_json
 from whet.blocks import blocks
 from whet.errors import ArtifactError, TrainingError
 from whet.evaluate.measures import PRIMARY
-from whet.losses import ContrastivePenaltyLoss, InfoNCELoss
+from whet.losses import ContrastivePenaltyLoss, InfoNCELoss, SoftLabelLoss, SoftPart
 from whet.losses.adapters import Packing
 from whet.moe.balance import RoutedLoss
 from whet.moe.upcycle import expert_layers
@@ -118,11 +118,12 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         labels = inputs["label"]
-        before = self.accum_loss_components["train"].get("contrastive", 0.0)
+        parts = self.accum_loss_components["train"]
+        before = parts.get("contrastive", 0.0)
         loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)
-        contrastive = float(self.accum_loss_components["train"]["contrastive"] - before)
         share = 1 - getattr(self.loss, "penalty_weight", 0.0)
-        self.watch.see(float(loss), contrastive / share if share else None, labels, self.state.global_step + 1)
+        contrastive = float(parts["contrastive"] - before) / share if "contrastive" in parts and share else None
+        self.watch.see(float(loss), contrastive, labels, self.state.global_step + 1)
         return loss
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
@@ -146,11 +147,13 @@ def _dataset(pairs: Sequence[Pair]) -> Dataset:
 
 def _loss(model: "SentenceTransformer", config: TrainConfig, moe: MoEConfig | None) -> torch.nn.Module:
     packing = Packing(graph_tokens=graph_tokens(model, config.memory_mb), autocast=autocast_dtype(config, model.device))
-    loss = (
-        InfoNCELoss(model, config.temperature, packing=packing)
-        if config.loss == "infonce"
-        else ContrastivePenaltyLoss(model, config.temperature, config.penalty_weight, packing=packing)
-    )
+    soft = SoftPart(config.soft_weight or 1.0, config.soft_loss) if config.taught else None
+    loss: InfoNCELoss
+    if config.loss == "clp":
+        loss = ContrastivePenaltyLoss(model, config.temperature, config.penalty_weight, packing=packing, soft=soft)
+    else:
+        made = InfoNCELoss if config.loss == "infonce" else SoftLabelLoss
+        loss = made(model, config.temperature, packing=packing, soft=soft)
     return RoutedLoss(model, loss, moe.balance, moe.z) if moe and expert_layers(model) else loss
 
 

@@ -31,10 +31,12 @@ class LossWatch:
             raise TrainingError(f"the loss is {loss} at step {step}. Lower the learning rate, or use precision fp32.")
         self.zero = self.zero + 1 if abs(loss) < 1e-7 else 0
         if self.zero >= PATIENCE:
-            raise TrainingError(
-                f"the loss has been 0 for {PATIENCE} steps, at step {step}: the batches hold nothing to tell apart. "
-                "Use a larger batch, neighbour batches, or mined negatives."
+            why = (
+                "the penalty is all of it (λ = 1), and all texts lie in one place. Lower train.penalty_weight."
+                if contrastive is None
+                else "the batches hold nothing to tell apart. Use a larger batch, or mined negatives."
             )
+            raise TrainingError(f"the loss has been 0 for {PATIENCE} steps, at step {step}: {why}")
         if contrastive is None:
             return
         # Equal similarities everywhere make InfoNCE exactly the log of the number of candidates.

@@ -1,0 +1,147 @@
+"""The teach stage: several teachers score the training pairs, one after the other, and one label is made for each."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from whet.artifacts import write_json
+from whet.errors import ConfigError
+from whet.evaluate.measures import PRIMARY, means, per_query
+from whet.evaluate.retrieve import retrieve
+from whet.mine.mined import read_mined
+from whet.progress import say
+from whet.records import Collection, Ranking, Teacher
+from whet.run import Run, training_pairs
+from whet.teach.calibrate import calibrated
+from whet.teach.labels import label
+from whet.teach.lesson import write_labels
+from whet.teach.named import teacher_of
+from whet.teach.quality import Quality, agreement, areas, weights_by_quality
+from whet.teach.scores import Pairs, ask
+from whet.train.collate import Knowledge
+
+DEV_DEPTH = 30  # passages a dev query that a teacher has to rank, the base model's best
+
+Ids = Sequence[tuple[str, str]]
+"""(query id, passage id) of every pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One teacher's scores of the training pairs, calibrated, and its quality on dev."""
+
+    scores: Float64[np.ndarray, " pair"]
+    quality: Quality
+
+
+def write_lesson(run: Run, folder: Path, *, mine: Path) -> None:
+    """Score the training pairs with every teacher of the recipe and leave labels and a summary in `folder`.
+
+    Scores are kept under RUN/scores, so nothing is scored twice, whatever changes. Teachers that tell positives from
+    others no better than chance on dev are left out, said aloud.
+
+    Raises TeacherError when a teacher fails, ConfigError when a name means no teacher or no teacher is any good.
+    """
+    config, ids = run.recipe.teach, pairs_to_teach(run, mine)
+    relevant = np.array([run.collection.qrels["train"][query].get(passage, 0) > 0 for query, passage in ids])
+    heard: dict[str, Heard] = {}
+    for name in config.teachers:
+        teacher = teacher_of(name, run.collection, lambda: run.base_model)
+        heard[name] = _hear(run, teacher, ids)
+        del teacher  # before the next one is loaded
+    kept = {name: one for name, one in heard.items() if one.quality.better_than_chance}
+    for name in heard.keys() - kept.keys():
+        say(f"[yellow]teacher {name} is left out: its AUC on dev is {heard[name].quality.auc:.2f}[/yellow]")
+    if not kept:
+        raise ConfigError(
+            f"no teacher of {', '.join(config.teachers)} tells dev positives from other passages better than chance: "
+            "their labels would teach nothing. Name others in teach.teachers, or leave soft labels."
+        )
+    scores = np.stack([one.scores for one in kept.values()])
+    weights = weights_by_quality([one.quality for one in kept.values()]) if config.weigh == "quality" else None
+    labels = label(config.labels, scores, relevant, alpha=config.alpha, weights=weights)
+    write_labels(folder, ids, relevant, labels, dict(zip(kept, scores, strict=True)))
+    write_json(folder / "summary.json", _summary(heard, kept, labels, relevant))
+
+
+def pairs_to_teach(run: Run, mine: Path) -> Ids:
+    """Every positive, every mined negative, and, where they are few enough, every training query with every passage.
+
+    Passages are those of the training pairs. A pair that another split holds to be positive is left out.
+    """
+    known = Knowledge.of(run.collection).positives
+    train = training_pairs(run.collection)
+    queries, passages = (list(dict.fromkeys(side)) for side in zip(*train, strict=True))
+    mined = [(one.query_id, n.passage_id) for one in read_mined(mine / "negatives.jsonl") for n in one.negatives]
+    few = len(queries) * len(passages) <= run.recipe.teach.cross_pairs
+    crossed = [(query, passage) for query in queries for passage in passages] if few else []
+    own = set(train)
+    found = dict.fromkeys([*train, *mined, *crossed])
+    return [pair for pair in found if pair in own or pair[1] not in known[pair[0]]]
+
+
+def _hear(run: Run, teacher: Teacher, ids: Ids) -> Heard:
+    config, store = run.recipe.teach, run.path / "scores"
+    pairs = _texts(run.collection, ids)
+    background = None
+    if config.calibration == "background":
+        background = ask(teacher, _random_pairs(run), store)
+    scores = calibrated(ask(teacher, pairs, store), pairs.query, config.calibration, background)
+    return Heard(scores, _quality(run, teacher))
+
+
+def _quality(run: Run, teacher: Teacher) -> Quality:
+    """How the teacher ranks, for each dev query, its positives among the base model's best passages."""
+    positives = run.collection.positives("dev")
+    queries = {query: run.collection.queries[query] for query in positives}
+    near = retrieve(run.base_encoder, queries, run.passages, depth=DEV_DEPTH)
+    ids = [(query, passage) for query in queries for passage in dict.fromkeys([*positives[query], *near[query]])]
+    relevant = np.array([passage in positives[query] for query, passage in ids])
+    scores = ask(teacher, _texts(run.collection, ids), run.path / "scores")
+    ranking: Ranking = {query: {} for query in queries}
+    for (query, passage), score in zip(ids, scores.tolist(), strict=True):
+        ranking[query][passage] = score
+    auc, auprc = areas(scores, relevant)
+    return Quality(teacher.name, auc, auprc, means(per_query(run.collection.qrels["dev"], ranking, [PRIMARY]))[PRIMARY])
+
+
+def _texts(collection: Collection, ids: Ids) -> Pairs:
+    queries, passages = ({one: at for at, one in enumerate(dict.fromkeys(side))} for side in zip(*ids, strict=True))
+    return Pairs(
+        [collection.queries[query] for query in queries],
+        [collection.passages[passage].content for passage in passages],
+        np.array([queries[query] for query, _ in ids], np.int64),
+        np.array([passages[passage] for _, passage in ids], np.int64),
+    )
+
+
+def _random_pairs(run: Run) -> Pairs:
+    """Training queries with any passages: what a teacher says of texts that have nothing to do with each other."""
+    config = run.recipe.teach
+    rng = np.random.default_rng(config.seed)
+    queries = [run.collection.queries[query] for query in run.collection.positives("train")]
+    passages = list(run.passages.values())
+    query, passage = (rng.integers(0, len(side), config.background) for side in (queries, passages))
+    return Pairs(queries, passages, query, passage)
+
+
+def _summary(
+    heard: dict[str, Heard],
+    kept: dict[str, Heard],
+    labels: Float64[np.ndarray, " pair"],
+    relevant: Bool[np.ndarray, " pair"],
+) -> dict[str, Any]:
+    """What to know about a lesson: who taught, how good they are, how far they agree, and the labels' means."""
+    return {
+        "pairs": len(labels),
+        "positives": int(relevant.sum()),
+        "mean_label_of_positives": round(float(labels[relevant].mean()), 4),
+        "mean_label_of_others": round(float(labels[~relevant].mean()), 4) if (~relevant).any() else None,
+        "teachers": {name: asdict(one.quality) for name, one in heard.items()},
+        "left_out": [name for name in heard if name not in kept],
+        "agreement": agreement({name: one.scores for name, one in heard.items()}).round(4).tolist(),
+    }

@@ -1,0 +1,127 @@
+"""The teach stage and training with its labels, on a tiny model and a tiny collection.
+
+Proved: every training pair gets a label, positives of other splits none; teachers are asked once, whatever changes
+afterwards; one that is worse than chance is left out, said aloud, and alone it is refused; and all losses that take
+labels train, with the soft part in their log.
+"""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tiny import RECIPE
+from whet.artifacts import read_json, read_jsonl
+from whet.errors import ConfigError
+from whet.pipeline import build
+from whet.run import open_run
+from whet.teach.lesson import read_labels
+from whet.teach.lexical import Bm25Teacher
+from whet.teach.models import EmbeddingTeacher
+from whet.teaching import pairs_to_teach
+
+BRIEF = {"train": RECIPE["train"] | {"epochs": 1, "soft_weight": 0.5}, "max_length": 32}
+
+
+@pytest.fixture
+def opened(tiny_data, tiny_model, tmp_path):
+    """Return a function from recipe parts to a run in one and the same folder."""
+
+    def with_parts(**parts):
+        train = BRIEF["train"] | parts.pop("train", {})
+        return open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=BRIEF | {"train": train} | parts)
+
+    return with_parts
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The pairs that each real teacher was asked for, counted."""
+    counts = {}
+    for teacher in (EmbeddingTeacher, Bm25Teacher):
+
+        def score(self, queries, passages, real=teacher.score):
+            counts[self.name] = counts.get(self.name, 0) + len(queries)
+            return real(self, queries, passages)
+
+        monkeypatch.setattr(teacher, "score", score)
+    return counts
+
+
+def test_every_training_pair_gets_a_label_and_no_teacher_is_asked_twice(opened, asked, capsys):
+    run = build(opened(), "teach")
+    labels = read_labels(run.path / "teach")
+    train = run.collection.positives("train")
+    passages = {passage for found in train.values() for passage in found}
+    assert set(labels) == set(train)
+    mined = {row["query_id"]: row["negatives"] for row in read_jsonl(run.path / "mine" / "negatives.jsonl")}
+    for query, found in labels.items():
+        assert passages <= set(found) | {
+            p for split in ("dev", "test") for p in run.collection.qrels[split].get(query, {})
+        }
+        assert {negative["passage_id"] for negative in mined[query]} <= set(found)
+        assert all(0 <= label <= 1 for label in found.values())
+    summary = read_json(run.path / "teach" / "summary.json")
+    assert summary["pairs"] == sum(map(len, labels.values()))
+    assert np.array(summary["agreement"]).shape == (3, 3)
+    assert summary["mean_label_of_positives"] > summary["mean_label_of_others"]
+    once = dict(asked)
+    assert set(once) == {"base", "BM25 of words", "BM25 of characters"}
+    build(opened(teach={"labels": "soft-3", "calibration": "rank", "weigh": "quality"}), "teach")
+    assert asked == once
+    assert read_labels(run.path / "teach") != labels
+
+
+def test_without_soft_labels_no_teacher_is_asked(opened, asked):
+    run = build(opened(train={"soft_weight": 0.0}), "teach")
+    assert not asked
+    assert read_json(run.path / "teach" / "summary.json") == {"pairs": 0}
+
+
+def scores_of_worth(run, path, sign):
+    """A file of scores for every pair, higher for positives, or lower."""
+    positive = {
+        (q, p) for split in run.collection.qrels for q, found in run.collection.positives(split).items() for p in found
+    }
+    rows = [
+        {"query_id": q, "passage_id": p, "score": sign * ((q, p) in positive)}
+        for q in run.collection.queries
+        for p in run.collection.passages
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return f"file:{path}"
+
+
+def test_a_teacher_worse_than_chance_is_left_out(opened, tmp_path, capsys):
+    run = opened()
+    good, bad = (scores_of_worth(run, tmp_path / f"{sign}.jsonl", sign) for sign in (1, -1))
+    build(opened(teach={"teachers": [good, bad]}), "teach")
+    said = capsys.readouterr().err.replace("\n", "")
+    assert f"teacher {bad} is left out: its AUC on dev is 0.00" in said
+    summary = read_json(run.path / "teach" / "summary.json")
+    assert summary["left_out"] == [bad]
+    assert (summary["mean_label_of_positives"], summary["mean_label_of_others"]) == (1.0, 0.0)
+    with pytest.raises(ConfigError, match=r"no teacher of file:.* better than chance"):
+        build(opened(teach={"teachers": [bad]}), "teach")
+
+
+@pytest.mark.parametrize(
+    "train", [{"loss": "clp"}, {"loss": "infonce", "soft_loss": "cosent"}, {"loss": "soft", "soft_loss": "mse"}]
+)
+def test_all_losses_train_with_labels(opened, train):
+    run = build(opened(train=train), "train")
+    logged = [row for row in read_jsonl(run.path / "train" / "log.jsonl") if "loss" in row]
+    assert all(row["soft"] > 0 for row in logged)
+    assert all(("contrastive" in row) == (train["loss"] != "soft") for row in logged)
+
+
+def test_a_pair_that_another_split_judges_is_not_taught(opened):
+    run = build(opened(), "mine")
+    (query, _), (other, (theirs, *_)) = list(run.collection.positives("train").items())[:2]
+    assert (query, theirs) in pairs_to_teach(run, run.path / "mine")
+    test = {**run.collection.qrels["test"], query: {theirs: 1}}
+    judged = replace(run.collection, qrels={**run.collection.qrels, "test": test})
+    pairs = pairs_to_teach(replace(run, collection=judged), run.path / "mine")
+    assert (query, theirs) not in pairs
+    assert (other, theirs) in pairs
