@@ -9,7 +9,7 @@ from whet.mine.config import MineConfig
 from whet.recipe import MOST_EPOCHS, PAIRS_SEEN, Recipe, derive, read_recipe
 from whet.records import Collection, Passage
 from whet.teach.config import TeachConfig
-from whet.train.config import MoEConfig, TrainConfig
+from whet.train.config import GuardConfig, MoEConfig, TrainConfig
 
 
 def collection_of(pairs):
@@ -76,7 +76,8 @@ def test_every_unknown_key_is_named_with_the_closest_beside_all_known_ones():
     expected = [*Recipe.model_fields, *(f"mine.{name}" for name in MineConfig.model_fields)]
     expected += [f"teach.{name}" for name in TeachConfig.model_fields]
     expected += [f"train.{name}" for name in TrainConfig.model_fields]
-    assert known == [*expected, *(f"moe.{name}" for name in MoEConfig.model_fields)]
+    expected += [f"moe.{name}" for name in MoEConfig.model_fields]
+    assert known == [*expected, *(f"guard.{name}" for name in GuardConfig.model_fields)]
 
 
 @pytest.mark.parametrize(

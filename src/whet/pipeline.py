@@ -165,7 +165,8 @@ def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
     inputs = run.inputs | {name: done[name].fingerprint for name in sources}
     trials = {name: [part.model_dump() for part in trial] for name, trial in run.recipe.trials().items()}
-    config = {"trials": trials, "seed": run.recipe.seed, "force": run.force}
+    guard = run.recipe.guard.model_dump()
+    config = {"trials": trials, "guard": guard, "seed": run.recipe.seed, "force": run.force}
     return run_stage(run.path, "train", inputs=inputs, config=config, build=write)
 
 

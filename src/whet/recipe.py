@@ -12,7 +12,7 @@ from whet.errors import ConfigError
 from whet.mine.config import MineConfig
 from whet.records import Collection
 from whet.teach.config import TeachConfig
-from whet.train.config import MoEConfig, TrainConfig
+from whet.train.config import GuardConfig, MoEConfig, TrainConfig
 
 Effort = Literal["quick", "standard", "thorough"]
 
@@ -34,6 +34,7 @@ class Recipe(BaseModel):
     teach: TeachConfig = Field(TeachConfig(), description="teachers, whose labels train.soft_weight or train.loss uses")
     train: TrainConfig = Field(TrainConfig(), description="training")
     moe: MoEConfig = Field(MoEConfig(), description="Mixture of Experts")
+    guard: GuardConfig = Field(GuardConfig(), description="what must not be forgotten")
     candidates: tuple[str, ...] = Field(
         (), description="values of train.train_only that are each trained; the one that does best on dev is kept"
     )
@@ -63,6 +64,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "teach.": TeachConfig,
     "train.": TrainConfig,
     "moe.": MoEConfig,
+    "guard.": GuardConfig,
 }
 # Every key as it is written with dots, and its field.
 KEYS = {prefix + name: field for prefix, part in PARTS.items() for name, field in part.model_fields.items()}

@@ -1,7 +1,7 @@
 """The train stage: one training, or several of which the one that does best on dev is kept."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,9 @@ from whet.run import Run, training_pairs
 from whet.teach.lesson import read_labels
 from whet.train.collate import Knowledge, Pair
 from whet.train.config import MoEConfig, TrainConfig
-from whet.train.dev import DevEvaluator, DevSet, dev_set
+from whet.train.dev import GUARD, DevEvaluator, dev_set
 from whet.train.freeze import modules_of
+from whet.train.guard import Point, guard_set, interpolate
 from whet.train.trainer import Material, Trained, train_model
 
 if TYPE_CHECKING:
@@ -44,20 +45,20 @@ def write_training(run: Run, folder: Path, *, mine: Path, generate: Path, teach:
     dev = dev_set(run.collection, ranking, rng, dev_budget(run.collection, run.recipe))
     say(f"dev: {len(dev.queries)} queries, searched in {len(dev.passages):,} of {len(run.passages):,} passages")
     material = _material(run, mine, generate, teach)
-    DevEvaluator(dev, folder / "dev")(run.base_model, steps=0)
-    base = _score(folder / "dev" / "0.json")
+    guard = guard_set(run.recipe.guard)
+    DevEvaluator(dev, folder / "dev", guard)(run.base_model, steps=0)
+    base = _scores(folder / "dev" / "0.json")
     trials = run.recipe.trials()
-    found: dict[str, tuple[float, Trained]] = {}
+    found: dict[str, Trial] = {}
     for name, (train, moe) in trials.items():
         several = len(trials) > 1
         if several:
             say(f"trial {len(found) + 1} of {len(trials)}: {name}")
         scratch, scores = ((folder / part / name if several else folder / part) for part in (SCRATCH, "dev"))
-        model, trained = _trial(run, dev, material, train, moe, scratch, scores)
-        score = _score(scores / f"{trained.best_step}.json") if trained.best_step else base
-        if not found or score > max(best for best, _ in found.values()):
-            winner = model
-        found[name] = score, trained
+        trial = _trial(run, DevEvaluator(dev, scores, guard), material, train, moe, scratch, base)
+        if not found or trial.score > max(one.score for one in found.values()):
+            winner = trial.model
+        found[name] = replace(trial, model=None)
     _keep(run, folder, winner, base, found)
 
 
@@ -72,42 +73,90 @@ def check_trials(run: Run) -> None:
                 modules_of(model, part)
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training: its model, what it did, the score on dev, and how far it went from base on which line."""
+
+    model: "SentenceTransformer | None"
+    trained: Trained
+    score: float
+    share: float = 1.0
+    line: Sequence[Point] = ()
+
+
 def _trial(
-    run: Run, dev: DevSet, material: Material, train: TrainConfig, moe: MoEConfig, scratch: Path, scores: Path
-) -> tuple["SentenceTransformer", Trained]:
-    model = run.fresh_model()
+    run: Run,
+    evaluator: DevEvaluator,
+    material: Material,
+    train: TrainConfig,
+    moe: MoEConfig,
+    scratch: Path,
+    base: Mapping[str, float],
+) -> Trial:
+    model, guard = run.fresh_model(), run.recipe.guard
     if moe.experts:
         upcycle(model, moe.layers, moe.site, moe.experts, moe.top_k, moe.router, moe.level, seed=train.seed)
-    return model, train_model(model, material, DevEvaluator(dev, scores), train, scratch, moe)
+    before = {name: value.detach().clone() for name, value in model.named_parameters()} if guard.interpolate else {}
+    trained = train_model(model, material, evaluator, train, scratch, moe)
+    if not trained.best_step:
+        return Trial(model, trained, base[PRIMARY])
+    if not guard.interpolate:
+        return Trial(model, trained, _scores(evaluator.folder / f"{trained.best_step}.json")[PRIMARY])
+    lines = DevEvaluator(evaluator.dev, evaluator.folder / "shares", evaluator.guard)
+
+    def score(share: float) -> tuple[float, float | None]:
+        found = lines(model, steps=round(100 * share))
+        kept = "" if GUARD not in found else f", guard {100 * found[GUARD]:.2f}"
+        say(f"{share:.0%} of the way from base: dev {PRIMARY} {100 * found[PRIMARY]:.2f}{kept}")
+        return found[PRIMARY], found.get(GUARD)
+
+    floor = base[GUARD] - guard.budget if GUARD in base else None
+    share, line = interpolate(model, before, score, guard.shares, floor)
+    best = next((point.dev for point in line if point.share == share), base[PRIMARY])
+    return Trial(model, trained, best, share, line)
 
 
 def _keep(
-    run: Run, folder: Path, model: "SentenceTransformer", base: float, found: Mapping[str, tuple[float, Trained]]
+    run: Run,
+    folder: Path,
+    model: "SentenceTransformer | None",
+    base: Mapping[str, float],
+    found: Mapping[str, Trial],
 ) -> None:
     """Write the best trial's model, or the base model, and what was done."""
-    name = max(found, key=lambda trial: found[trial][0])
-    best, trained = found[name]
-    kept = "tuned" if run.force or best > base else "base"
-    say(f"dev {PRIMARY}: base {100 * base:.2f}, best {100 * best:.2f} at step {trained.best_step}")
+    name = max(found, key=lambda trial: found[trial].score)
+    best = found[name]
+    kept = "tuned" if run.force or best.score > base[PRIMARY] else "base"
+    way = f", {best.share:.0%} of the way from base" if best.line else ""
+    say(
+        f"dev {PRIMARY}: base {100 * base[PRIMARY]:.2f}, best {100 * best.score:.2f} "
+        f"at step {best.trained.best_step}{way}"
+    )
     if len(found) > 1:
-        say("; ".join(f"{trial} {100 * score:.2f}" for trial, (score, _) in found.items()) + f": {name} it is")
+        say("; ".join(f"{trial} {100 * one.score:.2f}" for trial, one in found.items()) + f": {name} it is")
     if kept == "base":
         say("[yellow]nothing got better on dev: the base model stays the result (--force keeps the other)[/yellow]")
-    write_jsonl(folder / "log.jsonl", trained.log)
-    done = {k: v for k, v in asdict(trained).items() if k != "log"}
+    write_jsonl(folder / "log.jsonl", best.trained.log)
     trials = {
-        trial: {"dev": score, "trained_parameters": one.trained_parameters, "best_step": one.best_step}
-        for trial, (score, one) in found.items()
+        trial: {
+            "dev": one.score,
+            "trained_parameters": one.trained.trained_parameters,
+            "best_step": one.trained.best_step,
+        }
+        for trial, one in found.items()
     }
-    write_json(
-        folder / "result.json",
-        done | {"kept": kept, "dev_base": base, "dev_best": best, "trial": name, "trials": trials},
-    )
-    (model if kept == "tuned" else run.base_model).save_pretrained(str(folder / "model"), create_model_card=False)
+    done = {k: v for k, v in asdict(best.trained).items() if k != "log"}
+    result = {"kept": kept, "dev_base": base[PRIMARY], "dev_best": best.score, "trial": name, "trials": trials}
+    guarded = {"guard_base": base[GUARD]} if GUARD in base else {}
+    way_back = {"share": best.share, "line": [asdict(point) for point in best.line]} if best.line else {}
+    write_json(folder / "result.json", done | result | guarded | way_back)
+    chosen = model if kept == "tuned" and model is not None else run.base_model
+    chosen.save_pretrained(str(folder / "model"), create_model_card=False)
 
 
-def _score(path: Path) -> float:
-    return float(read_json(path)["means"][PRIMARY])
+def _scores(path: Path) -> dict[str, float]:
+    found: dict[str, float] = read_json(path)["means"]
+    return found
 
 
 def dev_budget(collection: Collection, recipe: Recipe) -> int:

@@ -21,6 +21,9 @@ TrainOnlyOption = Annotated[
     str | None, typer.Option(help="What trains: all, intermediate, output, moe, norms, last-N, or several joined by +.")
 ]
 MoEOption = Annotated[int | None, typer.Option("--moe", help="Experts in place of every intermediate layer, e.g. 2.")]
+GuardOption = Annotated[
+    str | None, typer.Option(help="General data that must not be forgotten: pydoc, or data as DATA; scored beside dev.")
+]
 SeedOption = Annotated[int | None, typer.Option(help="Seed of splits, batches and tests.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Keep the trained model even if it did no better on dev.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
@@ -29,12 +32,15 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, n
 __all__ = ["DEFAULT_MODEL"]
 
 
-def overrides_of(recipe: Path | None, train_only: str | None, moe: int | None, seed: int | None) -> dict[str, Any]:
+def overrides_of(
+    recipe: Path | None, train_only: str | None, moe: int | None, seed: int | None, guard: str | None = None
+) -> dict[str, Any]:
     """Recipe overrides from the file and the options; an option wins over the file."""
     from whet.recipe import read_recipe
 
     found = read_recipe(recipe) if recipe else {}
-    for name, key, value in (("train", "train_only", train_only), ("moe", "experts", moe)):
+    named = (("train", "train_only", train_only), ("moe", "experts", moe), ("guard", "data", guard))
+    for name, key, value in named:
         if value is not None:
             part = found.get(name) or {}
             if not isinstance(part, dict):

@@ -11,6 +11,7 @@ from whet.cli.options import (
     DataArgument,
     EffortOption,
     ForceOption,
+    GuardOption,
     JsonOption,
     ModelOption,
     MoEOption,
@@ -54,6 +55,7 @@ def _verb(name: str) -> Callable[..., None]:
         recipe: RecipeOption = None,
         train_only: TrainOnlyOption = None,
         moe: MoEOption = None,
+        guard: GuardOption = None,
         seed: SeedOption = None,
         force: ForceOption = False,
         json: JsonOption = False,
@@ -64,7 +66,10 @@ def _verb(name: str) -> Callable[..., None]:
         set_quiet(quiet or name == "check")  # what the check finds is its result and goes to stdout
         try:
             plain = (
-                model == DEFAULT_MODEL and not force and not any((effort, recipe, train_only)) and moe is seed is None
+                model == DEFAULT_MODEL
+                and not force
+                and not any((effort, recipe, train_only, guard))
+                and moe is seed is None
             )
             folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
             if folder == Path(data) and not plain:
@@ -73,7 +78,7 @@ def _verb(name: str) -> Callable[..., None]:
             if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
                 run = reopen(folder)
             else:
-                overrides = overrides_of(recipe, train_only, moe, seed)
+                overrides = overrides_of(recipe, train_only, moe, seed, guard)
                 run = open_run(data, model, folder, effort=effort or "standard", overrides=overrides, force=force)
         except DataError as error:
             if name == "check":

@@ -1,4 +1,4 @@
-"""Settings of the training stage and of the experts it trains; each field's description is its help text."""
+"""Settings of training, of experts, and of what must not be forgotten; each field's description is its help text."""
 
 from typing import Literal
 
@@ -113,3 +113,27 @@ class MoEConfig(BaseModel):
         if given is not None:
             return given
         return default if self.router == "learned" else 0.0
+
+
+class GuardConfig(BaseModel):
+    """What the trained model must not forget, and how far it may go back towards the base model to keep it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str | None = Field(
+        None,
+        description="a general set that is scored beside dev: pydoc (the documentation of this Python), or data as "
+        "`whet tune` takes it; none by default",
+    )
+    budget: float = Field(0.01, ge=0, le=1, description="nDCG@10 that the model may lose on it")
+    interpolate: bool = Field(
+        False,
+        description="take the weights between base and tuned that do best on dev within the budget (WiSE-FT, "
+        "arXiv 2109.01903)",
+    )
+    shares: tuple[float, ...] = Field(
+        (0.25, 0.5, 0.75, 1.0), min_length=1, description="shares of the tuned weights that are tried"
+    )
+    queries: int = Field(150, ge=1, description="queries of the set that are used, at most")
+    passages: int = Field(600, ge=1, description="passages that they are searched in: answers, and others at random")
+    seed: int = Field(13, ge=0, description="seed of what is drawn")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 HARD = 30  # the deepest rank of the base model's own ranking that the pool takes in
 RANDOM_SHARE = 0.2  # of the budget that the positives leave, kept for passages drawn at random
+GUARD = f"guard_{PRIMARY}"
 ALIKE = 1e-3  # standard deviation of cosines below which a model tells nothing apart
 
 
@@ -63,12 +64,16 @@ def dev_set(collection: Collection, base: Ranking, rng: np.random.Generator, bud
 
 
 class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
-    """Scores a model on a DevSet; leaves the per-query values of each evaluation in `folder` as `STEP.json`."""
+    """Scores a model on a DevSet, and on one that guards what it knew; leaves each result in `folder` as `STEP.json`.
 
-    def __init__(self, dev: DevSet, folder: Path) -> None:
+    Values of the dev queries are kept one by one, of the guard's the mean of PRIMARY, as GUARD.
+    """
+
+    def __init__(self, dev: DevSet, folder: Path, guard: DevSet | None = None) -> None:
         super().__init__()
         self.dev = dev
         self.folder = folder
+        self.guard = guard
         self.greater_is_better = True
         self.primary_metric = PRIMARY
 
@@ -87,6 +92,9 @@ class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
         self._check_spread(encoder, max(steps, 0))
         values = per_query(self.dev.qrels, retrieve(encoder, self.dev.queries, self.dev.passages))
         scores = means(values)
+        if self.guard is not None:
+            kept = per_query(self.guard.qrels, retrieve(encoder, self.guard.queries, self.guard.passages), [PRIMARY])
+            scores[GUARD] = means(kept)[PRIMARY]
         write_json(self.folder / f"{max(steps, 0)}.json", {"epoch": epoch, "means": scores, "per_query": values})
         return scores
 

@@ -11,6 +11,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl,
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY
 from whet.progress import Bar, say
+from whet.train.dev import GUARD
 
 PATIENCE = 10  # worthless steps in a row
 
@@ -94,7 +95,8 @@ class ProgressLine(TrainerCallback):  # type: ignore[misc]
             shown = ("loss", "contrastive", "penalty")
             self.note = " ".join(f"{name} {logs[name]:.3f}" for name in shown if name in logs)
         if f"eval_{PRIMARY}" in logs:
-            say(f"step {state.global_step}: dev {PRIMARY} {100 * logs[f'eval_{PRIMARY}']:.2f}")
+            kept = f", guard {100 * logs[f'eval_{GUARD}']:.2f}" if f"eval_{GUARD}" in logs else ""
+            say(f"step {state.global_step}: dev {PRIMARY} {100 * logs[f'eval_{PRIMARY}']:.2f}{kept}")
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Close the bar."""

@@ -1,0 +1,92 @@
+"""What must not be forgotten.
+
+Proved: the guard's set holds every answer of its queries and its share of others, the same each time; the line between
+base and tuned weights is walked as told, its best point within the budget is left in the model bit for bit, and base
+where none is; on the whole road the scores are in the log and the result, and the model that comes out is that point.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from tiny import RECIPE
+from whet.artifacts import read_json, read_jsonl
+from whet.data.read import read
+from whet.errors import ConfigError
+from whet.pipeline import build
+from whet.run import load_model, open_run
+from whet.train.config import GuardConfig
+from whet.train.guard import guard_set, interpolate
+
+
+def test_the_set_holds_answers_and_others_and_is_the_same_each_time(tiny_data):
+    collection, _ = read(tiny_data)
+    config = GuardConfig(data=str(tiny_data), queries=10, passages=30)
+    found = guard_set(config)
+    assert len(found.queries) == len(found.qrels) == 10
+    assert len(found.passages) == 30
+    for query, judged in found.qrels.items():
+        assert found.queries[query] == collection.queries[query]
+        assert set(judged) <= set(found.passages)
+    assert found == guard_set(config)
+    assert guard_set(config.model_copy(update={"seed": 1})) != found
+    assert guard_set(GuardConfig()) is None
+
+
+def test_the_documentation_of_this_python_is_a_guard():
+    found = guard_set(GuardConfig(data="pydoc", queries=20, passages=50))
+    assert len(found.queries) == 20
+    assert len(found.passages) == 50
+
+
+@pytest.mark.parametrize(
+    ("floor", "expected"),
+    [(None, 0.75), (0.5, 0.5), (0.2, 0.75), (0.9, 0.0)],
+    ids=["no guard", "tight", "wide", "none"],
+)
+def test_the_best_point_within_the_budget_stays(floor, expected):
+    model = torch.nn.Linear(3, 2)
+    tuned = {name: value.detach().clone() for name, value in model.named_parameters()}
+    base = {name: torch.randn_like(value) for name, value in tuned.items()}
+    dev = {0.25: 0.3, 0.5: 0.4, 0.75: 0.6, 1.0: 0.6}
+    met = {}
+
+    def score(share):
+        met[share] = model.weight.detach().clone()
+        return dev[share], None if floor is None else 0.8 - 0.5 * share
+
+    share, line = interpolate(model, base, score, (1.0, 0.25, 0.75, 0.5), floor)
+    assert share == expected
+    assert [point.share for point in line] == [0.25, 0.5, 0.75, 1.0]
+    for at, weight in met.items():
+        torch.testing.assert_close(weight, (1 - at) * base["weight"] + at * tuned["weight"])
+    assert torch.equal(met[1.0], tuned["weight"])
+    assert torch.equal(model.weight, met[share] if share else base["weight"])
+
+
+def test_a_set_without_positives_is_refused(tmp_path):
+    from whet.records import Collection, Passage
+    from whet.train import guard
+
+    empty = Collection("empty", {"p": Passage("p", "x")}, {"q": "y"}, {"test": {"q": {"p": 0}}})
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(ConfigError, match="no query with a positive"):
+        patched.setattr(guard, "_collection", lambda config: empty)
+        guard_set(GuardConfig(data="x"))
+
+
+@pytest.mark.parametrize("moe", [0, 2])
+def test_the_whole_road_goes_back_as_far_as_the_budget_says(tiny_data, tiny_model, tmp_path, moe):
+    guarded = {"data": str(tiny_data), "interpolate": True, "queries": 20, "passages": 60}
+    parts = {"train": RECIPE["train"], "guard": guarded} | ({"moe": {"experts": moe}} if moe else {})
+    run = build(open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=parts), "train")
+    found = read_json(run.path / "train" / "result.json")
+    assert [point["share"] for point in found["line"]] == [0.25, 0.5, 0.75, 1.0]
+    able = [point for point in found["line"] if point["guard"] >= found["guard_base"] - 0.01]
+    best = max(able, key=lambda point: (point["dev"], -point["share"]))
+    assert (found["share"], found["dev_best"], found["kept"]) == (best["share"], best["dev"], "tuned")
+    logged = [row for row in read_jsonl(run.path / "train" / "log.jsonl") if "eval_nDCG@10" in row]
+    assert all("eval_guard_nDCG@10" in row for row in logged)
+    at_best = next(row for row in logged if row["step"] == found["best_step"])
+    assert found["line"][-1]["dev"] == pytest.approx(at_best["eval_nDCG@10"])
+    model = load_model(str(run.path / "train" / "model"))
+    assert not np.allclose(model.encode("stone"), run.base_model.encode("stone"))
