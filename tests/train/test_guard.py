@@ -14,7 +14,9 @@ from whet.artifacts import read_json, read_jsonl
 from whet.data.read import read
 from whet.errors import ConfigError
 from whet.pipeline import build
+from whet.records import Collection, Passage
 from whet.run import load_model, open_run
+from whet.train import guard
 from whet.train.config import GuardConfig
 from whet.train.guard import guard_set, interpolate
 
@@ -64,13 +66,10 @@ def test_the_best_point_within_the_budget_stays(floor, expected):
     assert torch.equal(model.weight, met[share] if share else base["weight"])
 
 
-def test_a_set_without_positives_is_refused(tmp_path):
-    from whet.records import Collection, Passage
-    from whet.train import guard
-
+def test_a_set_without_positives_is_refused(monkeypatch):
     empty = Collection("empty", {"p": Passage("p", "x")}, {"q": "y"}, {"test": {"q": {"p": 0}}})
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(ConfigError, match="no query with a positive"):
-        patched.setattr(guard, "_collection", lambda config: empty)
+    monkeypatch.setattr(guard, "_collection", lambda config: empty)
+    with pytest.raises(ConfigError, match="no query with a positive"):
         guard_set(GuardConfig(data="x"))
 
 

@@ -65,12 +65,8 @@ def _verb(name: str) -> Callable[..., None]:
 
         set_quiet(quiet or name == "check")  # what the check finds is its result and goes to stdout
         try:
-            plain = (
-                model == DEFAULT_MODEL
-                and not force
-                and not any((effort, recipe, train_only, guard))
-                and moe is seed is None
-            )
+            given = (effort, recipe, train_only, moe, guard, seed)
+            plain = model == DEFAULT_MODEL and not force and all(option is None for option in given)
             folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
             if folder == Path(data) and not plain:
                 raise ConfigError(f"{folder} is a run, whose recipe stands; to change it, give the run's data instead")
