@@ -27,7 +27,7 @@ FILES = {
     "train": ["dev", "log.jsonl", "manifest.json", "model", "result.json"],
     "evaluate": [
         *("base.trec", "bm25.trec", "evaluation.json", "manifest.json", "per_query.jsonl", "result.json"),
-        *("slices.json", "test.qrels", "tuned.trec"),
+        *("slices.json", "space.json", "test.qrels", "tuned.trec"),
     ],
     "report": ["index.html", "manifest.json", "report.md"],
 }

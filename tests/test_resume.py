@@ -27,7 +27,7 @@ PLACES = {  # stage, and where in it: what kills, at which call of that stage
     "train, the last checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 4),
     "train, its result": ("whet.training:write_jsonl", 1),
     "train, its folder": ("whet.artifacts:folder_digest", 1),
-    "evaluate": ("whet.evaluate.runs:write_trec", 2),
+    "evaluate": ("whet.evaluating:write_trec", 2),
     "report": ("whet.report.markdown:~write_markdown", 1),
     "model": ("whet.export.folder:~export_model", 1),
     "model, between its files": ("pathlib:Path.replace", 7),

@@ -36,13 +36,12 @@ def read_experts(path: Path) -> list[LayerUse]:
 def training_curve(folder: Path) -> list[dict[str, float | None]]:
     """Logged steps of a train stage, with the dev score where it was taken; step 0 is the base model."""
     from whet.evaluate.measures import PRIMARY
+    from whet.report.contents import LOSS_PARTS
 
     rows: list[dict[str, float | None]] = [{"step": 0, "dev": read_json(folder / "result.json")["dev_base"]}]
     for entry in read_jsonl(folder / "log.jsonl"):
         named: dict[str, float | None] = {
-            key: value
-            for key, value in entry.items()
-            if key in ("step", "loss", "contrastive", "penalty") or key.startswith("share/")
+            key: value for key, value in entry.items() if key in ("step", *LOSS_PARTS) or key.startswith("share/")
         }
         if f"eval_{PRIMARY}" in entry:
             named["dev"] = entry[f"eval_{PRIMARY}"]

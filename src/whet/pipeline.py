@@ -5,23 +5,21 @@ Each stage is a folder of the run (see `whet.artifacts`); data flows one way, th
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.markup import escape
 
-from whet.artifacts import SCRATCH, Artifact, alone, read_json, run_stage, write_json, write_jsonl
+from whet.artifacts import SCRATCH, Artifact, alone, read_json, run_stage, write_json
 from whet.data.check import check
 from whet.errors import ConfigError
 from whet.outcome import origin_of, read_evaluation, read_experts, training_curve
 from whet.progress import say
 from whet.recipe import Effort
-from whet.records import Collection, Ranking
+from whet.records import Collection
 from whet.run import DEFAULT_MODEL, STAGES, Run, load_model, open_run, peak_of, seconds_of, training_pairs
-
-EXPERT_SAMPLE = 500  # test passages that are run once more to see which experts they use
 
 
 def tune(
@@ -171,42 +169,10 @@ def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 
 def _evaluate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
-    from whet.bm25 import Bm25
-    from whet.encode import PackedEncoder, StoredEncoder
-    from whet.evaluate.retrieve import DEPTH, ranking_of, retrieve
-    from whet.evaluate.runs import write_qrels, write_trec
-    from whet.evaluate.slices import query_rows, slice_rows
-    from whet.evaluate.verdict import assess
-    from whet.moe.upcycle import expert_layers
-    from whet.moe.usage import expert_use, starving
+    from whet.evaluating import write_evaluation
 
     def write(folder: Path) -> None:
-        qrels = run.collection.qrels["test"]
-        queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
-        model = load_model(str(done["train"].path / "model"))
-        tuned = StoredEncoder(PackedEncoder(model), run.path / "vectors")
-        hits = Bm25(list(run.passages.values())).top_k(list(queries.values()), DEPTH)
-        rankings: dict[str, Ranking] = {
-            "base": retrieve(run.base_encoder, queries, run.passages),
-            "tuned": retrieve(tuned, queries, run.passages),
-            "bm25": ranking_of(hits, list(queries), list(run.passages)),
-        }
-        for name, ranking in rankings.items():
-            write_trec(folder / f"{name}.trec", ranking, name)
-        write_qrels(folder / "test.qrels", qrels)
-        rng = np.random.default_rng(run.recipe.seed)
-        found = assess(qrels, rankings["base"], rankings["tuned"], rankings["bm25"], rng)
-        write_json(folder / "evaluation.json", found.to_record())
-        write_json(folder / "result.json", found.to_json())
-        rows = query_rows(queries, run.collection.passages, qrels, rankings["base"], rankings["tuned"])
-        write_jsonl(folder / "per_query.jsonl", (asdict(row) for row in rows))
-        write_json(folder / "slices.json", [asdict(part) for part in slice_rows(rows, rng)])
-        if expert_layers(model):
-            answers = dict.fromkeys(p for found in run.collection.positives("test").values() for p in found)
-            used = expert_use(model, [run.passages[passage] for passage in answers][:EXPERT_SAMPLE])
-            write_json(folder / "experts.json", [asdict(layer) for layer in used])
-            for line in starving(used):
-                say(f"[yellow]{escape(line)}[/yellow]")
+        write_evaluation(run, folder, train=done["train"].path)
 
     inputs = run.inputs | {"train": done["train"].fingerprint}
     return run_stage(run.path, "evaluate", inputs=inputs, config={"seed": run.recipe.seed}, build=write)
@@ -231,6 +197,7 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             training=training_curve(done["train"].path),
             mining={f"taken, {source}": n for source, n in mining["taken"].items()} | mining["dropped"],
             experts=(experts := read_experts(run.path)),
+            spaces=read_json(done["evaluate"].path / "space.json"),
             warnings=[*_remarks(done["check"].path), *starving(experts)],
             config=run.recipe.in_force(),
             seconds={stage: seconds_of(run.path / stage) or 0.0 for stage in done},

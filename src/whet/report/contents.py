@@ -9,6 +9,7 @@ from whet.evaluate.slices import QueryRow, Slice
 from whet.evaluate.verdict import ALPHA, Evaluation, points, signed
 from whet.records import LayerUse
 
+LOSS_PARTS = ("loss", "contrastive", "penalty", "soft", "balance", "z")
 EXCERPT = 240  # characters of a passage that a report shows
 
 
@@ -17,8 +18,9 @@ class ReportInput:
     """All that a report tells.
 
     `passages` maps passage ids to texts and must hold the ids named in `rows`. `training` holds one mapping per logged
-    step with `step` and any of `loss`, `contrastive`, `penalty`, `dev` (the verdict's measure on dev queries, 0 to 1),
+    step with `step` and any of LOSS_PARTS, `dev` (the verdict's measure on dev queries, 0 to 1),
     and `share/LAYER/EXPERT` where the model has experts; `experts` then tells of their use on test passages.
+    `spaces` describes the embedding spaces of `base` and `tuned` (`whet.evaluate.space.Space`, as mappings).
     `mining` counts passages by what became of them, `warnings` are the data check's lines, `seconds` is per stage.
     """
 
@@ -31,6 +33,7 @@ class ReportInput:
     training: Sequence[Mapping[str, float | None]] = ()
     mining: Mapping[str, int] = field(default_factory=dict)
     experts: Sequence[LayerUse] = ()
+    spaces: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -174,3 +177,20 @@ def method_notes(evaluation: Evaluation) -> list[str]:
         "and the interval lies on one side of 0. Other measures and the slices are for looking; nothing corrects for "
         "their number.",
     ]
+
+
+SPACE = {
+    "auc": "AUC, all pairs of test queries and answers; higher is better",
+    "auprc": "AUPRC, the same pairs; higher is better",
+    "anisotropy": "anisotropy, mean cosine of random passages; near 1 all lie in one cone",
+    "alignment": "alignment, mean squared distance of queries to answers; lower is better",
+    "uniformity": "uniformity, of random passages; lower is more even",
+}
+
+
+def space_lines(report: ReportInput) -> list[tuple[str, str, str]]:
+    """Name, base and tuned of every measure of the embedding space, as text; none where it was not measured."""
+    if not report.spaces:
+        return []
+    base, tuned = report.spaces["base"], report.spaces["tuned"]
+    return [(name, f"{base[key]:.3f}", f"{tuned[key]:.3f}") for key, name in SPACE.items()]

@@ -13,8 +13,6 @@ from whet.evaluate.verdict import points, signed
 from whet.report import contents, plots
 from whet.report.contents import ReportInput
 
-LOSS_PARTS = ("loss", "contrastive", "penalty")
-
 
 def write_page(path: Path, report: ReportInput) -> None:
     """Write the report as one HTML file."""
@@ -43,6 +41,7 @@ def template_values(report: ReportInput) -> dict[str, Any]:
         "evaluation": report.evaluation,
         "lines": contents.measure_lines(report.evaluation),
         "experts": contents.expert_lines(report),
+        "spaces": contents.space_lines(report),
         "changed": (("Gained most", "base", wins), ("Lost most", "tuned", losses)),
         "settings": list(contents.settings(report.config)),
         "notes": contents.method_notes(report.evaluation),
@@ -57,8 +56,9 @@ def template_values(report: ReportInput) -> dict[str, Any]:
 
 def training_charts(report: ReportInput) -> tuple[Markup, Markup]:
     """Loss and its parts over steps, and the dev measure over steps; empty where nothing was logged."""
-    parts = {name: _series(report.training, name) for name in LOSS_PARTS}
-    if parts["contrastive"] == parts["loss"] or not any(value for _, value in parts["penalty"]):
+    parts = {name: _series(report.training, name) for name in contents.LOSS_PARTS}
+    parts = {name: series for name, series in parts.items() if any(value for _, value in series)}
+    if len(parts) == 2:  # one part is all of it
         parts = {"loss": parts["loss"]}
     dev = [(step, 100 * value) for step, value in _series(report.training, "dev")]
     measure = report.evaluation.measure

@@ -1,0 +1,62 @@
+"""The evaluate stage: base, tuned and BM25 on the test queries, with all that the report tells of them."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from rich.markup import escape
+
+from whet.artifacts import write_json, write_jsonl
+from whet.bm25 import Bm25
+from whet.encode import PackedEncoder, StoredEncoder
+from whet.evaluate.retrieve import DEPTH, ranking_of, retrieve
+from whet.evaluate.runs import write_qrels, write_trec
+from whet.evaluate.slices import query_rows, slice_rows
+from whet.evaluate.space import Space, space_of
+from whet.evaluate.verdict import assess
+from whet.moe.upcycle import expert_layers
+from whet.moe.usage import expert_use, starving
+from whet.progress import say
+from whet.records import Encoder, Ranking
+from whet.run import Run, load_model
+
+EXPERT_SAMPLE = 500  # test passages that are run once more to see which experts they use
+
+
+def write_evaluation(run: Run, folder: Path, *, train: Path) -> None:
+    """Rank the corpus for the test queries with all three and leave rankings, verdict, queries, slices in `folder`."""
+    qrels = run.collection.qrels["test"]
+    queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
+    model = load_model(str(train / "model"))
+    tuned = StoredEncoder(PackedEncoder(model), run.path / "vectors")
+    hits = Bm25(list(run.passages.values())).top_k(list(queries.values()), DEPTH)
+    rankings: dict[str, Ranking] = {
+        "base": retrieve(run.base_encoder, queries, run.passages),
+        "tuned": retrieve(tuned, queries, run.passages),
+        "bm25": ranking_of(hits, list(queries), list(run.passages)),
+    }
+    for name, ranking in rankings.items():
+        write_trec(folder / f"{name}.trec", ranking, name)
+    write_qrels(folder / "test.qrels", qrels)
+    rng = np.random.default_rng(run.recipe.seed)
+    found = assess(qrels, rankings["base"], rankings["tuned"], rankings["bm25"], rng)
+    write_json(folder / "evaluation.json", found.to_record())
+    spaces = {name: _space(run, encoder) for name, encoder in (("base", run.base_encoder), ("tuned", tuned))}
+    write_json(folder / "space.json", {name: asdict(space) for name, space in spaces.items()})
+    write_json(folder / "result.json", found.to_json())
+    rows = query_rows(queries, run.collection.passages, qrels, rankings["base"], rankings["tuned"])
+    write_jsonl(folder / "per_query.jsonl", (asdict(row) for row in rows))
+    write_json(folder / "slices.json", [asdict(part) for part in slice_rows(rows, rng)])
+    if expert_layers(model):
+        answers = dict.fromkeys(p for found in run.collection.positives("test").values() for p in found)
+        used = expert_use(model, [run.passages[passage] for passage in answers][:EXPERT_SAMPLE])
+        write_json(folder / "experts.json", [asdict(layer) for layer in used])
+        for line in starving(used):
+            say(f"[yellow]{escape(line)}[/yellow]")
+
+
+def _space(run: Run, encoder: Encoder) -> Space:
+    """A model's space, from vectors that the ranking has stored."""
+    texts = [run.collection.queries[query] for query in run.collection.positives("test")]
+    queries, passages = encoder.encode_queries(texts), encoder.encode_passages(list(run.passages.values()))
+    return space_of(queries, passages, run.collection, "test", np.random.default_rng(run.recipe.seed))
