@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from whet.artifacts import LOCK, MANIFEST, alone, peak_memory_mb, read_json, write_json
+from whet.data.accepted import with_marks
 from whet.data.judgements import SPLIT_ORDER
 from whet.data.read import content_fingerprint, read
 from whet.data.split import with_splits
@@ -94,8 +95,12 @@ def open_run(
     effort: Effort = "standard",
     overrides: Mapping[str, Any] | None = None,
     force: bool = False,
+    labels: Path | None = None,
 ) -> Run:
-    """Read the data, make what splits it lacks, derive the recipe and write it to the run's folder."""
+    """Read the data, make what splits it lacks, derive the recipe and write it to the run's folder.
+
+    `labels` is a file of marks on audited pairs (`whet.data.accepted`).
+    """
     path = Path(out)
     if path.exists() and not (path / RECIPE).exists() and any(item.name != LOCK for item in path.iterdir()):
         raise ConfigError(f"{path} is not empty and not a run of whet; give another --out")
@@ -103,12 +108,15 @@ def open_run(
     if any(fault.level == "error" for fault in faults):
         raise DataError(faults)
     collection, split = with_splits(collection, seed=derive(collection, effort, overrides).seed)
+    if labels is not None:
+        collection = with_marks(collection, labels)
     recipe = derive(collection, effort, overrides)
     source = None if isinstance(data, Collection) else source_of(data)
     written = {
         "data": source,
         "model": model,
         "force": force,
+        "labels": str(labels.resolve()) if labels else None,
         "overrides": dict(overrides or {}),
         "effort": recipe.effort,
     }
@@ -155,7 +163,13 @@ def reopen(path: Path) -> Run:
     if made["data"] is None:
         raise ConfigError(f"{path} was made from data in memory; call whet.tune with the same data again")
     return open_run(
-        made["data"], made["model"], path, effort=made["effort"], overrides=made["overrides"], force=made["force"]
+        made["data"],
+        made["model"],
+        path,
+        effort=made["effort"],
+        overrides=made["overrides"],
+        force=made["force"],
+        labels=Path(made["labels"]) if made.get("labels") else None,
     )
 
 

@@ -89,7 +89,7 @@ def _hear(run: Run, teacher: Teacher, ids: Ids) -> Heard:
     pairs = _texts(run.collection, ids)
     background = None
     if config.calibration == "background":
-        background = ask(teacher, _random_pairs(run), store)
+        background = ask(teacher, random_pairs(run), store)
     scores = calibrated(ask(teacher, pairs, store), pairs.query, config.calibration, background)
     return Heard(scores, _quality(run, teacher))
 
@@ -119,7 +119,7 @@ def _texts(collection: Collection, ids: Ids) -> Pairs:
     )
 
 
-def _random_pairs(run: Run) -> Pairs:
+def random_pairs(run: Run) -> Pairs:
     """Training queries with any passages: what a teacher says of texts that have nothing to do with each other."""
     config = run.recipe.teach
     rng = np.random.default_rng(config.seed)

@@ -24,6 +24,10 @@ MoEOption = Annotated[int | None, typer.Option("--moe", help="Experts in place o
 GuardOption = Annotated[
     str | None, typer.Option(help="General data that must not be forgotten: pydoc, or data as DATA; scored beside dev.")
 ]
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option(help="Marks on the pairs that `whet audit` lists: the accepted are trained on as positives."),
+]
 SeedOption = Annotated[int | None, typer.Option(help="Seed of splits, batches and tests.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Keep the trained model even if it did no better on dev.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]

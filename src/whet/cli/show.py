@@ -1,15 +1,20 @@
 """What the verbs print to stdout: the tables for people, or one JSON object."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from whet.run import Run
 
+if TYPE_CHECKING:
+    from whet.auditing import Suspect
+
 CHANGED = 3
+SUSPECTS = 10
 
 
 def show_json(value: dict[str, Any]) -> None:
@@ -38,6 +43,20 @@ def show_verdict(run: Run, changed: bool = False) -> None:
         wins, losses = most_changed(rows, CHANGED)
         out.print(changed_table(wins, f"{len(wins)} queries that gained most"))
         out.print(changed_table(losses, f"{len(losses)} queries that lost most"))
+
+
+def show_suspects(folder: Path, summary: Mapping[str, Any], found: "Sequence[Suspect]") -> None:
+    """The most certain suspects, how many there are, and how to go on."""
+    out = Console(highlight=False, soft_wrap=True)
+    for one in found[:SUSPECTS]:
+        out.print(f"{100 * one.probability:.0f} %  {escape(one.query)}")
+        out.print(f"      {escape(one.passage[:160])}")
+        out.print(f"      [dim]{escape(one.reason)}[/dim]")
+    share = f"{100 * summary['share']:.1f} % of {summary['candidates']:,} candidates"
+    out.print(f"{summary['suspects']:,} suspected false negatives, {share}; the most certain above")
+    path = escape(str(folder))
+    out.print(f"mark     {path}/index.html in a browser, or the column accept of {path}/suspects.csv")
+    out.print("train    whet tune DATA --labels FILE")
 
 
 def show_places(run: Run) -> None:

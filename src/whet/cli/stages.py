@@ -13,6 +13,7 @@ from whet.cli.options import (
     ForceOption,
     GuardOption,
     JsonOption,
+    LabelsOption,
     ModelOption,
     MoEOption,
     OutOption,
@@ -34,6 +35,7 @@ HELP = {
     "teach": "Have the teachers score the training pairs, where their labels are used.",
     "train": "Train, evaluating on dev, and keep what did best there.",
     "evaluate": "Score base, tuned and BM25 on the test queries, with the verdict.",
+    "audit": "List passages that probably answer a training query, though nobody said so.",
     "tune": "The whole road: check, mine, generate, train, evaluate, report, export.",
 }
 
@@ -56,6 +58,7 @@ def _verb(name: str) -> Callable[..., None]:
         train_only: TrainOnlyOption = None,
         moe: MoEOption = None,
         guard: GuardOption = None,
+        labels: LabelsOption = None,
         seed: SeedOption = None,
         force: ForceOption = False,
         json: JsonOption = False,
@@ -65,7 +68,7 @@ def _verb(name: str) -> Callable[..., None]:
 
         set_quiet(quiet or name == "check")  # what the check finds is its result and goes to stdout
         try:
-            given = (effort, recipe, train_only, moe, guard, seed)
+            given = (effort, recipe, train_only, moe, guard, labels, seed)
             plain = model == DEFAULT_MODEL and not force and all(option is None for option in given)
             folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
             if folder == Path(data) and not plain:
@@ -75,14 +78,31 @@ def _verb(name: str) -> Callable[..., None]:
                 run = reopen(folder)
             else:
                 overrides = overrides_of(recipe, train_only, moe, seed, guard)
-                run = open_run(data, model, folder, effort=effort or "standard", overrides=overrides, force=force)
+                effort = effort or "standard"
+                run = open_run(data, model, folder, effort=effort, overrides=overrides, force=force, labels=labels)
         except DataError as error:
             if name == "check":
                 _show_faults(error, json=json)
             raise
-        _show(name, build(run, until), json=json)
+        if name == "audit":
+            _show_audit(run, json=json)
+        else:
+            _show(name, build(run, until), json=json)
 
     return verb
+
+
+def _show_audit(run: Run, *, json: bool) -> None:
+    from whet.artifacts import alone, read_json
+    from whet.auditing import audit, read_suspects
+    from whet.cli.show import show_json, show_suspects
+
+    with alone(run.path):
+        folder = audit(run).path
+    if json:
+        show_json({"stage": "audit", "folder": str(folder)} | read_json(folder / "summary.json"))
+    else:
+        show_suspects(folder, read_json(folder / "summary.json"), read_suspects(folder))
 
 
 def _show_faults(error: DataError, *, json: bool) -> None:

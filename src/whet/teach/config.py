@@ -33,4 +33,6 @@ class TeachConfig(BaseModel):
     cross_pairs: int = Field(
         250_000, ge=0, description="training queries with all training passages are scored where that is no more pairs"
     )
+    audit_depth: int = Field(20, ge=1, description="ranks of the base model that the audit looks at")
+    suspect: float = Field(0.5, gt=0, lt=1, description="probability from which the audit suspects a passage")
     seed: int = Field(13, ge=0, description="seed of the random pairs")

@@ -1,0 +1,162 @@
+"""The false-negative audit: candidates that the teachers together take for answers, for a person to judge.
+
+Passages that answer a dev or test query are not among them: accepted, they would be trained on.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from whet.artifacts import Artifact, read_jsonl, run_stage, write_json, write_jsonl, write_text
+from whet.mine.known import judged
+from whet.run import Run, training_pairs
+from whet.search import top_k
+from whet.teach.named import teacher_of
+from whet.teach.scores import Pairs, ask
+from whet.teach.suspects import features, relevance
+from whet.teaching import random_pairs
+
+EXCERPT = 400  # characters of a passage in the table and on the page
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A passage that probably answers a training query; `rank` is the base model's.
+
+    `scores` are the teachers' of this pair, `answer` those of the query's known answer that they like least.
+    """
+
+    query_id: str
+    passage_id: str
+    probability: float
+    rank: int
+    query: str
+    passage: str
+    scores: Mapping[str, float]
+    answer: Mapping[str, float]
+
+    @property
+    def reason(self) -> str:
+        """Each teacher's score beside that of the known answer."""
+        return "; ".join(
+            f"{name} {score:.3g} (known answer {self.answer[name]:.3g})" for name, score in self.scores.items()
+        )
+
+
+def audit(run: Run) -> Artifact:
+    """Bring RUN/audit up to date: suspects.jsonl, suspects.csv to be marked, index.html, summary.json."""
+    config = run.recipe.teach
+
+    def write(folder: Path) -> None:
+        found, looked_at = suspects(run)
+        write_jsonl(folder / "suspects.jsonl", (asdict(one) for one in found))
+        write_text(folder / "suspects.csv", as_table(found))
+        write_text(folder / "index.html", as_page(run, found))
+        share = len(found) / looked_at if looked_at else 0.0
+        write_json(folder / "summary.json", {"candidates": looked_at, "suspects": len(found), "share": round(share, 5)})
+
+    return run_stage(run.path, "audit", inputs=run.inputs, config={"teach": config.model_dump()}, build=write)
+
+
+def read_suspects(folder: Path) -> list[Suspect]:
+    """The suspects that an audit left in its folder, most certain first."""
+    return [Suspect(**row) for row in read_jsonl(folder / "suspects.jsonl")]
+
+
+def suspects(run: Run) -> tuple[list[Suspect], int]:
+    """Every candidate over the threshold, most certain first, and how many candidates were looked at."""
+    config = run.recipe.teach
+    queries, passages = list(run.collection.positives("train")), list(run.passages)
+    ranks = candidates(run)
+    row = {passage: at for at, passage in enumerate(passages)}
+    place = {query: at for at, query in enumerate(queries)}
+    own = np.array([(place[query], row[passage]) for query, passage in training_pairs(run.collection)])
+    asked = np.array([(query, passage) for query, passage, _ in ranks], np.int64).reshape(-1, 2)
+    both = np.concatenate([own, asked])
+    known = np.arange(len(both)) < len(own)
+    if not len(asked):
+        return [], 0
+    texts = [run.collection.queries[query] for query in queries], list(run.passages.values())
+    pairs, scores, background = Pairs(*texts, both[:, 0], both[:, 1]), [], []
+    for name in config.teachers:
+        teacher = teacher_of(name, run.collection, lambda: run.base_model)
+        scores.append(ask(teacher, pairs, run.path / "scores"))
+        background.append(ask(teacher, random_pairs(run), run.path / "scores"))
+        del teacher  # before the next one is loaded
+    table = np.stack(scores)
+    probability = relevance(features(table, pairs.query, np.stack(background)), known)
+    answer = _weakest(table[:, known], pairs.query[known], len(queries))
+    found = [
+        Suspect(
+            queries[query],
+            passages[passage],
+            round(float(probability[at]), 4),
+            rank,
+            texts[0][query],
+            texts[1][passage][:EXCERPT],
+            {name: round(float(table[t, at]), 4) for t, name in enumerate(config.teachers)},
+            {name: round(float(answer[t, query]), 4) for t, name in enumerate(config.teachers)},
+        )
+        for at, (query, passage, rank) in enumerate(ranks, len(own))
+        if probability[at] >= config.suspect
+    ]
+    return sorted(found, key=lambda one: -one.probability), len(asked)
+
+
+def candidates(run: Run) -> list[tuple[int, int, int]]:
+    """Query row, passage row and rank of what the base model ranks high for each training query and nobody judged."""
+    texts = [run.collection.queries[query] for query in run.collection.positives("train")]
+    vectors = run.base_encoder.encode_queries(texts), run.base_encoder.encode_passages(list(run.passages.values()))
+    found = top_k(*vectors, run.recipe.teach.audit_depth).indices
+    known = judged(run.collection)
+    held_out = {p for split in ("dev", "test") for answers in run.collection.positives(split).values() for p in answers}
+    barred = np.array([passage in held_out for passage in run.passages])
+    open_ = ~known.known_positive(found) & ~np.isin(known.keys(found), known.refuted) & ~barred[found]
+    return [(q, int(found[q, rank]), rank + 1) for q, rank in np.argwhere(open_ & (found >= 0)).tolist()]
+
+
+def _weakest(
+    scores: Float64[np.ndarray, "teacher pair"], query: Int64[np.ndarray, " pair"], queries: int
+) -> Float64[np.ndarray, "teacher query"]:
+    """Every teacher's lowest score of each query's known answers."""
+    lowest = np.full((len(scores), queries), np.inf)
+    for row, given in zip(lowest, scores, strict=True):
+        np.minimum.at(row, query, given)
+    return lowest
+
+
+def as_table(found: Sequence[Suspect]) -> str:
+    """A spreadsheet's table, with an empty column `accept` to be filled with yes or no."""
+    out = StringIO()
+    rows: list[dict[str, Any]] = [
+        {
+            "accept": "",
+            "probability": one.probability,
+            "query": one.query,
+            "passage": one.passage,
+            "reason": one.reason,
+            "query_id": one.query_id,
+            "passage_id": one.passage_id,
+        }
+        for one in found
+    ]
+    columns = ["accept", "probability", "query", "passage", "reason", "query_id", "passage_id"]
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def as_page(run: Run, found: Sequence[Suspect]) -> str:
+    """A page to mark them in, which hands the marks back as a file."""
+    here = FileSystemLoader(Path(__file__).parent / "report")
+    page = Environment(loader=here, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    answers = {query: run.passages[found[0]][:EXCERPT] for query, found in run.collection.positives("train").items()}
+    return page.get_template("audit.html.j2").render(data=run.collection.name, suspects=found, answers=answers)

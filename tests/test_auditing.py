@@ -1,0 +1,148 @@
+"""The false-negative audit, and training with what it found.
+
+Proved: on a collection of which answers were hidden, most are found, with no known answer and nothing that answers a
+held-out query among the suspects; marks in the table or from the page become positives, or judged irrelevant, and are
+mined and trained accordingly; and a file of marks that is wrong is told of row by row.
+"""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import whet
+from tiny import RECIPE
+from whet.auditing import audit, read_suspects
+from whet.cli.main import app
+from whet.data.accepted import with_marks
+from whet.data.read import read
+from whet.errors import ConfigError, DataError
+from whet.pipeline import build
+from whet.records import Collection, Passage
+from whet.run import open_run
+from whet.teach.suspects import features, relevance
+
+HIDDEN = 12
+
+
+@pytest.fixture(scope="module")
+def hidden(tiny_data):
+    """The tiny collection with a second answer for some training queries, which the qrels keep to themselves."""
+    collection = read(tiny_data)[0]
+    queries = list(collection.queries)
+    passages = dict(collection.passages)
+    told: dict = {query: {answer: 1} for query, (answer, *_) in collection.positives("train").items()}
+    kept = {}
+    for query in queries[:HIDDEN]:
+        answer = passages[next(iter(told[query]))]
+        copy = Passage(f"{answer.id}-again", " ".join(answer.text.split()[::-1]))
+        passages[copy.id] = copy
+        kept[query] = copy.id
+    splits = np.array_split(queries, [70, 90])
+    qrels = {
+        name: {query: told[query] for query in part.tolist()}
+        for name, part in zip(("train", "dev", "test"), splits, strict=True)
+    }
+    return Collection("hidden", passages, collection.queries, qrels), kept
+
+
+@pytest.fixture(scope="module")
+def audited(hidden, tiny_model, tmp_path_factory):
+    parts = {
+        "train": RECIPE["train"] | {"epochs": 1},
+        "teach": {"teachers": ["bm25", "bm25-characters", "base"], "audit_depth": 100},
+    }
+    texts = {}  # asked in the answer's own words, in another order
+    for split in hidden[0].qrels:
+        for query, (answer, *_) in hidden[0].positives(split).items():
+            texts[query] = " ".join(sorted(hidden[0].passages[answer].text.split()))
+    taught = replace(hidden[0], queries=texts)
+    run = open_run(taught, str(tiny_model), tmp_path_factory.mktemp("audit") / "run", overrides=parts)
+    audit(run)
+    return run
+
+
+def test_what_was_hidden_is_found(hidden, audited):
+    _, kept = hidden
+    found = read_suspects(audited.path / "audit")
+    assert [one.probability for one in found] == sorted((one.probability for one in found), reverse=True)
+    pairs = [(one.query_id, one.passage_id) for one in found]
+    caught = set(kept.items()) & set(pairs)
+    assert len(caught) >= max(0.6 * HIDDEN, 0.6 * len(pairs))
+    known = {
+        (q, p)
+        for split in audited.collection.qrels
+        for q, ps in audited.collection.positives(split).items()
+        for p in ps
+    }
+    held_out = {p for split in ("dev", "test") for ps in audited.collection.positives(split).values() for p in ps}
+    assert not set(pairs) & known
+    assert not {passage for _, passage in pairs} & held_out
+    summary = json.loads((audited.path / "audit" / "summary.json").read_text())
+    assert summary["suspects"] == len(found)
+    page = (audited.path / "audit" / "index.html").read_text()
+    assert page.count("<article") == len(found)
+
+
+def test_marks_in_the_table_become_judgements(audited, tmp_path):
+    rows = list(csv.DictReader((audited.path / "audit" / "suspects.csv").read_text().splitlines()))
+    (first, second), rest = rows[:2], rows[2:]
+    first["accept"], second["accept"] = "Yes", "no"
+    with (tmp_path / "marked.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(first))
+        writer.writeheader()
+        writer.writerows([first, second, *rest])
+    marked = with_marks(audited.collection, tmp_path / "marked.csv")
+    train, before = marked.qrels["train"], audited.collection.qrels["train"]
+    assert train[first["query_id"]][first["passage_id"]] == 1
+    assert train[second["query_id"]][second["passage_id"]] == 0
+    assert sum(map(len, train.values())) == sum(map(len, before.values())) + 2
+    assert with_marks(marked, tmp_path / "marked.csv") == marked
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("accept,query_id,passage_id\nmaybe,q0,p0\n", "accept is 'maybe'"),
+        ("accept,query_id,passage_id\nyes,q0,nothing\n", "passage 'nothing' is not in the training data"),
+        ("accept,query\nyes,q0\n", "are not all there"),
+    ],
+)
+def test_marks_that_are_wrong(audited, tmp_path, text, said):
+    (tmp_path / "marked.csv").write_text(text)
+    with pytest.raises(DataError, match=said):
+        with_marks(audited.collection, tmp_path / "marked.csv")
+    with pytest.raises(ConfigError, match="no such file of labels"):
+        with_marks(audited.collection, tmp_path / "nowhere.csv")
+
+
+def test_the_command_lists_suspects_and_tune_takes_the_marks(tiny_data, tiny_model, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    monkeypatch.chdir(tmp_path)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(RECIPE | {"teach": {"teachers": ["bm25", "base"], "suspect": 0.01}}))
+    options = [str(tiny_data), "--model", str(tiny_model), "--recipe", str(recipe)]
+    shown = CliRunner().invoke(app, ["audit", *options])
+    assert shown.exit_code == 0, shown.output
+    assert "suspected false negatives" in shown.output
+    folder = tmp_path / "runs" / "tiny" / "audit"
+    one = read_suspects(folder)[0]
+    (tmp_path / "labels.jsonl").write_text(
+        json.dumps({"query_id": one.query_id, "passage_id": one.passage_id, "accept": "yes"}) + "\n"
+    )
+    run = open_run(tiny_data, str(tiny_model), tmp_path / "other", overrides=RECIPE, labels=tmp_path / "labels.jsonl")
+    assert one.passage_id in run.collection.positives("train")[one.query_id]
+    build(run, "mine")
+    again = whet.run.reopen(run.path)
+    assert again.collection == run.collection
+
+
+def test_features_are_distances_in_standard_deviations():
+    scores = np.array([[1.0, 3.0, 5.0, 5.0]])
+    found = features(scores, np.array([0, 0, 1, 1]), np.array([[1.0, 3.0]]))
+    np.testing.assert_allclose(found, [[-1, -1], [1, 1], [3, 0], [3, 0]])
+    with pytest.raises(ValueError, match="2 of 2 pairs are known"):
+        relevance(found[:2], np.array([True, True]))
