@@ -1,0 +1,112 @@
+"""The false-negative audit on answers that are known and were hidden.
+
+    python benchmarks/planted_audit.py --sets medquad_mini medquad --share 0.2
+
+Of the training queries with several answers a share of those answers is taken out of the judgements (one a query stays).
+Then `whet audit` with default settings looks for them. Recall is over the hidden answers, and over those of them
+that are among the candidates that an audit looks at; precision is over all suspects, of which those that are not hidden may
+be answers too, for nobody judged them. With --tune the set is tuned three times: as it was, with the answers hidden,
+and with the suspects accepted, all of them, as nobody would.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ladder import DATA, RESULTS, machine
+
+from whet.artifacts import alone, peak_memory_mb, read_json, write_json
+from whet.auditing import audit, candidates, read_suspects
+from whet.data.read import read
+from whet.data.split import with_splits
+from whet.pipeline import build
+from whet.records import Collection, Judgements
+from whet.run import DEFAULT_MODEL, Run, open_run
+
+RESULT = RESULTS / "planted_audit.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", default=["medquad_mini"])
+    parser.add_argument("--share", type=float, default=0.2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tune", action="store_true")
+    parser.add_argument("--runs", type=Path, default=Path("runs/planted_audit"))
+    wanted = parser.parse_args()
+    found = read_json(RESULT)["sets"] if RESULT.exists() else {}
+    for name in wanted.sets:
+        whole = with_splits(read(DATA / name)[0], seed=13)[0]
+        collection, hidden = hide(whole, wanted.share, np.random.default_rng(wanted.seed))
+        run = open_run(collection, DEFAULT_MODEL, wanted.runs / name)
+        found[name] = found.get(name, {}) | search(run, hidden)
+        if wanted.tune:
+            marked = accept(collection, [(one.query_id, one.passage_id) for one in read_suspects(run.path / "audit")])
+            tunings = {"as it was": whole, "hidden": collection, "suspects accepted": marked}
+            found[name]["tuned"] = {how: tuned(data, wanted.runs / name / how) for how, data in tunings.items()}
+        write_json(RESULT, {"about": __doc__, "machine": machine(), "sets": found})
+        print(name, found[name])
+
+
+def hide(collection: Collection, share: float, rng: np.random.Generator) -> tuple[Collection, set[tuple[str, str]]]:
+    """The collection without a share of the answers of its training queries with several, and what was taken out."""
+    pairs = [
+        (query, passage)
+        for query, passages in collection.positives("train").items()
+        for passage in passages
+        if len(passages) > 1
+    ]
+    hidden: set[tuple[str, str]] = set()
+    left = {query: len(passages) for query, passages in collection.positives("train").items()}
+    for at in rng.permutation(len(pairs)):
+        query, passage = pairs[at]
+        if len(hidden) < share * len(pairs) and left[query] > 1:
+            hidden.add((query, passage))
+            left[query] -= 1
+    train: Judgements = {
+        query: {passage: grade for passage, grade in judged.items() if (query, passage) not in hidden}
+        for query, judged in collection.qrels["train"].items()
+    }
+    return replace(collection, qrels={**collection.qrels, "train": train}), hidden
+
+
+def search(run: Run, hidden: set[tuple[str, str]]) -> dict[str, Any]:
+    """Audit a run and count what it found of what was hidden."""
+    with alone(run.path):
+        folder = audit(run).path
+    queries, passages = list(run.collection.positives("train")), list(run.passages)
+    able = hidden & {(queries[query], passages[passage]) for query, passage, _ in candidates(run)}
+    suspects = [(one.query_id, one.passage_id) for one in read_suspects(folder)]
+    caught = len(hidden.intersection(suspects))
+    first = suspects[: len(hidden)]
+    return {
+        "hidden": len(hidden),
+        "among candidates": len(able),
+        "candidates": read_json(folder / "summary.json")["candidates"],
+        "suspects": len(suspects),
+        "precision": round(caught / max(1, len(suspects)), 4),
+        "recall": round(caught / len(hidden), 4),
+        "recall among candidates": round(caught / max(1, len(able)), 4),
+        "precision of as many as were hidden": round(len(hidden.intersection(first)) / max(1, len(first)), 4),
+        "peak_memory_mb": peak_memory_mb(),
+    }
+
+
+def accept(collection: Collection, pairs: list[tuple[str, str]]) -> Collection:
+    """The collection with pairs as positives."""
+    train = {query: dict(judged) for query, judged in collection.qrels["train"].items()}
+    for query, passage in pairs:
+        train[query][passage] = 1
+    return replace(collection, qrels={**collection.qrels, "train": train})
+
+
+def tuned(data: Collection, folder: Path) -> dict[str, Any]:
+    """Tune with default settings; the result's main numbers."""
+    result = build(open_run(data, DEFAULT_MODEL, folder), "evaluate").result
+    return {key: result[key] for key in ("base", "tuned", "interval", "p_value")}
+
+
+if __name__ == "__main__":
+    main()
