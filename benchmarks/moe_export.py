@@ -1,12 +1,13 @@
 """What merging experts and the ONNX graph cost in nDCG@10, and how fast each form encodes.
 
+    python benchmarks/ladder.py moe --sets nl2bash_a --seeds 13 --rows "experts, learned router"
     python benchmarks/moe_export.py --set nl2bash_a --passages 1000 --rounds 5
 
-Trains two experts a layer as `whet tune --moe 2` does (the run is kept, and taken up again), then scores the set's test
-queries over its whole corpus with the model as trained, with its experts merged both ways, and by the ONNX graphs of
-the first and of a merged one. Speed is over the same passages in one process, every form once a round, by turns, in
-chunks of as many padded tokens; `dense` is the base model. A ratio is the median over rounds of the seconds that the
-experts take by those that a form takes: above 1 is faster than the experts.
+Takes the model with two experts a layer that the ladder has trained, and scores the set's test queries over its whole
+corpus with it as it is, with its experts merged both ways, and by the ONNX graphs of the first and of a merged one.
+Speed is over the same passages in one process, every form once a round, by turns, in chunks of as many padded tokens;
+`dense` is the base model. A ratio is the median over rounds of the seconds that the experts take by those that a form
+takes: above 1 is faster than the experts.
 """
 
 import argparse
@@ -23,15 +24,16 @@ from ladder import DATA, RESULTS, machine
 from onnxruntime import InferenceSession
 
 from whet.artifacts import write_json
+from whet.data.read import read
 from whet.encode import CHUNK_TOKENS, PackedEncoder, Task, cut, token_lengths, tokenise
 from whet.evaluate.measures import PRIMARY, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.evaluate.significance import compare
-from whet.export.merged import merge_run
+from whet.export.merged import SAMPLE
 from whet.export.onnx import write_onnx
-from whet.pipeline import build
-from whet.records import Encoder, Vectors
-from whet.run import DEFAULT_MODEL, Run, load_model, open_run
+from whet.moe.merge import merge
+from whet.records import Collection, Encoder, Vectors
+from whet.run import DEFAULT_MODEL, load_model
 
 RESULT = RESULTS / "moe_export.json"
 
@@ -41,14 +43,14 @@ def main() -> None:
     parser.add_argument("--set", default="nl2bash_a")
     parser.add_argument("--passages", type=int, default=1000, help="drawn at random, for the speed")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--runs", type=Path, default=Path("runs/moe_export"))
+    trained = "runs/ladder/nl2bash_a/experts,-learned-router-13/train/model"
+    parser.add_argument("--model", type=Path, default=Path(trained), help="a model with experts")
     wanted = parser.parse_args()
-    run = open_run(DATA / wanted.set, DEFAULT_MODEL, wanted.runs / wanted.set, overrides={"moe": {"experts": 2}})
-    build(run)
+    collection = read(DATA / wanted.set)[0]
     with tempfile.TemporaryDirectory() as aside:
-        forms = every_form(run, Path(aside))
-        scores = score(run, forms)
-        seconds = race(run, forms, wanted.passages, wanted.rounds)
+        forms = every_form(collection, wanted.model, Path(aside))
+        scores = score(collection, forms)
+        seconds = race(collection, forms, wanted.passages, wanted.rounds)
     found = {
         name: scores[name]
         | {"seconds": seconds[name], "speed": speed(seconds, name), "threads": torch.get_num_threads()}
@@ -60,27 +62,30 @@ def main() -> None:
         print(f"{name}: {PRIMARY} {100 * row[PRIMARY]:.2f}{lost}, {row['speed']:.2f} times as fast as the experts")
 
 
-def every_form(run: Run, folder: Path) -> dict[str, Encoder]:
+def every_form(collection: Collection, trained: Path, folder: Path) -> dict[str, Encoder]:
     """The same model as it is handed on: by name, ready to encode."""
-    average, regression = (
-        load_model(str(merge_run(run, how, folder / how).folder)) for how in ("average", "regression")
-    )
+    answers = dict.fromkeys(p for found in collection.positives("train").values() for p in found)
+    texts = [collection.passages[passage].content for passage in answers][:SAMPLE]
+    experts, dense = load_model(str(trained)), load_model(DEFAULT_MODEL)
+    dense.max_seq_length = experts.max_seq_length
+    average, regression = (merge(load_model(str(trained)), texts, how) for how in ("average", "regression"))
     return {
-        "experts": PackedEncoder(run.model),
+        "experts": PackedEncoder(experts),
         "merged by average": PackedEncoder(average),
         "merged by regression": PackedEncoder(regression),
-        "experts, ONNX": OnnxEncoder(run.model, folder / "experts"),
+        "experts, ONNX": OnnxEncoder(experts, folder / "experts"),
         "merged by regression, ONNX": OnnxEncoder(regression, folder / "merged"),
-        "dense": PackedEncoder(run.base_model),
+        "dense": PackedEncoder(dense),
     }
 
 
-def score(run: Run, forms: dict[str, Encoder]) -> dict[str, dict[str, Any]]:
+def score(collection: Collection, forms: dict[str, Encoder]) -> dict[str, dict[str, Any]]:
     """nDCG@10 of each form on the test queries, and against the experts with its interval."""
-    qrels = run.collection.qrels["test"]
-    queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
+    qrels = collection.qrels["test"]
+    queries = {query: collection.queries[query] for query in collection.positives("test")}
+    passages = {passage.id: passage.content for passage in collection.passages.values()}
     found = {
-        name: per_query(qrels, retrieve(encoder, queries, run.passages), [PRIMARY])[PRIMARY]
+        name: per_query(qrels, retrieve(encoder, queries, passages), [PRIMARY])[PRIMARY]
         for name, encoder in forms.items()
     }
     rows: dict[str, dict[str, Any]] = {}
@@ -94,9 +99,9 @@ def score(run: Run, forms: dict[str, Encoder]) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def race(run: Run, forms: dict[str, Encoder], count: int, rounds: int) -> dict[str, list[float]]:
+def race(collection: Collection, forms: dict[str, Encoder], count: int, rounds: int) -> dict[str, list[float]]:
     """Seconds of each form and round, for the same passages."""
-    texts = list(run.passages.values())
+    texts = [passage.content for passage in collection.passages.values()]
     drawn = [texts[place] for place in np.random.default_rng(0).permutation(len(texts))[:count]]
     seconds: dict[str, list[float]] = {name: [] for name in forms}
     names = list(forms)

@@ -2,11 +2,11 @@
 
     python benchmarks/planted_audit.py --sets medquad_mini medquad --share 0.2
 
-Of the training queries with several answers a share of those answers is taken out of the judgements (one a query stays).
-Then `whet audit` with default settings looks for them. Recall is over the hidden answers, and over those of them
-that are among the candidates that an audit looks at; precision is over all suspects, of which those that are not hidden may
-be answers too, for nobody judged them. With --tune the set is tuned three times: as it was, with the answers hidden,
-and with the suspects accepted, all of them, as nobody would.
+Of the training queries with several answers a share of those answers is taken out of the judgements (one a query
+stays). Then `whet audit` with default settings looks for them. Recall is over the hidden answers, and over those of
+them that are among the candidates that an audit looks at; precision is over all suspects, of which those that are not
+hidden may be answers too, for nobody judged them. With --tune the set is tuned three times: as it was, with the
+answers hidden, and with the suspects accepted, all of them, as nobody would.
 """
 
 import argparse
