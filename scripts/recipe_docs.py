@@ -23,6 +23,7 @@ DERIVED = {  # by whet.recipe.derive
     "train.epochs": "by effort and the number of training pairs",
     "train.batch_size": "by the number of training pairs",
     "mine.seed": "that of `seed`",
+    "teach.seed": "that of `seed`",
     "train.seed": "that of `seed`",
 }
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}

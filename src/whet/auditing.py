@@ -21,7 +21,7 @@ from whet.search import top_k
 from whet.teach.named import teacher_of
 from whet.teach.scores import Pairs, ask
 from whet.teach.suspects import features, relevance
-from whet.teaching import random_pairs
+from whet.teaching import check_teachers, random_pairs
 
 EXCERPT = 400  # characters of a passage in the table and on the page
 
@@ -45,7 +45,7 @@ class Suspect:
     @property
     def reason(self) -> str:
         """Each teacher's score beside that of the known answer."""
-        return "; ".join(
+        return f"base rank {self.rank}; " + "; ".join(
             f"{name} {score:.3g} (known answer {self.answer[name]:.3g})" for name, score in self.scores.items()
         )
 
@@ -53,11 +53,12 @@ class Suspect:
 def audit(run: Run) -> Artifact:
     """Bring RUN/audit up to date: suspects.jsonl, suspects.csv to be marked, index.html, summary.json."""
     config = run.recipe.teach
+    check_teachers(run)
 
     def write(folder: Path) -> None:
         found, looked_at = suspects(run)
         write_jsonl(folder / "suspects.jsonl", (asdict(one) for one in found))
-        write_text(folder / "suspects.csv", as_table(found))
+        write_text(folder / "suspects.csv", as_table(run, found))
         write_text(folder / "index.html", as_page(run, found))
         share = len(found) / looked_at if looked_at else 0.0
         write_json(folder / "summary.json", {"candidates": looked_at, "suspects": len(found), "share": round(share, 5)})
@@ -132,22 +133,23 @@ def _weakest(
     return lowest
 
 
-def as_table(found: Sequence[Suspect]) -> str:
+def as_table(run: Run, found: Sequence[Suspect]) -> str:
     """A spreadsheet's table, with an empty column `accept` to be filled with yes or no."""
-    out = StringIO()
+    out, answers = StringIO(), first_answers(run)
     rows: list[dict[str, Any]] = [
         {
             "accept": "",
             "probability": one.probability,
             "query": one.query,
             "passage": one.passage,
+            "known answer": answers[one.query_id],
             "reason": one.reason,
             "query_id": one.query_id,
             "passage_id": one.passage_id,
         }
         for one in found
     ]
-    columns = ["accept", "probability", "query", "passage", "reason", "query_id", "passage_id"]
+    columns = ["accept", "probability", "query", "passage", "known answer", "reason", "query_id", "passage_id"]
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
@@ -158,5 +160,10 @@ def as_page(run: Run, found: Sequence[Suspect]) -> str:
     """A page to mark them in, which hands the marks back as a file."""
     here = FileSystemLoader(Path(__file__).parent / "report")
     page = Environment(loader=here, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    answers = {query: run.passages[found[0]][:EXCERPT] for query, found in run.collection.positives("train").items()}
-    return page.get_template("audit.html.j2").render(data=run.collection.name, suspects=found, answers=answers)
+    values = {"data": run.collection.name, "suspects": found, "answers": first_answers(run)}
+    return page.get_template("audit.html.j2").render(values)
+
+
+def first_answers(run: Run) -> dict[str, str]:
+    """The first known answer of every training query, cut short."""
+    return {query: run.passages[found[0]][:EXCERPT] for query, found in run.collection.positives("train").items()}

@@ -33,6 +33,13 @@ def read_experts(path: Path) -> list[LayerUse]:
     ]
 
 
+def read_spaces(path: Path) -> dict[str, dict[str, float]]:
+    """The embedding spaces of base and tuned; empty where they were not measured."""
+    written = path / "evaluate" / "space.json"
+    found: dict[str, dict[str, float]] = read_json(written) if written.exists() else {}
+    return found
+
+
 def training_curve(folder: Path) -> list[dict[str, float | None]]:
     """Logged steps of a train stage, with the dev score where it was taken; step 0 is the base model."""
     from whet.evaluate.measures import PRIMARY
@@ -58,7 +65,7 @@ def origin_of(run: Run) -> "Origin":
         base=run.base,
         data=run.collection.name,
         sizes={"passages": len(run.passages)} | sizes,
-        settings=run.recipe.in_force()["train"],
+        settings=run.recipe.in_force()["train"] | run.recipe.of_experts(),
         evaluation=read_evaluation(run.path)[0],
     )
 

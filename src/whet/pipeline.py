@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 
-from whet.artifacts import SCRATCH, Artifact, alone, read_json, run_stage, write_json
+from whet.artifacts import MANIFEST, SCRATCH, Artifact, alone, read_json, run_stage, write_json
 from whet.data.check import check
 from whet.errors import ConfigError
-from whet.outcome import origin_of, read_evaluation, read_experts, training_curve
+from whet.outcome import origin_of, read_evaluation, read_experts, read_spaces, training_curve
 from whet.progress import say
 from whet.recipe import Effort
 from whet.records import Collection
@@ -47,6 +47,7 @@ def build(run: Run, until: str = STAGES[-1]) -> Run:
 
     Raises ConfigError when another process is building in the run's folder, or the model lacks what is to be trained.
     """
+    from whet.teaching import check_teachers
     from whet.training import check_trials
 
     if until not in STAGES:
@@ -54,6 +55,8 @@ def build(run: Run, until: str = STAGES[-1]) -> Run:
     done: dict[str, Artifact] = {}
     stages = STAGES[: STAGES.index(until) + 1]
     with alone(run.path):
+        if "teach" in stages and any(train.taught for train, _ in run.recipe.trials().values()):
+            check_teachers(run)
         if "train" in stages:
             check_trials(run)
         for stage in stages:
@@ -197,7 +200,7 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             training=training_curve(done["train"].path),
             mining={f"taken, {source}": n for source, n in mining["taken"].items()} | mining["dropped"],
             experts=(experts := read_experts(run.path)),
-            spaces=read_json(done["evaluate"].path / "space.json"),
+            spaces=read_spaces(run.path),
             warnings=[*_remarks(done["check"].path), *starving(experts)],
             config=run.recipe.in_force(),
             seconds={stage: seconds_of(run.path / stage) or 0.0 for stage in done},
@@ -208,6 +211,19 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
     inputs = {stage: artifact.fingerprint for stage, artifact in done.items()}
     return run_stage(run.path, "report", inputs=inputs, config={}, build=write)
+
+
+def report_anew(run: Run) -> Artifact:
+    """Write the report of a finished run from its stages as they are, whatever version of whet made them."""
+    stages = STAGES[: STAGES.index("report")]
+    manifests = {stage: run.path / stage / MANIFEST for stage in stages}
+    with alone(run.path):
+        done = {
+            stage: Artifact(path.parent, read_json(path)["fingerprint"], 0.0, skipped=True)
+            for stage, path in manifests.items()
+            if path.exists()
+        }
+        return _report(run, done)
 
 
 def _remarks(check: Path) -> list[str]:

@@ -43,7 +43,14 @@ class Recipe(BaseModel):
     def in_force(self) -> dict[str, Any]:
         """Every setting that is not left to the model, with the learning rate that `train_only` brings."""
         found = self.model_dump(mode="json", exclude_none=True)
-        return found | {"train": found["train"] | {"learning_rate": self.train.peak_learning_rate}}
+        resolved = {"train": found["train"] | {"learning_rate": self.train.peak_learning_rate}}
+        if self.moe.experts:
+            resolved["moe"] = found["moe"] | {"balance_weight": self.moe.balance, "z_weight": self.moe.z}
+        return found | resolved
+
+    def of_experts(self) -> dict[str, Any]:
+        """The settings of the experts, by their names in a recipe; none where there are none."""
+        return {f"moe.{name}": value for name, value in self.in_force()["moe"].items()} if self.moe.experts else {}
 
     def trials(self) -> dict[str, tuple[TrainConfig, MoEConfig]]:
         """The trainings to make, by what they train; only those that train `moe` have experts."""

@@ -109,7 +109,8 @@ def open_run(
         raise DataError(faults)
     collection, split = with_splits(collection, seed=derive(collection, effort, overrides).seed)
     if labels is not None:
-        collection = with_marks(collection, labels)
+        before, collection = collection, with_marks(collection, labels)
+        _tell_marks(before, collection, labels)
     recipe = derive(collection, effort, overrides)
     source = None if isinstance(data, Collection) else source_of(data)
     written = {
@@ -126,10 +127,31 @@ def open_run(
         f"{escape(collection.name)}: {len(collection.passages):,} passages, "
         + ", ".join(f"{len(collection.positives(name)):,} {name}" for name in SPLIT_ORDER)
         + f" queries. effort {recipe.effort}: {train.epochs} epoch(s), {train.batches} batches of {train.batch_size}, "
-        f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}; "
-        f"model {escape(model)}"
+        f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}"
+        f"{''.join(_besides(recipe))}; model {escape(model)}"
     )
     return Run(path, collection, split, tuple(faults), model, recipe, force)
+
+
+def _tell_marks(before: Collection, after: Collection, labels: Path) -> None:
+    pairs = [
+        sum(grade > 0 if sign else grade <= 0 for judged in data.qrels["train"].values() for grade in judged.values())
+        for data in (before, after)
+        for sign in (True, False)
+    ]
+    accepted, refused = pairs[2] - pairs[0], pairs[3] - pairs[1]
+    colour = "[yellow]" if not accepted and not refused else "[default]"
+    say(f"{colour}{escape(str(labels))}: {accepted} new positive(s), {refused} refused[/]")
+
+
+def _besides(recipe: Recipe) -> Iterable[str]:
+    """What a recipe asks for beyond the ordinary, for the line that opens a run."""
+    if recipe.moe.experts:
+        yield f", {recipe.moe.experts} experts a layer"
+    if recipe.train.taught:
+        yield f", {recipe.teach.labels} labels of {', '.join(map(escape, recipe.teach.teachers))}"
+    if recipe.guard.data is not None:
+        yield f", guard {escape(recipe.guard.data)}"
 
 
 def _record(path: Path, recipe: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
+from rich.markup import escape
 
 from whet.artifacts import write_json
 from whet.errors import ConfigError
@@ -19,7 +20,7 @@ from whet.run import Run, training_pairs
 from whet.teach.calibrate import calibrated
 from whet.teach.labels import label
 from whet.teach.lesson import write_labels
-from whet.teach.named import teacher_of
+from whet.teach.named import check_name, teacher_of
 from whet.teach.quality import Quality, agreement, areas, weights_by_quality
 from whet.teach.scores import Pairs, ask
 from whet.train.collate import Knowledge
@@ -55,17 +56,26 @@ def write_lesson(run: Run, folder: Path, *, mine: Path) -> None:
         del teacher  # before the next one is loaded
     kept = {name: one for name, one in heard.items() if one.quality.better_than_chance}
     for name in heard.keys() - kept.keys():
-        say(f"[yellow]teacher {name} is left out: its AUC on dev is {heard[name].quality.auc:.2f}[/yellow]")
+        say(f"[yellow]teacher {escape(name)} is left out: its AUC on dev is {heard[name].quality.auc:.2f}[/yellow]")
     if not kept:
         raise ConfigError(
             f"no teacher of {', '.join(config.teachers)} tells dev positives from other passages better than chance: "
             "their labels would teach nothing. Name others in teach.teachers, or leave soft labels."
         )
     scores = np.stack([one.scores for one in kept.values()])
+    for name, one in heard.items():
+        found = one.quality
+        say(f"teacher {escape(name)}: on dev AUC {found.auc:.2f}, nDCG@10 {100 * found.ndcg:.1f}")
     weights = weights_by_quality([one.quality for one in kept.values()]) if config.weigh == "quality" else None
     labels = label(config.labels, scores, relevant, alpha=config.alpha, weights=weights)
     write_labels(folder, ids, relevant, labels, dict(zip(kept, scores, strict=True)))
     write_json(folder / "summary.json", _summary(heard, kept, labels, relevant))
+
+
+def check_teachers(run: Run) -> None:
+    """Raise ConfigError, before any work is done, for a name that can mean no teacher."""
+    for name in run.recipe.teach.teachers:
+        check_name(name)
 
 
 def pairs_to_teach(run: Run, mine: Path) -> Ids:

@@ -65,6 +65,7 @@ def write_training(run: Run, folder: Path, *, mine: Path, generate: Path, teach:
 def check_trials(run: Run) -> None:
     """Raise ConfigError, before any work is done, when the model does not have what the recipe would train."""
     model = run.base_model
+    guard_set(run.recipe.guard)  # raises where it cannot be read
     for train, moe in run.recipe.trials().values():
         if moe.experts:
             to_replace(backbone(model), moe.layers, moe.site)

@@ -15,11 +15,11 @@ from whet.run import Run, reopen
 
 
 def write_report(run: RunArgument, quiet: QuietOption = False) -> None:
-    """Write the run's report, a page and a Markdown file, and say where."""
-    from whet.pipeline import build
+    """Write the report of a finished run anew from what lies there, a page and a Markdown file, and say where."""
+    from whet.pipeline import report_anew
 
     set_quiet(quiet)
-    build(finished(run), "report")
+    report_anew(finished(run))
     typer.echo(str(run / "report" / "index.html"))
 
 
@@ -46,7 +46,7 @@ def export_run(
     with TemporaryDirectory(dir=run) as aside:
         if merge or merge_by != "average":
             found = merge_run(made, merge_by, Path(aside))
-            model, origin = found.folder, replace(origin, note=found.sentence(merge_by))
+            model, origin = found.folder, replace(origin, evaluation=found.evaluation, note=found.sentence(merge_by))
             typer.echo(origin.note)
         typer.echo(str(export_model(model, to, origin=origin, formats=wanted)))
 

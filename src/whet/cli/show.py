@@ -53,10 +53,10 @@ def show_suspects(folder: Path, summary: Mapping[str, Any], found: "Sequence[Sus
         out.print(f"      {escape(one.passage[:160])}")
         out.print(f"      [dim]{escape(one.reason)}[/dim]")
     share = f"{100 * summary['share']:.1f} % of {summary['candidates']:,} candidates"
-    out.print(f"{summary['suspects']:,} suspected false negatives, {share}; the most certain above")
+    out.print(f"{summary['suspects']:,} may be false negatives, {share}; the likeliest above. Read before you accept.")
     path = escape(str(folder))
     out.print(f"mark     {path}/index.html in a browser, or the column accept of {path}/suspects.csv")
-    out.print("train    whet tune DATA --labels FILE")
+    out.print(f"train    whet tune DATA --labels {path}/suspects.csv")
 
 
 def show_places(run: Run) -> None:

@@ -64,6 +64,7 @@ def export_model(
         _check_same(expected, found, form, model_dir)
     for file in filter(Path.is_file, aside.rglob("*")):
         file.chmod(0o644)  # safetensors leaves its files to their owner alone; a server may be another user
+    aside.chmod(0o755)
     write_text(aside / CHECKSUMS, checksums(aside))
     shutil.rmtree(out, ignore_errors=True)
     return aside.rename(out)

@@ -10,7 +10,7 @@ from whet.evaluate.measures import PRIMARY, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.evaluate.runs import read_trec
 from whet.evaluate.significance import Comparison, compare
-from whet.evaluate.verdict import points, signed
+from whet.evaluate.verdict import Evaluation, assess, points, signed
 from whet.moe.merge import How, merge
 from whet.run import Run, load_model, training_pairs
 
@@ -19,17 +19,18 @@ SAMPLE = 500  # training passages that tell how the experts are used
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A merged model's folder, its test score, and the difference to the model with experts (0 to 1)."""
+    """A merged model's folder, its own evaluation, and its difference to the model with experts (0 to 1)."""
 
     folder: Path
-    score: float
+    evaluation: Evaluation
     comparison: Comparison
 
     def sentence(self, how: How) -> str:
         """Say what was lost, as one line."""
         lost = self.comparison
         low, high = (signed(end) for end in lost.interval)
-        before, after = points(self.score - lost.difference), points(self.score)
+        score = self.evaluation.tuned[PRIMARY]
+        before, after = points(score - lost.difference), points(score)
         return (
             f"Its experts were merged into one dense layer each ({how}): {PRIMARY} {before} → {after} "
             f"({signed(lost.difference)}, 95 % interval {low} to {high})."
@@ -46,10 +47,8 @@ def merge_run(run: Run, how: How, folder: Path) -> Merged:
     model.save_pretrained(str(folder), create_model_card=False)
     queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
     encoder = StoredEncoder(PackedEncoder(model), run.path / "vectors")
-    qrels = run.collection.qrels["test"]
-    before, after = (
-        per_query(qrels, ranking, [PRIMARY])[PRIMARY]
-        for ranking in (read_trec(run.path / "evaluate" / "tuned.trec"), retrieve(encoder, queries, run.passages))
-    )
-    comparison = compare(before, after, np.random.default_rng(run.recipe.seed))
-    return Merged(folder, float(np.mean(list(after.values()))), comparison)
+    qrels, rng = run.collection.qrels["test"], np.random.default_rng(run.recipe.seed)
+    base, experts, bm25 = (read_trec(run.path / "evaluate" / f"{name}.trec") for name in ("base", "tuned", "bm25"))
+    ranking = retrieve(encoder, queries, run.passages)
+    before, after = (per_query(qrels, each, [PRIMARY])[PRIMARY] for each in (experts, ranking))
+    return Merged(folder, assess(qrels, base, ranking, bm25, rng), compare(before, after, rng))

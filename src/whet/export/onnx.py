@@ -5,6 +5,7 @@ would export, does not accept transformers 5. Experts are all evaluated and the 
 graph has fixed shapes.
 """
 
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,7 @@ def write_onnx(model: "SentenceTransformer", folder: Path) -> Path:
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     path = folder / PLACE
     path.parent.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of packages that are not needed
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own, about its future
         program = torch.onnx.export(

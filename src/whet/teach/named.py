@@ -1,6 +1,7 @@
 """Teachers by name: what a recipe writes, and the teacher that it means."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from whet.teach.outside import EndpointTeacher, FileTeacher
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+KNOWN = ("base", "bm25", "bm25-characters")
 KINDS = ("bi", "cross", "sparse", "late")
 FORMS = (
     "base (the model as it is), bm25, bm25-characters, a sentence-transformers model (a folder or hub id; where its "
@@ -33,14 +35,25 @@ def teacher_of(name: str, collection: Collection, base: "Callable[[], SentenceTr
     if name in ("bm25", "bm25-characters"):
         texts = [passage.content for passage in collection.passages.values()]
         return Bm25Teacher(texts, "words" if name == "bm25" else "characters")
-    if kind == "file" and rest:
-        if not Path(rest).is_file():
-            raise ConfigError(f"teacher {name}: there is no file {rest}")
+    check_name(name)
+    if kind == "file":
         return FileTeacher(Path(rest), collection)
     if kind == "openai" and rest:
         model, _, url = rest.partition("@")
         return EndpointTeacher(model, url or None)
     return _model_teacher(name, *((kind, rest) if kind in KINDS and rest else (None, name)))
+
+
+def check_name(name: str) -> None:
+    """Raise ConfigError for what can name no teacher: nothing known, no file or folder, and no hub id either."""
+    kind, _, rest = name.partition(":")
+    known = name in KNOWN or (kind == "openai" and rest) or (kind == "file" and Path(rest).is_file())
+    model = rest if kind in KINDS else name
+    if known or (kind != "file" and (Path(model).is_dir() or model.count("/") == 1)):
+        return
+    close = get_close_matches(name, KNOWN, n=1)
+    meant = f" Did you mean {close[0]}?" if close else ""
+    raise ConfigError(f"teacher {name!r}: there is no such teacher, file or folder.{meant} Expected {FORMS}.")
 
 
 def _model_teacher(name: str, kind: str | None, model: str) -> Teacher:
