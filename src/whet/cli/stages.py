@@ -36,7 +36,7 @@ HELP = {
     "train": "Train, evaluating on dev, and keep what did best there.",
     "evaluate": "Score base, tuned and BM25 on the test queries, with the verdict.",
     "audit": "List passages that probably answer a training query, though nobody said so.",
-    "tune": "The whole road: check, mine, generate, train, evaluate, report, export.",
+    "tune": "The whole road: check, mine, generate, teach, train, evaluate, report, model.",
 }
 
 
