@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from ladder import DATA, RESULTS, machine
 
-from whet.artifacts import alone, peak_memory_mb, read_json, write_json
+from whet.artifacts import peak_memory_mb, read_json, write_json
 from whet.auditing import audit, candidates, read_suspects
 from whet.data.read import read
 from whet.data.split import with_splits
@@ -74,8 +74,7 @@ def hide(collection: Collection, share: float, rng: np.random.Generator) -> tupl
 
 def search(run: Run, hidden: set[tuple[str, str]]) -> dict[str, Any]:
     """Audit a run and count what it found of what was hidden."""
-    with alone(run.path):
-        folder = audit(run).path
+    folder = audit(run).path
     queries, passages = list(run.collection.positives("train")), list(run.passages)
     able = hidden & {(queries[query], passages[passage]) for query, passage, _ in candidates(run)}
     suspects = [(one.query_id, one.passage_id) for one in read_suspects(folder)]

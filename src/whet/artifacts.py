@@ -62,6 +62,12 @@ def folder_digest(folder: Path) -> str:
     return digest([(p.relative_to(folder).as_posix(), file_digest(p)) for p in files])
 
 
+def source_digest(name: str) -> str:
+    """Hash of the file or folder that a setting names; "" where it names neither, such as a hub id."""
+    path = Path(name)
+    return file_digest(path) if path.is_file() else folder_digest(path) if path.is_dir() else ""
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all (a neighbour file renamed into place)."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,14 +14,14 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from whet.artifacts import Artifact, read_jsonl, run_stage, write_json, write_jsonl, write_text
+from whet.artifacts import Artifact, alone, read_jsonl, run_stage, write_json, write_jsonl, write_text
 from whet.mine.known import judged
 from whet.run import Run, training_pairs
 from whet.search import top_k
 from whet.teach.named import teacher_of
 from whet.teach.scores import Pairs, ask
 from whet.teach.suspects import features, relevance
-from whet.teaching import check_teachers, random_pairs
+from whet.teaching import check_teachers, random_pairs, settings_of
 
 EXCERPT = 400  # characters of a passage in the table and on the page
 
@@ -52,7 +52,6 @@ class Suspect:
 
 def audit(run: Run) -> Artifact:
     """Bring RUN/audit up to date: suspects.jsonl, suspects.csv to be marked, index.html, summary.json."""
-    config = run.recipe.teach
     check_teachers(run)
 
     def write(folder: Path) -> None:
@@ -63,7 +62,8 @@ def audit(run: Run) -> Artifact:
         share = len(found) / looked_at if looked_at else 0.0
         write_json(folder / "summary.json", {"candidates": looked_at, "suspects": len(found), "share": round(share, 5)})
 
-    return run_stage(run.path, "audit", inputs=run.inputs, config={"teach": config.model_dump()}, build=write)
+    with alone(run.path):
+        return run_stage(run.path, "audit", inputs=run.inputs, config=settings_of(run), build=write)
 
 
 def read_suspects(folder: Path) -> list[Suspect]:

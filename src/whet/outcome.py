@@ -61,11 +61,13 @@ def origin_of(run: Run) -> "Origin":
     from whet.export.card import Origin
 
     sizes = {f"{split} queries": len(run.collection.positives(split)) for split in run.collection.qrels}
+    settings = run.recipe.in_force()
+    experts = {f"moe.{name}": value for name, value in settings["moe"].items()}
     return Origin(
         base=run.base,
         data=run.collection.name,
         sizes={"passages": len(run.passages)} | sizes,
-        settings=run.recipe.in_force()["train"] | run.recipe.of_experts(),
+        settings=settings["train"] | (experts if run.recipe.moe.experts else {}),
         evaluation=read_evaluation(run.path)[0],
     )
 

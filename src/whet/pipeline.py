@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 
-from whet.artifacts import MANIFEST, SCRATCH, Artifact, alone, read_json, run_stage, write_json
+from whet.artifacts import MANIFEST, SCRATCH, Artifact, alone, read_json, run_stage, source_digest, write_json
 from whet.data.check import check
 from whet.errors import ConfigError
 from whet.outcome import origin_of, read_evaluation, read_experts, read_spaces, training_curve
@@ -141,7 +141,7 @@ def _generate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 def _teach(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     """Soft labels of the training pairs; only where training uses them."""
-    from whet.teaching import write_lesson
+    from whet.teaching import settings_of, write_lesson
 
     used = any(train.taught for train, _ in run.recipe.trials().values())
 
@@ -152,8 +152,7 @@ def _teach(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             write_json(folder / "summary.json", {"pairs": 0})
 
     inputs = run.inputs | ({"mine": done["mine"].fingerprint} if used else {})
-    config = {"teach": run.recipe.teach.model_dump() if used else None}
-    return run_stage(run.path, "teach", inputs=inputs, config=config, build=write)
+    return run_stage(run.path, "teach", inputs=inputs, config=settings_of(run) if used else {}, build=write)
 
 
 def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
@@ -166,7 +165,7 @@ def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
     inputs = run.inputs | {name: done[name].fingerprint for name in sources}
     trials = {name: [part.model_dump() for part in trial] for name, trial in run.recipe.trials().items()}
-    guard = run.recipe.guard.model_dump()
+    guard = run.recipe.guard.model_dump() | {"file": source_digest(run.recipe.guard.data or "")}
     config = {"trials": trials, "guard": guard, "seed": run.recipe.seed, "force": run.force}
     return run_stage(run.path, "train", inputs=inputs, config=config, build=write)
 

@@ -48,10 +48,6 @@ class Recipe(BaseModel):
             resolved["moe"] = found["moe"] | {"balance_weight": self.moe.balance, "z_weight": self.moe.z}
         return found | resolved
 
-    def of_experts(self) -> dict[str, Any]:
-        """The settings of the experts, by their names in a recipe; none where there are none."""
-        return {f"moe.{name}": value for name, value in self.in_force()["moe"].items()} if self.moe.experts else {}
-
     def trials(self) -> dict[str, tuple[TrainConfig, MoEConfig]]:
         """The trainings to make, by what they train; only those that train `moe` have experts."""
         if not self.candidates:

@@ -109,8 +109,7 @@ def open_run(
         raise DataError(faults)
     collection, split = with_splits(collection, seed=derive(collection, effort, overrides).seed)
     if labels is not None:
-        before, collection = collection, with_marks(collection, labels)
-        _tell_marks(before, collection, labels)
+        collection = with_marks(collection, labels)
     recipe = derive(collection, effort, overrides)
     source = None if isinstance(data, Collection) else source_of(data)
     written = {
@@ -131,17 +130,6 @@ def open_run(
         f"{''.join(_besides(recipe))}; model {escape(model)}"
     )
     return Run(path, collection, split, tuple(faults), model, recipe, force)
-
-
-def _tell_marks(before: Collection, after: Collection, labels: Path) -> None:
-    pairs = [
-        sum(grade > 0 if sign else grade <= 0 for judged in data.qrels["train"].values() for grade in judged.values())
-        for data in (before, after)
-        for sign in (True, False)
-    ]
-    accepted, refused = pairs[2] - pairs[0], pairs[3] - pairs[1]
-    colour = "[yellow]" if not accepted and not refused else "[default]"
-    say(f"{colour}{escape(str(labels))}: {accepted} new positive(s), {refused} refused[/]")
 
 
 def _besides(recipe: Recipe) -> Iterable[str]:

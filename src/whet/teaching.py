@@ -20,7 +20,7 @@ from whet.run import Run, training_pairs
 from whet.teach.calibrate import calibrated
 from whet.teach.labels import label
 from whet.teach.lesson import write_labels
-from whet.teach.named import check_name, teacher_of
+from whet.teach.named import check_name, source_of, teacher_of
 from whet.teach.quality import Quality, agreement, areas, weights_by_quality
 from whet.teach.scores import Pairs, ask
 from whet.train.collate import Knowledge
@@ -76,6 +76,12 @@ def check_teachers(run: Run) -> None:
     """Raise ConfigError, before any work is done, for a name that can mean no teacher."""
     for name in run.recipe.teach.teachers:
         check_name(name)
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """The recipe of the teachers, and hashes of the files that they are read from: a changed one teaches anew."""
+    config = run.recipe.teach
+    return {"teach": config.model_dump(), "files": {name: source_of(name) for name in config.teachers}}
 
 
 def pairs_to_teach(run: Run, mine: Path) -> Ids:

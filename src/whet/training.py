@@ -23,7 +23,7 @@ from whet.train.collate import Knowledge, Pair
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import GUARD, DevEvaluator, dev_set
 from whet.train.freeze import modules_of
-from whet.train.guard import Point, guard_set, interpolate
+from whet.train.guard import PYDOC, Point, guard_set, interpolate
 from whet.train.trainer import Material, Trained, train_model
 
 if TYPE_CHECKING:
@@ -63,9 +63,13 @@ def write_training(run: Run, folder: Path, *, mine: Path, generate: Path, teach:
 
 
 def check_trials(run: Run) -> None:
-    """Raise ConfigError, before any work is done, when the model does not have what the recipe would train."""
+    """Raise, before any work is done, when the model lacks what the recipe would train or its guard cannot be read.
+
+    ConfigError, or DataError with every fault of the guard's data.
+    """
     model = run.base_model
-    guard_set(run.recipe.guard)  # raises where it cannot be read
+    if run.recipe.guard.data != PYDOC:
+        guard_set(run.recipe.guard)
     for train, moe in run.recipe.trials().values():
         if moe.experts:
             to_replace(backbone(model), moe.layers, moe.site)

@@ -22,7 +22,7 @@ def test_a_loss_that_is_not_finite_stops_at_once(loss):
     ("loss", "contrastive", "message"),
     [
         (0.0, 0.0, "the loss has been 0 for 10 steps, at step 10: the batches hold nothing to tell apart"),
-        (0.0, None, "the loss has been 0 for 10 steps, at step 10: the penalty is all of it"),
+        (0.0, None, "the loss has been 0 for 10 steps, at step 10: nothing contrastive is in it"),
         (0.9 * BLIND, BLIND, "all similarities have been alike for 10 steps, at step 10"),
     ],
 )

@@ -93,12 +93,11 @@ def _verb(name: str) -> Callable[..., None]:
 
 
 def _show_audit(run: Run, *, json: bool) -> None:
-    from whet.artifacts import alone, read_json
+    from whet.artifacts import read_json
     from whet.auditing import audit, read_suspects
     from whet.cli.show import show_json, show_suspects
 
-    with alone(run.path):
-        folder = audit(run).path
+    folder = audit(run).path
     if json:
         show_json({"stage": "audit", "folder": str(folder)} | read_json(folder / "summary.json"))
     else:

@@ -1,12 +1,15 @@
 """What a user says of audited pairs: a table of query and passage ids with an `accept` column, yes or no."""
 
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+
+from rich.markup import escape
 
 from whet.data.faults import Faults
 from whet.data.files import SUFFIXES, table_rows
 from whet.errors import ConfigError, DataError
+from whet.progress import say
 from whet.records import Collection
 
 MARKS = {"yes": 1, "y": 1, "true": 1, "1": 1, "x": 1, "no": 0, "n": 0, "false": 0, "0": 0}
@@ -20,7 +23,7 @@ def with_marks(collection: Collection, path: Path) -> Collection:
     """
     if not path.is_file() or path.suffix not in SUFFIXES:
         raise ConfigError(f"{path}: no such file of labels; give the suspects.csv that `whet audit` wrote, with marks")
-    faults = Faults()
+    faults, counted = Faults(), Counter[int]()
     train = {query: dict(judged) for query, judged in collection.qrels["train"].items()}
     for where, row in table_rows(path, faults):
         if "accept" not in row or "query_id" not in row or "passage_id" not in row:
@@ -44,12 +47,10 @@ def with_marks(collection: Collection, path: Path) -> Collection:
             what = f"query {query!r} with passage {passage!r} is not in the training data"
             faults.error("unknown-id", where, what, "Give labels that were made from this data, with the same seed.")
         else:
-            train[query][passage] = _mark(train[query], passage, MARKS[mark])
+            train[query][passage] = max(train[query].get(passage, 0), MARKS[mark])  # a known positive stays one
+            counted[MARKS[mark]] += 1
     if any(fault.level == "error" for fault in faults):
         raise DataError(faults)
+    colour = "default" if counted else "yellow"
+    say(f"[{colour}]{escape(str(path))}: {counted[1]} pair(s) accepted, {counted[0]} refused[/]")
     return replace(collection, qrels={**collection.qrels, "train": train})
-
-
-def _mark(judged: Mapping[str, int], passage: str, mark: int) -> int:
-    """The grade of a marked pair: a known positive stays one, whatever the mark."""
-    return max(judged.get(passage, mark), mark)

@@ -191,12 +191,6 @@ class SoftLabelLoss(InfoNCELoss):
     ) -> None:
         super().__init__(model, temperature, packing=packing, soft=soft or SoftPart())
 
-    def parts(
-        self,
-        query: Float[Tensor, "query dim"],  # noqa: ARG002 - all that there is comes from the labels
-        passage: Float[Tensor, "doc dim"],  # noqa: ARG002
-        star: Float[Tensor, "star dim"],  # noqa: ARG002
-        relations: Relations,  # noqa: ARG002
-    ) -> Parts:
+    def parts(self, *_: Any, **__: Any) -> Parts:
         """Nothing but the soft part."""
         return {}

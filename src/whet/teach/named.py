@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from whet.artifacts import read_json, source_digest
 from whet.errors import ConfigError
 from whet.records import Collection, Teacher
 from whet.teach.lexical import Bm25Teacher
@@ -56,6 +57,12 @@ def check_name(name: str) -> None:
     raise ConfigError(f"teacher {name!r}: there is no such teacher, file or folder.{meant} Expected {FORMS}.")
 
 
+def source_of(name: str) -> str:
+    """Hash of the files that a teacher of this name is read from; "" where it is from none."""
+    kind, _, rest = name.partition(":")
+    return source_digest(rest if kind in (*KINDS, "file") else name)
+
+
 def _model_teacher(name: str, kind: str | None, model: str) -> Teacher:
     from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 
@@ -78,8 +85,6 @@ def _model_teacher(name: str, kind: str | None, model: str) -> Teacher:
 def kind_of(model: str) -> str:
     """What a saved model is, one of KINDS, by its own configuration; a bi-encoder where that says nothing."""
     from sentence_transformers.util import load_file_path
-
-    from whet.artifacts import read_json
 
     said = load_file_path(model, "config_sentence_transformers.json")
     found = read_json(Path(said)).get("model_type") if said else None

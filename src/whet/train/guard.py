@@ -42,7 +42,8 @@ def guard_set(config: GuardConfig) -> DevSet | None:
     rng = np.random.default_rng(config.seed)
     judged: Judgements = {}
     for split in collection.qrels.values():
-        judged |= split
+        for query, found in split.items():
+            judged[query] = judged.get(query, {}) | found
     able = [query for query, found in judged.items() if any(grade > 0 for grade in found.values())]
     if not able:
         raise ConfigError(f"guard.data {config.data}: it has no query with a positive passage; give a set that has")

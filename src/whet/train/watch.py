@@ -33,7 +33,7 @@ class LossWatch:
         self.zero = self.zero + 1 if abs(loss) < 1e-7 else 0
         if self.zero >= PATIENCE:
             why = (
-                "the penalty is all of it (λ = 1), and all texts lie in one place. Lower train.penalty_weight."
+                "nothing contrastive is in it (λ = 1, or soft labels alone): lower train.penalty_weight, or use clp."
                 if contrastive is None
                 else "the batches hold nothing to tell apart. Use a larger batch, or mined negatives."
             )
