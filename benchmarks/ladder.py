@@ -121,8 +121,9 @@ def main() -> None:
 def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) -> dict[str, Any]:
     """Run one cell; per-query nDCG@10 of base and tuned, and the seconds of its stages."""
     folder = runs / name / f"{row.replace(' ', '-')}-{seed}"
-    train = {"seed": seed, "batch_size": 32, "mask_likely": False}
-    fixed = {"max_length": MAX_LENGTH, "mine": {"negatives": 1}, "train": train}
+    train = {"seed": seed, "batch_size": 32, "mask_likely": False, "soft_weight": 0}
+    guard = {"data": "none", "interpolate": False}
+    fixed = {"max_length": MAX_LENGTH, "mine": {"negatives": 1}, "train": train, "guard": guard}
     run = open_run(DATA / name, DEFAULT_MODEL, folder, overrides=merged(fixed, settings), force=True)
     share_vectors(folder, runs / name / "vectors")
     build(run, "evaluate")

@@ -22,6 +22,9 @@ train:
 DERIVED = {  # by whet.recipe.derive
     "train.epochs": "by effort and the number of training pairs",
     "train.batch_size": "by the number of training pairs",
+    "train.soft_weight": "0.5 with fewer than 500 training pairs, else 0",
+    "teach.labels": '`"soft-2"` with fewer than 500 training pairs, else `"soft-1"`',
+    "guard.interpolate": "true with fewer than 500 training pairs, else false",
     "mine.seed": "that of `seed`",
     "teach.seed": "that of `seed`",
     "train.seed": "that of `seed`",

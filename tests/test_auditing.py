@@ -50,7 +50,7 @@ def hidden(tiny_data):
 
 @pytest.fixture(scope="module")
 def audited(hidden, tiny_model, tmp_path_factory):
-    parts = {
+    parts = RECIPE | {
         "train": RECIPE["train"] | {"epochs": 1},
         "teach": {"teachers": ["bm25", "bm25-characters", "base"], "audit_depth": 100},
     }

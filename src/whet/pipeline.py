@@ -157,15 +157,16 @@ def _teach(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     from whet.training import write_training
+    from whet.trials import Sources
 
-    sources = ("mine", "generate", "teach")
+    before = {name: done[name] for name in ("mine", "generate", "teach")}
 
     def write(folder: Path) -> None:
-        write_training(run, folder, **{name: done[name].path for name in sources})
+        write_training(run, folder, Sources(**{name: made.path for name, made in before.items()}))
 
-    inputs = run.inputs | {name: done[name].fingerprint for name in sources}
+    inputs = run.inputs | {name: made.fingerprint for name, made in before.items()}
     trials = {name: [part.model_dump() for part in trial] for name, trial in run.recipe.trials().items()}
-    guard = run.recipe.guard.model_dump() | {"file": source_digest(run.recipe.guard.data or "")}
+    guard = run.recipe.guard.model_dump() | {"file": source_digest(run.recipe.guard.data)}
     config = {"trials": trials, "guard": guard, "seed": run.recipe.seed, "force": run.force}
     return run_stage(run.path, "train", inputs=inputs, config=config, build=write)
 

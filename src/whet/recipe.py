@@ -19,6 +19,12 @@ Effort = Literal["quick", "standard", "thorough"]
 # Training pairs that a run sees in all, over its epochs, and the most epochs (docs/LOG.md).
 PAIRS_SEEN = {"quick": 500, "standard": 1_000, "thorough": 6_000}
 MOST_EPOCHS = {"quick": 2, "standard": 4, "thorough": 10}
+SMALL = 500  # training pairs below which soft labels, guard and interpolation come by themselves
+FOR_SMALL = {  # docs/LOG.md
+    "train": {"soft_weight": 0.5},
+    "teach": {"labels": "soft-2"},
+    "guard": {"interpolate": True},
+}
 CANDIDATES = ("all", "intermediate", "moe")  # what thorough trains, to keep what does best on dev
 
 
@@ -85,6 +91,8 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
     pairs = sum(map(len, collection.positives("train").values()))
     epochs = min(MOST_EPOCHS[effort], max(1, round(PAIRS_SEEN[effort] / max(pairs, 1))))
     derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
+    if pairs < SMALL:
+        derived = _merged(derived, FOR_SMALL)
     wanted = _merged(derived, overrides or {})
     if "train_only" not in _part(wanted, "train") and "candidates" not in wanted:
         if _part(wanted, "moe").get("experts"):

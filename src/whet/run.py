@@ -18,6 +18,7 @@ from whet.errors import ArtifactError, ConfigError, DataError, Fault
 from whet.progress import say
 from whet.recipe import Effort, Recipe, derive
 from whet.records import Collection
+from whet.train.config import NO_GUARD
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -124,7 +125,7 @@ def open_run(
     train = recipe.train
     say(
         f"{escape(collection.name)}: {len(collection.passages):,} passages, "
-        + ", ".join(f"{len(collection.positives(name)):,} {name}" for name in SPLIT_ORDER)
+        + ", ".join(f"{found:,} {name}" for name in SPLIT_ORDER if (found := len(collection.positives(name))))
         + f" queries. effort {recipe.effort}: {train.epochs} epoch(s), {train.batches} batches of {train.batch_size}, "
         f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}"
         f"{''.join(_besides(recipe))}; model {escape(model)}"
@@ -138,7 +139,7 @@ def _besides(recipe: Recipe) -> Iterable[str]:
         yield f", {recipe.moe.experts} experts a layer"
     if recipe.train.taught:
         yield f", {recipe.teach.labels} labels of {', '.join(map(escape, recipe.teach.teachers))}"
-    if recipe.guard.data is not None:
+    if recipe.guard.data != NO_GUARD:
         yield f", guard {escape(recipe.guard.data)}"
 
 

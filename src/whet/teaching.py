@@ -25,7 +25,7 @@ from whet.teach.quality import Quality, agreement, areas, weights_by_quality
 from whet.teach.scores import Pairs, ask
 from whet.train.collate import Knowledge
 
-DEV_DEPTH = 30  # passages a dev query that a teacher has to rank, the base model's best
+DEV_DEPTH = 30  # passages a dev query that a teacher has to rank: of the base model's best, and of random ones
 
 Ids = Sequence[tuple[str, str]]
 """(query id, passage id) of every pair."""
@@ -56,7 +56,7 @@ def write_lesson(run: Run, folder: Path, *, mine: Path) -> None:
         del teacher  # before the next one is loaded
     kept = {name: one for name, one in heard.items() if one.quality.better_than_chance}
     for name in heard.keys() - kept.keys():
-        say(f"[yellow]teacher {escape(name)} is left out: its AUC on dev is {heard[name].quality.auc:.2f}[/yellow]")
+        say(f"[yellow]teacher {escape(name)} is left out: its AUC is {heard[name].quality.auc:.2f}[/yellow]")
     if not kept:
         raise ConfigError(
             f"no teacher of {', '.join(config.teachers)} tells dev positives from other passages better than chance: "
@@ -65,7 +65,7 @@ def write_lesson(run: Run, folder: Path, *, mine: Path) -> None:
     scores = np.stack([one.scores for one in kept.values()])
     for name, one in heard.items():
         found = one.quality
-        say(f"teacher {escape(name)}: on dev AUC {found.auc:.2f}, nDCG@10 {100 * found.ndcg:.1f}")
+        say(f"teacher {escape(name)}: AUC {found.auc:.2f}, nDCG@10 {100 * found.ndcg:.1f}")
     weights = weights_by_quality([one.quality for one in kept.values()]) if config.weigh == "quality" else None
     labels = label(config.labels, scores, relevant, alpha=config.alpha, weights=weights)
     write_labels(folder, ids, relevant, labels, dict(zip(kept, scores, strict=True)))
@@ -111,18 +111,31 @@ def _hear(run: Run, teacher: Teacher, ids: Ids) -> Heard:
 
 
 def _quality(run: Run, teacher: Teacher) -> Quality:
-    """How the teacher ranks, for each dev query, its positives among the base model's best passages."""
-    positives = run.collection.positives("dev")
+    """How the teacher ranks dev positives: among the base model's best passages (nDCG), and among random ones (AUC).
+
+    The areas are over random passages because the base model's best are, by choice, those that it takes for answers.
+    Without a dev split the training queries serve: no teacher has learned from them.
+    """
+    split = "dev" if run.collection.positives("dev") else "train"
+    positives = run.collection.positives(split)
     queries = {query: run.collection.queries[query] for query in positives}
+    rng = np.random.default_rng(run.recipe.teach.seed)
+    ids = list(run.passages)
+    drawn = {query: [ids[at] for at in rng.integers(0, len(ids), DEV_DEPTH).tolist()] for query in queries}
     near = retrieve(run.base_encoder, queries, run.passages, depth=DEV_DEPTH)
-    ids = [(query, passage) for query in queries for passage in dict.fromkeys([*positives[query], *near[query]])]
-    relevant = np.array([passage in positives[query] for query, passage in ids])
-    scores = ask(teacher, _texts(run.collection, ids), run.path / "scores")
-    ranking: Ranking = {query: {} for query in queries}
-    for (query, passage), score in zip(ids, scores.tolist(), strict=True):
-        ranking[query][passage] = score
-    auc, auprc = areas(scores, relevant)
-    return Quality(teacher.name, auc, auprc, means(per_query(run.collection.qrels["dev"], ranking, [PRIMARY]))[PRIMARY])
+    among = {query: dict.fromkeys([*positives[query], *near[query], *drawn[query]]) for query in queries}
+    pairs = [(query, passage) for query, passages in among.items() for passage in passages]
+    said = dict(zip(pairs, ask(teacher, _texts(run.collection, pairs), run.path / "scores").tolist(), strict=True))
+    known = Knowledge.of(run.collection).positives
+    own = [(query, passage) for query in queries for passage in positives[query]]
+    random = [(query, p) for query, passages in drawn.items() for p in dict.fromkeys(passages) if p not in known[query]]
+    scores = np.array([said[pair] for pair in (*own, *random)])
+    auc, auprc = areas(scores, np.arange(len(scores)) < len(own))
+    ranking: Ranking = {
+        query: {passage: said[query, passage] for passage in dict.fromkeys([*positives[query], *near[query]])}
+        for query in queries
+    }
+    return Quality(teacher.name, auc, auprc, means(per_query(run.collection.qrels[split], ranking, [PRIMARY]))[PRIMARY])
 
 
 def _texts(collection: Collection, ids: Ids) -> Pairs:

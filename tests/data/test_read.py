@@ -236,8 +236,8 @@ def test_load_takes_a_collection_and_says_what_it_split(capsys):
     qrels = {"train": {f"q{n}": {f"d{n}": 1} for n in range(9)}}
     collection = Collection("mine", passages, {f"q{n}": f"question {n}" for n in range(9)}, qrels)
     loaded = whet.load(collection, split_seed=1)
-    assert [len(loaded.qrels[split]) for split in ("train", "dev", "test")] == [5, 1, 3]
-    assert "test and dev made from train by passage group; queries: train 5, dev 1, test 3" in capsys.readouterr().err
+    assert [len(loaded.qrels[split]) for split in ("train", "dev", "test")] == [6, 0, 3]
+    assert "test made from train by passage group; queries: train 6, dev 0, test 3" in capsys.readouterr().err
     assert whet.load(loaded) == loaded
     assert capsys.readouterr().err == ""
 

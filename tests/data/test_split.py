@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from whet.data.split import with_splits
+from whet.data.split import folds, with_splits
 from whet.errors import DataError
 from whet.records import Collection, Passage
 
@@ -57,7 +57,7 @@ def test_no_answer_of_a_held_out_query_is_trained_on(judged, seed, same):
     passages = [f"passage {n // same}" for n in range(31)]
     data = collection(judged, queries, passages)
     try:
-        split, how = with_splits(data, seed=seed)
+        split, how = with_splits(data, seed=seed, folded_below=0)
     except DataError:
         assume(False)
     train, dev, test = (answering(split, name) for name in ("train", "dev", "test"))
@@ -73,7 +73,7 @@ def test_no_answer_of_a_held_out_query_is_trained_on(judged, seed, same):
     assert how["queries"] == {name: len(split.positives(name)) for name in ("train", "dev", "test")}
     assert how["trained_positives"] == {"dev": 0, "test": 0}
     assert (how["given"], how["made"]) == (["train"], ["test", "dev"])
-    assert with_splits(data, seed=seed) == (split, how)
+    assert with_splits(data, seed=seed, folded_below=0) == (split, how)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,39 @@ def test_no_answer_of_a_held_out_query_is_trained_on(judged, seed, same):
     ],
 )
 def test_sizes_of_independent_queries(queries, sizes):
-    _, how = with_splits(collection([{n: 1} for n in range(queries)]))
+    _, how = with_splits(collection([{n: 1} for n in range(queries)]), folded_below=0)
     assert tuple(how["queries"].values()) == sizes
     assert (how["groups"], how["largest_group"]) == (queries, 1)
+
+
+@pytest.mark.parametrize(("queries", "dev"), [(3, 0), (100, 0), (199, 0), (200, 25)])
+def test_few_training_queries_are_left_whole(queries, dev):
+    split, how = with_splits(collection([{n: 1} for n in range(queries)]))
+    assert how["queries"]["dev"] == len(split.qrels["dev"]) == dev
+    assert how["queries"]["train"] == queries - dev - how["queries"]["test"]
+    assert how["made"] == (["test", "dev"] if dev else ["test"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(judged=JUDGED, seed=st.integers(0, 5), count=st.integers(2, 6))
+def test_folds_hold_every_training_query_once_and_no_answer_twice(judged, seed, count):
+    try:
+        data = collection(judged)
+        split, _ = with_splits(replace(data, answers={next(iter(data.passages)): ["query 3", "a question of its own"]}))
+    except DataError:
+        assume(False)
+    parts = folds(split, seed, count)
+    assert 2 <= len(parts) <= count
+    held_out = [query for part in parts for query in part.positives("dev")]
+    assert sorted(held_out) == sorted(split.positives("train"))
+    for part in parts:
+        assert part.qrels["test"] == split.qrels["test"]
+        assert part.positives("train")
+        assert part.positives("dev")
+        assert not answering(part, "train") & answering(part, "dev")
+        asked = {key(part.queries[query]) for query in part.positives("dev")}
+        assert not asked & {key(text) for texts in part.answers.values() for text in texts}
+    assert folds(split, seed, count) == parts
 
 
 def test_seed_decides():
@@ -111,14 +141,16 @@ def test_a_huge_group_is_trained_on():
 @pytest.mark.parametrize("seed", range(5))
 def test_no_part_consists_of_one_large_group(seed):
     """Ten questions about one passage would fill the test split of a third, and test one passage."""
-    split, how = with_splits(collection([{0: 1} for _ in range(10)] + [{n: 1} for n in range(1, 21)]), seed=seed)
+    split, how = with_splits(
+        collection([{0: 1} for _ in range(10)] + [{n: 1} for n in range(1, 21)]), seed=seed, folded_below=0
+    )
     assert how["queries"] == {"train": 15, "dev": 5, "test": 10}
     assert len(answering(split, "test")) == 10
     assert "passage 0" in answering(split, "train")
 
 
 def test_large_groups_only_are_still_split():
-    split, how = with_splits(collection([{n // 10: 1} for n in range(30)]))
+    split, how = with_splits(collection([{n // 10: 1} for n in range(30)]), folded_below=0)
     assert how["queries"] == {"train": 10, "dev": 10, "test": 10}
     assert not answering(split, "train") & (answering(split, "dev") | answering(split, "test"))
 
@@ -150,7 +182,7 @@ class TestGivenSplits:
 
     def test_only_dev_is_made(self):
         data = self.data()
-        split, how = with_splits(data)
+        split, how = with_splits(data, folded_below=0)
         assert split.qrels["test"] == data.qrels["test"]
         assert (how["given"], how["made"]) == (["train", "test"], ["dev"])
         assert not answering(split, "train") & answering(split, "dev")

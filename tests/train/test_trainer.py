@@ -19,7 +19,7 @@ from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.trainer import newest_checkpoint, train_model
 
-CONFIG = TrainConfig(train_only="all", learning_rate=0.02, epochs=2, batch_size=16, evaluations=4)
+CONFIG = TrainConfig(train_only="all", learning_rate=0.02, epochs=2, batch_size=32, evaluations=4)
 
 
 @pytest.fixture

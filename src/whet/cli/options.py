@@ -22,7 +22,10 @@ TrainOnlyOption = Annotated[
 ]
 MoEOption = Annotated[int | None, typer.Option("--moe", help="Experts in place of every intermediate layer, e.g. 2.")]
 GuardOption = Annotated[
-    str | None, typer.Option(help="General data that must not be forgotten: pydoc, or data as DATA; scored beside dev.")
+    str | None,
+    typer.Option(
+        help="General data that must not be forgotten, scored beside dev: pydoc (default), data as DATA, or none."
+    ),
 ]
 LabelsOption = Annotated[
     Path | None,

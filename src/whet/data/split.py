@@ -17,14 +17,23 @@ from whet.records import Collection, Judgements
 LARGEST_TEST, LARGEST_DEV = 1000, 500
 SMALL_TEST, SMALL_DEV = 50, 25  # below these, next to no difference can be shown
 GROUPS_PER_PART = 5  # a part of one or two large groups would test one or two passages
+FOLDED_BELOW = 150  # training queries that are too few to take a dev split from: training is cross-validated instead
+FOLDS = 4
+FOLD_SEED = 2
 
 
 def with_splits(
-    collection: Collection, *, seed: int = 13, dev_share: float = 0.1, test_share: float = 0.2
+    collection: Collection,
+    *,
+    seed: int = 13,
+    dev_share: float = 0.1,
+    test_share: float = 0.2,
+    folded_below: int = FOLDED_BELOW,
 ) -> tuple[Collection, dict[str, Any]]:
     """Give a collection the dev and test splits that it lacks, taken from train by passage group.
 
-    Splits that the data brings stay as they are. Queries that `answers` gives to passages of dev and test, or that are
+    Splits that the data brings stay as they are. With fewer than `folded_below` queries beside the test no dev split is
+    taken: `folds` serves instead. Queries that `answers` gives to passages of dev and test, or that are
     dev or test queries themselves, are taken out, since CLP would train on them. Returns the collection and how its
     splits came about: which were given and made, the seed, groups, sizes, and how many positives of dev and test are
     trained on (none in splits made here). Raises DataError where there is nothing to train on or too little to split.
@@ -32,15 +41,16 @@ def with_splits(
     if not collection.positives("train"):
         raise DataError([_fault(collection, "nothing-to-train-on", "no train split with relevant passages")])
     given = [split for split in SPLIT_ORDER if collection.positives(split)]
-    wanted = [split for split in ("test", "dev") if split not in given]
     groups = _groups(collection)
     queries = sum(map(len, groups))
     goals = {"test": size_of_test(queries, test_share), "dev": size_of_dev(queries, dev_share)}
+    folded = "dev" not in given and queries - goals["test"] * ("test" not in given) < folded_below
+    wanted = [split for split in ("test", "dev") if split not in given and not (folded and split == "dev")]
     parts = _deal(groups, {split: goals[split] for split in wanted}, np.random.default_rng(seed))
-    if not all(parts.values()):
-        what = f"{queries} queries in {len(groups)} independent group(s) are too few to hold out {' and '.join(wanted)}"
-        raise DataError([_fault(collection, "too-little-data", what)])
     moved = replace(collection, qrels=_move(collection.qrels, parts))
+    if not all(parts.values()) or (folded and len(_groups(moved)) < 2):
+        what = f"{queries} queries in {len(groups)} independent group(s) are too few to hold out test and dev queries"
+        raise DataError([_fault(collection, "too-little-data", what)])
     split = replace(moved, answers=_answers_not_held_out(moved))
     return split, {
         "given": given,
@@ -53,6 +63,24 @@ def with_splits(
         "trained_positives": {name: len(trained_positives(split, name)) for name in ("dev", "test")},
         "answers_dropped": _texts(collection.answers) - _texts(split.answers),
     }
+
+
+def folds(collection: Collection, seed: int, count: int = FOLDS) -> list[Collection]:
+    """The collection `count` times, each with another part of its training queries as its dev split.
+
+    Whole groups go to the part that has the fewest queries so far; with fewer groups than `count` there are as many
+    parts as groups.
+    """
+    groups = _groups(collection)
+    parts: list[list[str]] = [[] for _ in range(min(count, len(groups)))]
+    for at in np.random.default_rng([seed, FOLD_SEED]).permutation(len(groups)).tolist():
+        min(parts, key=len).extend(groups[at])
+    train = list(collection.positives("train"))
+    moved = []
+    for part in parts:
+        rest = [query for query in train if query not in set(part)]
+        moved.append(replace(collection, qrels=_move(collection.qrels, {"dev": part, "train": rest})))
+    return [replace(fold, answers=_answers_not_held_out(fold)) for fold in moved]
 
 
 def size_of_test(queries: int, share: float) -> int:

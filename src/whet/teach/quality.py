@@ -15,8 +15,8 @@ CHANCE = 0.5  # the AUC of a coin
 class Quality:
     """One teacher on labelled dev pairs.
 
-    `auc` and `auprc` are over all pairs (areas under the ROC and the precision-recall curve), `ndcg` is nDCG@10 of
-    ranking each query's pairs.
+    `auc` and `auprc` (areas under the ROC and the precision-recall curve) are over positives and random pairs, `ndcg`
+    is nDCG@10 of ranking each query's positives and the base model's best passages.
     """
 
     teacher: str

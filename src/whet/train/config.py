@@ -11,6 +11,8 @@ LEARNING_RATE = {"all": 1e-4, "intermediate": 2e-4, "output": 2e-4, "moe": 2e-4,
 BALANCE_WEIGHT = 0.01
 Z_WEIGHT = 0.001
 
+PYDOC, NO_GUARD = "pydoc", "none"  # what `guard.data` may be beside data
+
 # What `train_only` can name (`whet.train.freeze`).
 PARTS = r"(all|intermediate|output|moe|norms|last-[1-9]\d*)"
 
@@ -24,7 +26,9 @@ class TrainConfig(BaseModel):
         "clp", description="clp (arXiv 2412.17364), plain infonce, or soft: the teachers' labels alone"
     )
     soft_weight: float = Field(
-        0.0, ge=0, description="weight of the part against the teachers' labels (arXiv 2408.11868); 0 asks no teacher"
+        0.0,
+        ge=0,
+        description="weight of the part against the teachers' labels (arXiv 2408.11868); 0 asks no teacher",
     )
     soft_loss: Literal["kl", "mse", "cosent"] = Field(
         "kl", description="that part: kl over a query's passages, or mse or cosent over pairs"
@@ -120,10 +124,10 @@ class GuardConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: str | None = Field(
-        None,
-        description="a general set that is scored beside dev: pydoc (the documentation of this Python), or data as "
-        "`whet tune` takes it; none by default",
+    data: str = Field(
+        PYDOC,
+        description="a general set that is scored beside dev: pydoc (the documentation of this Python), data as "
+        "`whet tune` takes it, or none",
     )
     budget: float = Field(0.01, ge=0, le=1, description="nDCG@10 that the model may lose on it")
     interpolate: bool = Field(
@@ -135,5 +139,5 @@ class GuardConfig(BaseModel):
         (0.25, 0.5, 0.75, 1.0), min_length=1, description="shares of the tuned weights that are tried"
     )
     queries: int = Field(150, ge=1, description="queries of the set that are used, at most")
-    passages: int = Field(600, ge=1, description="passages that they are searched in: answers, and others at random")
+    passages: int = Field(400, ge=1, description="passages that they are searched in: answers, and others at random")
     seed: int = Field(13, ge=0, description="seed of what is drawn")

@@ -17,7 +17,7 @@ from whet.encode import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY, means, per_query
 from whet.evaluate.retrieve import retrieve
-from whet.records import Collection, Judgements, Ranking
+from whet.records import Collection, Encoder, Judgements, Ranking
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -63,6 +63,11 @@ def dev_set(collection: Collection, base: Ranking, rng: np.random.Generator, bud
     return DevSet(queries, qrels, pool, whole=len(pool) == len(collection.passages))
 
 
+def ndcg_on(encoder: Encoder, dev: DevSet) -> float:
+    """PRIMARY of an encoder, mean over the set's queries."""
+    return means(per_query(dev.qrels, retrieve(encoder, dev.queries, dev.passages), [PRIMARY]))[PRIMARY]
+
+
 class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
     """Scores a model on a DevSet, and on one that guards what it knew; leaves each result in `folder` as `STEP.json`.
 
@@ -93,8 +98,7 @@ class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
         values = per_query(self.dev.qrels, retrieve(encoder, self.dev.queries, self.dev.passages))
         scores = means(values)
         if self.guard is not None:
-            kept = per_query(self.guard.qrels, retrieve(encoder, self.guard.queries, self.guard.passages), [PRIMARY])
-            scores[GUARD] = means(kept)[PRIMARY]
+            scores[GUARD] = ndcg_on(encoder, self.guard)
         write_json(self.folder / f"{max(steps, 0)}.json", {"epoch": epoch, "means": scores, "per_query": values})
         return scores
 

@@ -15,10 +15,9 @@ from whet.data.pydoc_corpus import build_pydoc_collection
 from whet.data.read import read
 from whet.errors import ConfigError, DataError
 from whet.records import Collection, Judgements
-from whet.train.config import GuardConfig
+from whet.train.config import NO_GUARD, PYDOC, GuardConfig
 from whet.train.dev import DevSet
 
-PYDOC = "pydoc"
 PYDOC_PAIRS = 600
 
 
@@ -36,7 +35,7 @@ def guard_set(config: GuardConfig) -> DevSet | None:
 
     None where the recipe names none. Raises DataError or ConfigError when its data cannot be used.
     """
-    if config.data is None:
+    if config.data == NO_GUARD:
         return None
     collection = _collection(config)
     rng = np.random.default_rng(config.seed)
@@ -63,7 +62,7 @@ def guard_set(config: GuardConfig) -> DevSet | None:
 def _collection(config: GuardConfig) -> Collection:
     if config.data == PYDOC:
         return build_pydoc_collection(limit=PYDOC_PAIRS, seed=config.seed)
-    collection, faults = read(str(config.data))
+    collection, faults = read(config.data)
     if any(fault.level == "error" for fault in faults):
         raise DataError(faults)
     return collection

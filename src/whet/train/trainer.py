@@ -66,15 +66,15 @@ class Trained:
 def train_model(
     model: "SentenceTransformer",
     material: Material,
-    evaluator: DevEvaluator,
+    evaluator: DevEvaluator | None,
     config: TrainConfig,
     folder: Path,
     moe: MoEConfig | None = None,
 ) -> Trained:
     """Train `model` in place and leave the weights of the checkpoint that did best on dev in it.
 
-    Checkpoints lie in `folder`; if there are complete ones, training goes on from the newest. `moe` weighs the losses
-    of the experts that the model has.
+    Without an evaluator training goes on to its end, and the last weights stay. Checkpoints lie in `folder`; if there
+    are complete ones, training goes on from the newest. `moe` weighs the losses of the experts that the model has.
 
     Raises TrainingError when going on would be worthless, naming the newest good checkpoint; it stays in `folder`.
     """
@@ -84,12 +84,15 @@ def train_model(
         without_dropout(model)
     trainer = _Trainer(
         model=model,
-        args=_arguments(config, material, folder, moe),
+        args=_arguments(config, material, folder, moe, watched=evaluator is not None),
         train_dataset=_dataset(material.pairs),
         evaluator=evaluator,
         data_collator=PairCollator(model, material.collection, material.knowledge),
         loss=_loss(model, config, moe),
-        callbacks=[StopEarly(early_stopping_patience=config.patience), line := ProgressLine()],
+        callbacks=[
+            line := ProgressLine(),
+            *([StopEarly(early_stopping_patience=config.patience)] if evaluator else []),
+        ],
     )
     trainer.line, trainer.watch = line, LossWatch()
     for noisy in (ProgressCallback, PrinterCallback):
@@ -103,7 +106,9 @@ def train_model(
         raise TrainingError(f"{error} {f'The last good checkpoint is {good}.' if good else _NO_CHECKPOINT}") from error
     finally:
         line.close()
-    return Trained(trained, total, trainer.state.best_global_step or 0, trainer.state.log_history)
+    state = trainer.state
+    best = (state.best_global_step or 0) if evaluator else state.global_step
+    return Trained(trained, total, best, state.log_history)
 
 
 class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
@@ -158,7 +163,7 @@ def _loss(model: "SentenceTransformer", config: TrainConfig, moe: MoEConfig | No
 
 
 def _arguments(
-    config: TrainConfig, material: Material, folder: Path, moe: MoEConfig | None
+    config: TrainConfig, material: Material, folder: Path, moe: MoEConfig | None, *, watched: bool
 ) -> SentenceTransformerTrainingArguments:
     steps = -(-len(material.pairs) // config.batch_size) * config.epochs
     every = max(1, -(-steps // config.evaluations))
@@ -172,12 +177,12 @@ def _arguments(
         warmup_steps=config.warmup,
         lr_scheduler_type="linear",
         batch_sampler=_sampler(config, material),
-        eval_strategy="steps",
+        eval_strategy="steps" if watched else "no",
         eval_steps=every,
         save_strategy="steps",
         save_steps=every,
         save_total_limit=2,
-        load_best_model_at_end=True,
+        load_best_model_at_end=watched,
         restore_callback_states_from_checkpoint=True,
         metric_for_best_model=f"eval_{PRIMARY}",
         greater_is_better=True,

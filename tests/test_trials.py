@@ -1,0 +1,124 @@
+"""How trainings are judged where there is no dev split: by folds that together hold every training query once.
+
+Proved: the folds are a partition by group; nothing of a fold's own queries is in what its training learns from; the
+score of a point is the mean over all queries, each judged by the model that has not seen it; the last training takes
+every query; and a finished fold is not trained again.
+"""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import whet
+from tiny import RECIPE, tiny_collection
+from whet.artifacts import read_json
+from whet.data.read import read
+from whet.data.split import FOLDED_BELOW, FOLDS, folds, same_text, with_splits
+from whet.pipeline import build
+from whet.records import PositiveQuery
+from whet.run import open_run
+from whet.training import write_training
+from whet.trials import CrossValidated, Sources, judge_of, material_of
+
+INTERPOLATED = RECIPE | {"guard": {"data": "none", "interpolate": True, "shares": [0.5, 1.0]}}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """BEIR folder whose training queries are too few for a dev split."""
+    return tiny_collection(tmp_path_factory.mktemp("small") / "small", size=90)
+
+
+@pytest.fixture(scope="module")
+def mined(small, tiny_model, tmp_path_factory):
+    """A run on it up to what training needs."""
+    run = open_run(small, str(tiny_model), tmp_path_factory.mktemp("folded") / "run", overrides=INTERPOLATED)
+    return build(run, "teach")
+
+
+def sources(run):
+    return Sources(*(run.path / name for name in ("mine", "generate", "teach")))
+
+
+def test_few_queries_get_no_dev_split(small, tiny_data):
+    _, how = with_splits(read(small)[0])
+    assert (how["made"], how["queries"]["dev"]) == (["test"], 0)
+    assert 0 < how["queries"]["train"] < FOLDED_BELOW
+    many, how = with_splits(read(tiny_data)[0])
+    assert how["made"] == ["test", "dev"]
+    assert len(many.positives("dev")) > 0
+
+
+def test_folds_hold_every_query_once_and_keep_groups_whole(mined):
+    data = mined.collection
+    parts = folds(data, seed=3)
+    assert len(parts) == FOLDS
+    held = [query for part in parts for query in part.positives("dev")]
+    assert sorted(held) == sorted(data.positives("train"))
+    sizes = [len(part.positives("dev")) for part in parts]
+    assert max(sizes) - min(sizes) <= 1  # every query is a group of its own here
+    for part in parts:
+        assert part.qrels["test"] == data.qrels["test"]
+        assert sorted([*part.positives("train"), *part.positives("dev")]) == sorted(data.positives("train"))
+        trained = {p for found in part.positives("train").values() for p in found}
+        assert trained.isdisjoint(p for found in part.positives("dev").values() for p in found)
+    assert folds(data, seed=3) == parts
+    assert folds(data, seed=4) != parts
+
+
+def test_nothing_of_a_folds_own_queries_is_learned_from(mined):
+    gold = [PositiveQuery(p, mined.collection.queries[query], "gold")
+            for query, found in mined.collection.positives("train").items() for p in found]  # fmt: skip
+    whet.generate.positives.write_positive_queries(mined.path / "generate" / "queries.jsonl", gold)
+    whole = material_of(mined, mined.collection, sources(mined))
+    for fold in folds(mined.collection, mined.recipe.seed):
+        material = material_of(mined, fold, sources(mined))
+        unseen = {same_text(fold.queries[query]) for query in fold.positives("dev")}
+        texts = {same_text(text) for found in material.knowledge.answers.values() for text in found}
+        assert texts
+        assert not texts & unseen
+        assert {pair.query_id for pair in material.pairs} == set(fold.positives("train"))
+        # Neighbours are the same pairs as before, less those of the fold's own queries.
+        for row, pair in enumerate(material.pairs[:10]):
+            near = [material.pairs[at] for at in material.neighbours[row] if at >= 0]
+            before = [whole.pairs[at] for at in whole.neighbours[whole.pairs.index(pair)] if at >= 0]
+            assert near == [one for one in before if one.query_id not in fold.positives("dev")]
+
+
+def test_points_are_judged_by_all_folds_and_finished_folds_stay(mined, monkeypatch):
+    folder = mined.path.parent / "trained"
+    write_training(mined, folder, sources(mined))
+    found = read_json(folder / "result.json")
+    lines = [read_json(folder / "dev" / f"fold-{n + 1}.json") for n in range(FOLDS)]
+    judge = judge_of(mined, folder, sources(mined))
+    assert isinstance(judge, CrossValidated)
+    weights = [len(dev.queries) for dev in judge.sets]
+    assert sum(weights) == len(mined.collection.positives("train"))
+    for at, point in enumerate(found["line"]):
+        assert point["dev"] == pytest.approx(np.average([line[at]["dev"] for line in lines], weights=weights))
+    assert found["dev_base"] == pytest.approx(judge.base)
+    best = max(found["line"], key=lambda point: point["dev"])
+    assert (found["share"], found["dev_best"]) == (best["share"], best["dev"])
+    assert found["kept"] == "tuned"
+    every = -(-len(mined.collection.positives("train")) // mined.recipe.train.batch_size) * mined.recipe.train.epochs
+    assert found["best_step"] == every
+
+    def fail(*_):
+        raise AssertionError("a finished fold was trained again")
+
+    monkeypatch.setattr("whet.trials.interpolate", fail)
+    scratch = mined.path.parent / "again"
+    shutil.copytree(folder / "dev", scratch / "dev")
+    train, moe = mined.recipe.trials()[mined.recipe.train.train_only]
+    again = CrossValidated(mined, scratch, sources(mined))
+    assert [again._fold(at, scratch / "dev", scratch, train, moe)[1.0] for at in range(FOLDS)] == [
+        line[-1]["dev"] for line in lines
+    ]
+
+
+def test_the_whole_road_gets_better_without_a_dev_split(small, tiny_model, tmp_path):
+    run = whet.tune(small, str(tiny_model), tmp_path / "run", overrides=INTERPOLATED)
+    assert run.result["verdict"] == "better"
+    again = whet.tune(small, str(tiny_model), tmp_path / "run", overrides=INTERPOLATED)
+    assert again.result == run.result
