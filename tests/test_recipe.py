@@ -1,6 +1,7 @@
 """The recipe: what effort derives, what overrides change, and that nothing unknown slips in."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -181,3 +182,16 @@ def test_experts_that_cannot_be_are_refused(wrong, message):
     with pytest.raises(ConfigError) as error:
         derive(collection_of(30), "standard", wrong)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(("pairs", "small"), [(20, True), (499, True), (500, False), (5_000, False)])
+def test_small_data_is_taught_and_goes_back_towards_base(pairs, small):
+    recipe = derive(collection_of(pairs), "standard")
+    assert (recipe.train.taught, recipe.guard.interpolate) == (small, small)
+    assert recipe.guard.data == "pydoc"
+    own = derive(collection_of(pairs), "standard", {"train": {"soft_weight": 0}, "guard": {"data": "none"}})
+    assert (own.train.taught, own.guard.interpolate, own.guard.data) == (False, small, "none")
+
+
+def test_documentation_does_not_guard_itself():
+    assert derive(replace(collection_of(9), name="pydoc"), "quick").guard.data == "none"

@@ -33,6 +33,23 @@ def read_experts(path: Path) -> list[LayerUse]:
     ]
 
 
+def read_lesson(path: Path) -> dict[str, Any]:
+    """What the teach stage tells of its teachers; empty where nobody taught."""
+    found: dict[str, Any] = read_json(path / "teach" / "summary.json")
+    return found if found["pairs"] else {}
+
+
+def read_tradeoff(path: Path) -> list[dict[str, float | None]]:
+    """Points from base (share 0) to the tuned weights (1) with their scores on `dev` and, if any, on the `guard`.
+
+    Where the line between was not walked, base and the tuned model alone.
+    """
+    found = read_json(path / "train" / "result.json")
+    base = {"share": 0.0, "dev": found["dev_base"], "guard": found.get("guard_base")}
+    tuned = {"share": 1.0, "dev": found["dev_best"], "guard": found.get("guard_tuned")}
+    return [base, *found.get("line", [tuned])]
+
+
 def read_spaces(path: Path) -> dict[str, dict[str, float]]:
     """The embedding spaces of base and tuned; empty where they were not measured."""
     written = path / "evaluate" / "space.json"

@@ -15,7 +15,15 @@ from rich.markup import escape
 from whet.artifacts import MANIFEST, SCRATCH, Artifact, alone, read_json, run_stage, source_digest, write_json
 from whet.data.check import check
 from whet.errors import ConfigError
-from whet.outcome import origin_of, read_evaluation, read_experts, read_spaces, training_curve
+from whet.outcome import (
+    origin_of,
+    read_evaluation,
+    read_experts,
+    read_lesson,
+    read_spaces,
+    read_tradeoff,
+    training_curve,
+)
 from whet.progress import say
 from whet.recipe import Effort
 from whet.records import Collection
@@ -201,6 +209,9 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             mining={f"taken, {source}": n for source, n in mining["taken"].items()} | mining["dropped"],
             experts=(experts := read_experts(run.path)),
             spaces=read_spaces(run.path),
+            lesson=read_lesson(run.path),
+            tradeoff=read_tradeoff(run.path),
+            share=read_json(done["train"].path / "result.json").get("share"),
             warnings=[*_remarks(done["check"].path), *starving(experts)],
             config=run.recipe.in_force(),
             seconds={stage: seconds_of(run.path / stage) or 0.0 for stage in done},

@@ -12,7 +12,7 @@ from whet.errors import ConfigError
 from whet.mine.config import MineConfig
 from whet.records import Collection
 from whet.teach.config import TeachConfig
-from whet.train.config import GuardConfig, MoEConfig, TrainConfig
+from whet.train.config import NO_GUARD, PYDOC, GuardConfig, MoEConfig, TrainConfig
 
 Effort = Literal["quick", "standard", "thorough"]
 
@@ -93,6 +93,8 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
     derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
     if pairs < SMALL:
         derived = _merged(derived, FOR_SMALL)
+    if collection.name == PYDOC:
+        derived = _merged(derived, {"guard": {"data": NO_GUARD}})  # it would guard itself
     wanted = _merged(derived, overrides or {})
     if "train_only" not in _part(wanted, "train") and "candidates" not in wanted:
         if _part(wanted, "moe").get("experts"):

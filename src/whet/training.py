@@ -84,7 +84,8 @@ def _keep(
     }
     done = {k: v for k, v in asdict(best.trained).items() if k != "log"}
     result = {"kept": kept, "dev_base": judge.base, "dev_best": best.score, "trial": name, "trials": trials}
-    guarded = {} if judge.guard is None else {"guard_base": judge.guard}
+    guard_tuned = best.guard if kept == "tuned" else judge.guard
+    guarded = {} if judge.guard is None else {"guard_base": judge.guard, "guard_tuned": guard_tuned}
     way_back = {"share": best.share, "line": [asdict(point) for point in best.line]} if best.line else {}
     write_json(folder / "result.json", done | result | guarded | way_back)
     chosen = model if kept == "tuned" and model is not None else run.base_model

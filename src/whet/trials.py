@@ -38,11 +38,12 @@ FOLD_POOL = range(20_000, 100_000)  # of each fold
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One training: its model, what it did, the score on dev, and how far it went from base on which line."""
+    """One training: its model, what it did, its scores, and how far it went from base on which line."""
 
     model: "SentenceTransformer | None"
     trained: Trained
     score: float
+    guard: float | None
     share: float = 1.0
     line: Sequence[Point] = ()
 
@@ -90,9 +91,10 @@ class HeldOut:
         evaluator = DevEvaluator(self.dev, scores, self.guard_set)
         model, before, trained = _train(self.run, self.material, evaluator, train, moe, self.folder / SCRATCH / part)
         if not trained.best_step:
-            return Trial(model, trained, self.base)
+            return Trial(model, trained, self.base, self.guard)
         if not guard.interpolate:
-            return Trial(model, trained, read_json(scores / f"{trained.best_step}.json")["means"][PRIMARY])
+            found = read_json(scores / f"{trained.best_step}.json")["means"]
+            return Trial(model, trained, found[PRIMARY], found.get(GUARD))
         lines = DevEvaluator(self.dev, scores / "shares", self.guard_set)
 
         def score(share: float) -> tuple[float, float | None]:
@@ -100,7 +102,7 @@ class HeldOut:
             return found[PRIMARY], found.get(GUARD)
 
         share, line = interpolate(model, before, score, guard.shares, _floor(self.run, self.guard))
-        return _on_line(model, trained, self.base, share, line)
+        return _on_line(model, trained, Point(0.0, self.base, self.guard), share, line)
 
 
 class CrossValidated:
@@ -133,7 +135,7 @@ class CrossValidated:
             return expected[share], self._guarded(PackedEncoder(model))
 
         share, line = interpolate(model, before, score, self.shares, _floor(self.run, self.guard))
-        return _on_line(model, trained, self.base, share, line)
+        return _on_line(model, trained, Point(0.0, self.base, self.guard), share, line)
 
     def _fold(self, at: int, scores: Path, scratch: Path, train: TrainConfig, moe: MoEConfig) -> dict[float, float]:
         """Score of each share on one fold's queries, kept as `fold-N.json` in `scores`."""
@@ -185,12 +187,12 @@ def _floor(run: Run, guard: float | None) -> float | None:
     return None if guard is None else guard - run.recipe.guard.budget
 
 
-def _on_line(model: "SentenceTransformer", trained: Trained, base: float, share: float, line: Sequence[Point]) -> Trial:
+def _on_line(model: "SentenceTransformer", trained: Trained, base: Point, share: float, line: Sequence[Point]) -> Trial:
     for point in line:
         kept = "" if point.guard is None else f", guard {100 * point.guard:.2f}"
         say(f"{point.share:.0%} of the way from base: dev {PRIMARY} {100 * point.dev:.2f}{kept}")
-    best = next((point.dev for point in line if point.share == share), base)
-    return Trial(model, trained, best, share, line)
+    best = next((point for point in line if point.share == share), base)
+    return Trial(model, trained, best.dev, best.guard, share, line)
 
 
 def material_of(run: Run, collection: Collection, sources: Sources) -> Material:

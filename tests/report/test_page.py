@@ -62,6 +62,13 @@ def report(with_bm25=True, **changes):
         "passages": {passage.id: passage.content for passage in passages.values()},
         "slices": slice_rows(rows, rng),
         "training": [{"step": n, "loss": 2 / (n + 1), "dev": 0.5 + n / 100 if n % 5 == 0 else None} for n in range(20)],
+        "lesson": {
+            "teachers": {name: {"auc": 0.9, "auprc": 0.5, "ndcg": 0.61} for name in ("base", HOSTILE)},
+            "left_out": [HOSTILE],
+            "agreement": [[1.0, None], [None, 1.0]],
+        },
+        "tradeoff": [{"share": n / 4, "dev": 0.5 + n / 100, "guard": 0.8 - n / 200} for n in range(5)],
+        "share": 0.75,
         "mining": {"taken as negatives": 1234, HOSTILE: 1},
         "warnings": [HOSTILE],
         "config": {"train": {"epochs": 2, "note": HOSTILE}},
@@ -84,6 +91,8 @@ def test_the_page_leads_with_the_verdict_and_tells_everything(tmp_path):
         "Gained most",
         "Lost most",
         "By kind of query",
+        "What was learned, and what was forgotten",
+        "Teachers",
         "Mining",
         "Warnings",
         "Settings",
@@ -98,10 +107,12 @@ def test_the_page_leads_with_the_verdict_and_tells_everything(tmp_path):
         "1 min 42 s",
         "Peak memory: 1,834 MB",
         "randomisation test",
+        "75% 53.0 78.5 kept",
+        "base 0.900 0.500 61.0 yes 1.00 –",
     ):
         assert expected in texts
     assert page.tags.count("article") == 6  # five gains, one loss
-    assert page.tags.count("figure") == 3
+    assert page.tags.count("figure") == 4
 
 
 def test_nothing_from_outside_becomes_markup_and_nothing_is_fetched():
@@ -121,7 +132,7 @@ def test_markdown_keeps_hostile_text_in_its_cell(tmp_path):
     assert "<script" not in text
     assert r"&lt;script>alert('x')&lt;/script> \| \*a\* &amp; " in text
     tables = [block for block in re.split(r"\n\n+", text) if block.startswith("|")]
-    assert len(tables) == 7
+    assert len(tables) == 9
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1, table
     assert text.splitlines()[2].startswith("**Better: nDCG@10")
@@ -130,10 +141,29 @@ def test_markdown_keeps_hostile_text_in_its_cell(tmp_path):
 @pytest.mark.parametrize("render", [render_page, render_markdown])
 def test_a_report_of_the_evaluation_alone(render):
     bare = report(
-        with_bm25=False, slices=(), training=(), mining={}, warnings=(), config={}, seconds={}, peak_memory_mb=None
+        with_bm25=False,
+        slices=(),
+        training=(),
+        lesson={},
+        tradeoff=(),
+        share=None,
+        mining={},
+        warnings=(),
+        config={},
+        seconds={},
+        peak_memory_mb=None,
     )
     text = render(bare)
-    for heading in ("BM25", "Mining", "Warnings", "Settings", "By kind of query", "Training loss"):
+    for heading in (
+        "BM25",
+        "Teachers",
+        "forgotten",
+        "Mining",
+        "Warnings",
+        "Settings",
+        "By kind of query",
+        "Training loss",
+    ):
         assert heading not in text
     assert "nDCG@10" in text
 

@@ -21,6 +21,8 @@ class ReportInput:
     step with `step` and any of LOSS_PARTS, `dev` (the verdict's measure on dev queries, 0 to 1),
     and `share/LAYER/EXPERT` where the model has experts; `experts` then tells of their use on test passages.
     `spaces` describes the embedding spaces of `base` and `tuned` (`whet.evaluate.space.Space`, as mappings).
+    `lesson` is the teach stage's summary. `tradeoff` holds points from base to tuned weights: `share`, `dev`, and
+    `guard` where a general set was scored; `share` is the one that was kept, None where there was no choice.
     `mining` counts passages by what became of them, `warnings` are the data check's lines, `seconds` is per stage.
     """
 
@@ -34,6 +36,9 @@ class ReportInput:
     mining: Mapping[str, int] = field(default_factory=dict)
     experts: Sequence[LayerUse] = ()
     spaces: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    lesson: Mapping[str, Any] = field(default_factory=dict)
+    tradeoff: Sequence[Mapping[str, float | None]] = ()
+    share: float | None = None
     warnings: Sequence[str] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -194,3 +199,48 @@ def space_lines(report: ReportInput) -> list[tuple[str, str, str]]:
         return []
     base, tuned = report.spaces["base"], report.spaces["tuned"]
     return [(name, f"{base[key]:.3f}", f"{tuned[key]:.3f}") for key, name in SPACE.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherLine:
+    """One teacher's line, as text; `agreement` are its rank correlations with all teachers, itself included."""
+
+    name: str
+    auc: str
+    auprc: str
+    ndcg: str
+    taught: str
+    agreement: tuple[str, ...]
+
+
+def teacher_lines(report: ReportInput) -> list[TeacherLine]:
+    """Lay out who taught, how good each is on labelled pairs, and how far they agree; none where nobody taught."""
+    if not report.lesson:
+        return []
+    return [
+        TeacherLine(
+            name=name,
+            auc=f"{found['auc']:.3f}",
+            auprc=f"{found['auprc']:.3f}",
+            ndcg=points(found["ndcg"]),
+            taught="no" if name in report.lesson["left_out"] else "yes",
+            agreement=tuple("–" if one is None or one != one else f"{one:.2f}" for one in agreement),
+        )
+        for (name, found), agreement in zip(report.lesson["teachers"].items(), report.lesson["agreement"], strict=True)
+    ]
+
+
+def tradeoff_lines(report: ReportInput) -> list[tuple[str, str, str, str]]:
+    """Share of the way, dev, guard, and whether it was kept, as text; none without a guard or a choice."""
+    if not report.tradeoff or (report.share is None and report.tradeoff[0]["guard"] is None):
+        return []
+    kept = 1.0 if report.share is None else report.share
+    return [
+        (
+            f"{point['share']:.0%}",
+            "–" if point["dev"] is None else points(point["dev"]),
+            "–" if point["guard"] is None else points(point["guard"]),
+            "kept" if point["share"] == kept else "",
+        )
+        for point in report.tradeoff
+    ]

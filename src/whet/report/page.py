@@ -29,6 +29,7 @@ def render_page(report: ReportInput) -> str:
         marks=_interval_marks(report),
         loss_chart=loss_chart,
         dev_chart=dev_chart,
+        tradeoff_chart=tradeoff_chart(report),
         difference_chart=plots.difference_chart([row.difference for row in report.rows]),
     )
 
@@ -42,6 +43,8 @@ def template_values(report: ReportInput) -> dict[str, Any]:
         "lines": contents.measure_lines(report.evaluation),
         "experts": contents.expert_lines(report),
         "spaces": contents.space_lines(report),
+        "teachers": contents.teacher_lines(report),
+        "tradeoff": contents.tradeoff_lines(report),
         "changed": (("Gained most", "base", wins), ("Lost most", "tuned", losses)),
         "settings": list(contents.settings(report.config)),
         "notes": contents.method_notes(report.evaluation),
@@ -65,6 +68,21 @@ def training_charts(report: ReportInput) -> tuple[Markup, Markup]:
     return plots.line_chart(parts, "step", "Training loss"), plots.line_chart(
         {measure: dev}, "step", f"{measure} on dev"
     )
+
+
+def tradeoff_chart(report: ReportInput) -> Markup:
+    """What dev gains and the guard loses on the way from base to tuned weights; empty where there is no way between."""
+    gains = {
+        name: [
+            (100 * share, 100 * (value - base))
+            for point in report.tradeoff
+            if (value := point[key]) is not None and (share := point["share"]) is not None
+        ]
+        for key, name in (("dev", "dev"), ("guard", "general set"))
+        if report.tradeoff and (base := report.tradeoff[0][key]) is not None
+    }
+    title = f"Change in {report.evaluation.measure}"
+    return plots.line_chart(gains, "% of the way from base", title) if report.share is not None else Markup()
 
 
 def _series(training: Sequence[Mapping[str, float | None]], name: str) -> list[tuple[float, float]]:

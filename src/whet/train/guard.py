@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from whet.data.pydoc_corpus import build_pydoc_collection
+from whet.data.pydoc_corpus import STANDARD_LIBRARY, build_pydoc_collection
 from whet.data.read import read
 from whet.errors import ConfigError, DataError
 from whet.records import Collection, Judgements
@@ -61,7 +61,7 @@ def guard_set(config: GuardConfig) -> DevSet | None:
 
 def _collection(config: GuardConfig) -> Collection:
     if config.data == PYDOC:
-        return build_pydoc_collection(limit=PYDOC_PAIRS, seed=config.seed)
+        return build_pydoc_collection(limit=PYDOC_PAIRS, seed=config.seed, packages=[STANDARD_LIBRARY])
     collection, faults = read(config.data)
     if any(fault.level == "error" for fault in faults):
         raise DataError(faults)
