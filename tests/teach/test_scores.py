@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from whet.errors import TeacherError
+from whet.teach import scores
 from whet.teach.scores import Pairs, ask
 
 
@@ -40,7 +41,9 @@ def expected(pairs):
     ]
 
 
-def test_every_pair_is_scored_once(tmp_path):
+@pytest.mark.parametrize("part", [scores.PART, 7, 1])
+def test_every_pair_is_scored_once(tmp_path, monkeypatch, part):
+    monkeypatch.setattr(scores, "PART", part)
     teacher, pairs = Counting(), pairs_of(40)
     np.testing.assert_allclose(ask(teacher, pairs, tmp_path), expected(pairs), rtol=1e-6)
     assert len(teacher.asked) == len(set(teacher.asked)) == len(set(zip(pairs.query, pairs.passage, strict=True)))
@@ -88,7 +91,7 @@ def test_a_damaged_part_is_scored_again(tmp_path, capsys):
     assert "is damaged" in capsys.readouterr().err
 
 
-def fail(scores):
+def fail(found):
     raise RuntimeError("out of memory")
 
 
@@ -105,7 +108,7 @@ def fail(scores):
 )
 def test_a_teacher_that_fails_is_named_and_nothing_is_lost(tmp_path, spoil, said):
     pairs, failing, mended = pairs_of(40), Counting(spoil=spoil), Counting()
-    with pytest.raises(TeacherError, match=rf"teacher counting, block 2 of \d+ \(4 pairs\): {said}"):
+    with pytest.raises(TeacherError, match=rf"teacher counting, block 2 \(4 pairs\): {said}"):
         ask(failing, pairs, tmp_path)
     np.testing.assert_allclose(ask(mended, pairs, tmp_path), expected(pairs), rtol=1e-6)
     assert not set(failing.asked[:4]) & set(mended.asked)

@@ -18,6 +18,7 @@ from whet.errors import TeacherError
 from whet.progress import Bar, say
 from whet.records import Teacher
 
+PART = 2**17  # pairs that are looked up at a time, so that memory holds little beside pairs and scores
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads two hashes over one
 
 
@@ -45,6 +46,7 @@ class ScoreStore:
     def __init__(self, folder: Path, teacher: Teacher) -> None:
         self.folder = folder / teacher.fingerprint
         self._keys, self._scores = self._read()
+        self._new: list[tuple[UInt64[np.ndarray, " added"], Float32[np.ndarray, " added"]]] = []
 
     def find(
         self, query: UInt64[np.ndarray, " pair"], passage: UInt64[np.ndarray, " pair"]
@@ -62,7 +64,7 @@ class ScoreStore:
         passage: UInt64[np.ndarray, " pair"],
         scores: Float32[np.ndarray, " pair"],
     ) -> None:
-        """Write one block; it is not found by this object, which looks at what was there when it was made."""
+        """Write one block; `find` knows it once it is settled."""
         import pyarrow as pa
         from pyarrow import parquet
 
@@ -72,6 +74,14 @@ class ScoreStore:
         aside = path.with_suffix(".tmp")
         parquet.write_table(pa.table({"query": query, "passage": passage, "score": scores}), aside)
         aside.replace(path)
+        self._new.append((_mixed(query, passage), scores.copy()))
+
+    def settle(self) -> None:
+        """Sort what was added in among the rest."""
+        keys, scores = zip((self._keys, self._scores), *self._new, strict=True)
+        self._keys, first = np.unique(np.concatenate(keys), return_index=True)
+        self._scores = np.concatenate(scores)[first]
+        self._new = []
 
     def _parts(self) -> list[Path]:
         return sorted(self.folder.glob("part-*.parquet"))
@@ -100,20 +110,23 @@ def ask(teacher: Teacher, pairs: Pairs, folder: Path) -> Float32[np.ndarray, " p
     Raises TeacherError, naming teacher and block, when it fails, gives another number of scores than it was given
     pairs, or a score that is not finite; the blocks before are stored, and the same call goes on behind them.
     """
-    store = ScoreStore(folder, teacher)
-    query, passage = pairs.keys[0][pairs.query], pairs.keys[1][pairs.passage]
-    scores = store.find(query, passage)
-    missing = np.flatnonzero(np.isnan(scores))
-    _, first, back = np.unique(_mixed(query[missing], passage[missing]), return_index=True, return_inverse=True)
-    once, found = missing[first], np.empty(len(first), np.float32)
-    starts = range(0, len(once), teacher.block)
-    with Bar(f"teach {teacher.name}", len(pairs), len(pairs) - len(once)) as bar:
-        for number, start in enumerate(starts, 1):
-            rows = once[start : start + teacher.block]
-            found[start : start + len(rows)] = _checked(teacher, pairs, rows, f"block {number} of {len(starts)}")
-            store.add(query[rows], passage[rows], found[start : start + len(rows)])
-            bar.advance(len(rows))
-    scores[missing] = found[back]
+    store, scores, number = ScoreStore(folder, teacher), np.empty(len(pairs), np.float32), 0
+    with Bar(f"teach {teacher.name}", len(pairs)) as bar:
+        for start in range(0, len(pairs), PART):
+            part = np.arange(start, min(start + PART, len(pairs)))
+            query, passage = pairs.keys[0][pairs.query[part]], pairs.keys[1][pairs.passage[part]]
+            scores[part] = store.find(query, passage)
+            missing = np.flatnonzero(np.isnan(scores[part]))
+            _, first, back = np.unique(_mixed(query[missing], passage[missing]), return_index=True, return_inverse=True)
+            once, found = missing[first], np.empty(len(first), np.float32)
+            bar.advance(len(part) - len(once))
+            for at in range(0, len(once), teacher.block):
+                rows, number = once[at : at + teacher.block], number + 1
+                found[at : at + len(rows)] = _checked(teacher, pairs, part[rows], f"block {number}")
+                store.add(query[rows], passage[rows], found[at : at + len(rows)])
+                bar.advance(len(rows))
+            scores[part[missing]] = found[back]
+            store.settle()
     return scores
 
 
