@@ -108,6 +108,7 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     from whet.mine.likely import likely_positives, write_likely
     from whet.mine.mined import write_mined
     from whet.mine.neighbours import neighbours
+    from whet.mine.summary import MiningSummary
 
     def write(folder: Path) -> None:
         texts = [run.collection.queries[query] for query in run.collection.positives("train")]
@@ -121,7 +122,10 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         write_likely(folder / "likely.jsonl", likely_positives(run.collection, queries, passages, run.recipe.mine))
 
     config = {"mine": run.recipe.mine.model_dump(), "neighbours": run.recipe.neighbours}
-    return run_stage(run.path, "mine", inputs=run.inputs, config=config, build=write)
+    made = run_stage(run.path, "mine", inputs=run.inputs, config=config, build=write)
+    if not made.skipped:
+        say(MiningSummary(**read_json(made.path / "summary.json")).line())
+    return made
 
 
 def _generate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
@@ -190,6 +194,7 @@ def _evaluate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 
 def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    from whet.mine.summary import MiningSummary
     from whet.moe.usage import starving
     from whet.report.contents import ReportInput
     from whet.report.markdown import write_markdown
@@ -206,7 +211,7 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             passages=run.passages,
             slices=slices,
             training=training_curve(done["train"].path),
-            mining={f"taken, {source}": n for source, n in mining["taken"].items()} | mining["dropped"],
+            mining=MiningSummary(**mining).counts(),
             experts=(experts := read_experts(run.path)),
             spaces=read_spaces(run.path),
             lesson=read_lesson(run.path),

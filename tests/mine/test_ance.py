@@ -195,7 +195,10 @@ def test_the_summary_names_every_reason():
         "positives": 1,
         "positives_found": 1,
         "mean_positive_rank": 5.0,
+        "suspected_share": 0.5,  # p3 and p4, beside the two that were taken
     }
+    assert summary.line().startswith("2 hard negatives for 1 queries; 50.0% of the candidates look like answers")
+    assert sum(summary.counts().values()) == summary.candidates
 
 
 def test_mix_takes_from_both_searches_in_turn_and_no_passage_twice():

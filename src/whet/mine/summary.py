@@ -10,10 +10,29 @@ from whet.mine.candidates import Candidates, Fate
 from whet.mine.config import MineConfig
 from whet.mine.known import Judged
 
+SOURCES: dict[str, str] = {
+    "given": "given by the data",
+    "ance": "of the model's own ranking",
+    "bm25": "of BM25's ranking",
+    "random": "drawn at random",
+}
+WORDS = {
+    "found_twice": "found by another search too",
+    "outside_window": "of the first ranks, which the recipe skips",
+    "known_positive": "known to answer the query",
+    "positive_elsewhere": "known to answer it by another split, or to answer a query of the same text",
+    "same_text_as_positive": "of the same text as an answer",
+    "above_max_score": "suspected of answering it: above the highest score that the recipe allows",
+    "likely_false_negative": "suspected of answering it: they score nearly as high as the answer",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class MiningSummary:
     """Counts over all training queries; `candidates` = sum of `taken` + `left_over` + sum of `dropped`.
+
+    `suspected_share` is the share, of what nothing else speaks against, that scores so close to the positive that it
+    probably answers the query: suspected false negatives, which are dropped.
 
     `short` counts queries with fewer negatives than asked for. Scores are the model's inner products, and the positive
     score is that of each query's weakest positive. Ranks are known where the model searched: `mean_positive_rank` is
@@ -31,10 +50,24 @@ class MiningSummary:
     positives: int
     positives_found: int
     mean_positive_rank: float | None
+    suspected_share: float = 0.0  # runs of earlier versions do not tell
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON-able mapping."""
         return asdict(self)
+
+    def counts(self) -> dict[str, int]:
+        """Candidates by what became of them, in words."""
+        taken = {f"taken as negatives, {SOURCES[source]}": count for source, count in self.taken.items()}
+        dropped = {WORDS[fate]: count for fate, count in self.dropped.items() if count}
+        return taken | {"good, and not needed": self.left_over} | dropped
+
+    def line(self) -> str:
+        """What came of it, in one line."""
+        return (
+            f"{sum(self.taken.values()):,} hard negatives for {self.queries:,} queries; {self.suspected_share:.1%} of "
+            "the candidates look like answers that nobody marked and are left out (whet audit lists them)"
+        )
 
 
 def summarise(
@@ -44,6 +77,7 @@ def summarise(
     taken = candidates.fates == Fate.TAKEN
     count = {fate: int((candidates.fates == fate).sum()) for fate in Fate}
     reasons = [fate for fate in Fate if fate not in (Fate.TAKEN, Fate.LEFT_OVER, Fate.EMPTY)]
+    suspected = count[Fate.LIKELY_FALSE_NEGATIVE] + count[Fate.ABOVE_MAX_SCORE]
     ranked = np.isin(known.keys(candidates.passages), known.positives) & candidates.from_source("ance")
     return MiningSummary(
         queries=len(taken),
@@ -57,6 +91,7 @@ def summarise(
         positives=len(known.positives),
         positives_found=int(ranked.sum()),
         mean_positive_rank=_mean(np.broadcast_to(candidates.ranks, ranked.shape)[ranked]),
+        suspected_share=round(suspected / max(1, suspected + count[Fate.TAKEN] + count[Fate.LEFT_OVER]), 5),
     )
 
 
