@@ -138,6 +138,6 @@ class GuardConfig(BaseModel):
     shares: tuple[float, ...] = Field(
         (0.25, 0.5, 0.75, 1.0), min_length=1, description="shares of the tuned weights that are tried"
     )
-    queries: int = Field(150, ge=1, description="queries of the set that are used, at most")
-    passages: int = Field(300, ge=1, description="passages that they are searched in: answers, and others at random")
+    queries: int = Field(600, ge=1, description="queries of the set that are used, at most")
+    passages: int = Field(600, ge=1, description="passages that they are searched in: answers, and others at random")
     seed: int = Field(13, ge=0, description="seed of what is drawn")
