@@ -89,3 +89,12 @@ def test_the_whole_road_goes_back_as_far_as_the_budget_says(tiny_data, tiny_mode
     assert found["line"][-1]["dev"] == pytest.approx(at_best["eval_nDCG@10"])
     model = load_model(str(run.path / "train" / "model"))
     assert not np.allclose(model.encode("stone"), run.base_model.encode("stone"))
+
+
+@pytest.mark.parametrize(("named", "asked"), [("NanoNQ", "zeta-alpha-ai/NanoNQ"), ("owner/set", "owner/set")])
+def test_a_set_of_nano_beir_is_looked_for_where_it_lies(monkeypatch, named, asked):
+    seen = []
+    answer = Collection("x", {"p": Passage("p", "x")}, {"q": "y"}, {"train": {"q": {"p": 1}}})
+    monkeypatch.setattr(guard, "read", lambda name: (seen.append(name), (answer, ()))[1])
+    assert len(guard_set(GuardConfig(data=named)).queries) == 1
+    assert seen == [asked]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from rich.markup import escape
 
@@ -10,6 +11,9 @@ from whet.data.judgements import SPLIT_ORDER, SPLITS, add_judgement, grade_of
 from whet.data.lines import json_rows, text_lines, usable
 from whet.progress import say
 from whet.records import Collection, Judgements, Passage
+
+Rows: TypeAlias = Iterator[tuple[str, Mapping[str, Any]]]
+"""Where a row stands, and its columns."""
 
 HEADINGS = {"query-id", "query_id", "queryid", "qid", "query", "corpus-id", "corpus_id", "docid", "pid", "score"}
 
@@ -21,39 +25,57 @@ def is_beir(folder: Path) -> bool:
 
 def read_beir(folder: Path, faults: Faults) -> Collection:
     """Read a BEIR folder as far as it can be read; what is wrong with it goes to `faults`."""
-    passages = _passages(folder / "corpus.jsonl", faults)
-    queries = _queries(folder / "queries.jsonl", faults)
+    passages = _passages(_lines(folder / "corpus.jsonl", faults), faults)
+    queries = _queries(_lines(folder / "queries.jsonl", faults), faults)
     qrels: dict[str, Judgements] = {}
     for split, path in _qrels_files(folder / "qrels", faults):
         _judge(path, qrels.setdefault(split, {}), queries, passages, faults)
     return Collection(folder.resolve().name, passages, queries, qrels)
 
 
-def _passages(path: Path, faults: Faults) -> dict[str, Passage]:
+def of_rows(name: str, corpus: Rows, queries: Rows, qrels: Mapping[str, Rows], faults: Faults) -> Collection:
+    """The same from rows (where, columns); those of `qrels`, by split, have query-id, corpus-id and maybe score."""
+    passages, asked = _passages(corpus, faults), _queries(queries, faults)
+    judged: dict[str, Judgements] = {}
+    for split, rows in qrels.items():
+        for where, row in rows:
+            query, passage = str(row.get("query-id")), str(row.get("corpus-id"))
+            _expect_known("query", query, asked, passages, where, faults)
+            _expect_known("passage", passage, passages, asked, where, faults)
+            if (grade := grade_of(row.get("score", 1), where, faults)) is not None:
+                add_judgement(judged.setdefault(split, {}), query, passage, grade, where, faults)
+    return Collection(name, passages, asked, judged)
+
+
+def _lines(path: Path, faults: Faults) -> Rows:
+    if not path.is_file():
+        faults.error(
+            "missing-file", path, "a BEIR folder needs this file", 'Write {"_id": …, "text": …} a line into it.'
+        )
+        return
+    yield from json_rows(path, faults)
+
+
+def _passages(rows: Rows, faults: Faults) -> dict[str, Passage]:
     passages: dict[str, Passage] = {}
-    for where, identifier, title, text in _texts(path, "passage", faults):
+    for where, identifier, title, text in _texts(rows, "passage", faults):
         passage = Passage(identifier, text, title)
         if _is_new(identifier, passage, passages.get(identifier), where, faults):
             passages[identifier] = passage
     return passages
 
 
-def _queries(path: Path, faults: Faults) -> dict[str, str]:
+def _queries(rows: Rows, faults: Faults) -> dict[str, str]:
     queries: dict[str, str] = {}
-    for where, identifier, _, text in _texts(path, "query", faults):
+    for where, identifier, _, text in _texts(rows, "query", faults):
         if _is_new(identifier, text, queries.get(identifier), where, faults):
             queries[identifier] = text
     return queries
 
 
-def _texts(path: Path, what: str, faults: Faults) -> Iterator[tuple[str, str, str, str]]:
+def _texts(rows: Rows, what: str, faults: Faults) -> Iterator[tuple[str, str, str, str]]:
     """Yield (file:line, id, title, text). A broken text is a fault, but its id still counts as known."""
-    if not path.is_file():
-        faults.error(
-            "missing-file", path, "a BEIR folder needs this file", 'Write {"_id": …, "text": …} a line into it.'
-        )
-        return
-    for where, row in json_rows(path, faults):
+    for where, row in rows:
         identifier, title, text = row.get("_id"), row.get("title") or "", row.get("text")
         if not isinstance(identifier, str | int) or not str(identifier).strip():
             keys = ", ".join(row) or "no keys"

@@ -127,7 +127,7 @@ class GuardConfig(BaseModel):
     data: str = Field(
         PYDOC,
         description="a general set that is scored beside dev: pydoc (the documentation of this Python), data as "
-        "`whet tune` takes it, or none",
+        "`whet tune` takes it, the name of a NanoBEIR set on the hub such as NanoNQ, or none",
     )
     budget: float = Field(0.01, ge=0, le=1, description="nDCG@10 that the model may lose on it")
     interpolate: bool = Field(

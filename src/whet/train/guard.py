@@ -4,6 +4,7 @@ Between base and tuned weights lies a line of models (WiSE-FT, arXiv 2109.01903;
 on it often keeps most of the gain and loses little of what the base model knew.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from whet.records import Collection, Judgements
 from whet.train.config import NO_GUARD, PYDOC, GuardConfig
 from whet.train.dev import DevSet
 
+NANO_BEIR = "zeta-alpha-ai"  # whose hub ids are NanoNQ, NanoMSMARCO, …
 PYDOC_PAIRS = 600
 
 
@@ -62,7 +64,8 @@ def guard_set(config: GuardConfig) -> DevSet | None:
 def _collection(config: GuardConfig) -> Collection:
     if config.data == PYDOC:
         return build_pydoc_collection(limit=PYDOC_PAIRS, seed=config.seed, packages=[STANDARD_LIBRARY])
-    collection, faults = read(config.data)
+    name = f"{NANO_BEIR}/{config.data}" if re.fullmatch(r"Nano[A-Z]\w+", config.data) else config.data
+    collection, faults = read(name)
     if any(fault.level == "error" for fault in faults):
         raise DataError(faults)
     return collection
