@@ -3,10 +3,10 @@
     python benchmarks/planted_audit.py --sets medquad_mini medquad --share 0.2
 
 Of the training queries with several answers a share of those answers is taken out of the judgements (one a query
-stays). Then `whet audit` with default settings looks for them. Recall is over the hidden answers, and over those of
-them that are among the candidates that an audit looks at; precision is over all suspects, of which those that are not
-hidden may be answers too, for nobody judged them. With --tune the set is tuned three times: as it was, with the
-answers hidden, and with the suspects accepted, all of them, as nobody would.
+stays). Then `whet audit` with default settings looks for them, before tuning and after it. Recall is over the hidden
+answers, and over those of them that are among the candidates that an audit looks at; precision is over all suspects,
+of which those that are not hidden may be answers too, for nobody judged them. With --tune the set is tuned three times:
+as it was, with the answers hidden, and with the suspects accepted, all of them, as nobody would.
 """
 
 import argparse
@@ -41,11 +41,14 @@ def main() -> None:
         whole = with_splits(read(DATA / name)[0], seed=13)[0]
         collection, hidden = hide(whole, wanted.share, np.random.default_rng(wanted.seed))
         run = open_run(collection, DEFAULT_MODEL, wanted.runs / name)
-        found[name] = found.get(name, {}) | search(run, hidden)
+        before = search(run, hidden)
+        after = search(build(run, "train"), hidden)
+        found[name] = {"before tuning": before, "after tuning": after}
         if wanted.tune:
             marked = accept(collection, [(one.query_id, one.passage_id) for one in read_suspects(run.path / "audit")])
-            tunings = {"as it was": whole, "hidden": collection, "suspects accepted": marked}
-            found[name]["tuned"] = {how: tuned(data, wanted.runs / name / how) for how, data in tunings.items()}
+            tunings = {"as it was": whole, "suspects accepted": marked}
+            found[name]["tuned"] = {how: tuned(data, wanted.runs / f"{name}-{how}") for how, data in tunings.items()}
+            found[name]["tuned"]["hidden"] = tuned(collection, wanted.runs / name)
         write_json(RESULT, {"about": __doc__, "machine": machine(), "sets": found})
         print(name, found[name])
 

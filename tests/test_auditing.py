@@ -7,6 +7,7 @@ mined and trained accordingly; and a file of marks that is wrong is told of row 
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from whet.data.read import read
 from whet.errors import ConfigError, DataError
 from whet.pipeline import build
 from whet.records import Collection, Passage
-from whet.run import open_run
+from whet.run import load_model, open_run
 from whet.teach.suspects import features, relevance
 
 HIDDEN = 12
@@ -84,6 +85,22 @@ def test_what_was_hidden_is_found(hidden, audited):
     assert summary["suspects"] == len(found)
     page = (audited.path / "audit" / "index.html").read_text()
     assert page.count("<article") == len(found)
+
+
+def test_a_trained_model_is_asked_too(audited, tmp_path, capsys):
+    assert "tuned" not in read_suspects(audited.path / "audit")[0].scores
+    shutil.copytree(audited.path, tmp_path / "run")
+    run = build(replace(audited, path=tmp_path / "run", force=True), "train")
+    capsys.readouterr()
+    audit(run)
+    found = read_suspects(run.path / "audit")
+    assert "no model has been trained" not in capsys.readouterr().err
+    model = load_model(str(run.path / "train" / "model"))
+    query, passage = model.encode_query(found[0].query), model.encode_document(run.passages[found[0].passage_id])
+    assert found[0].scores["tuned"] == pytest.approx(float(query @ passage), abs=1e-3)
+    assert "; tuned " in found[0].reason
+    audit(run)
+    assert "audit: up to date" in capsys.readouterr().err
 
 
 def test_marks_in_the_table_become_judgements(audited, tmp_path):

@@ -14,15 +14,28 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from whet.artifacts import Artifact, alone, read_jsonl, run_stage, write_json, write_jsonl, write_text
+from whet.artifacts import (
+    MANIFEST,
+    Artifact,
+    alone,
+    read_json,
+    read_jsonl,
+    run_stage,
+    write_json,
+    write_jsonl,
+    write_text,
+)
 from whet.mine.known import judged
-from whet.run import Run, training_pairs
+from whet.progress import say
+from whet.records import Teacher
+from whet.run import Run, load_model, training_pairs
 from whet.search import top_k
 from whet.teach.named import teacher_of
 from whet.teach.scores import Pairs, ask
 from whet.teach.suspects import features, relevance
 from whet.teaching import check_teachers, random_pairs, settings_of
 
+TUNED = "tuned"  # the teacher that is the run's own model
 EXCERPT = 400  # characters of a passage in the table and on the page
 
 
@@ -51,7 +64,11 @@ class Suspect:
 
 
 def audit(run: Run) -> Artifact:
-    """Bring RUN/audit up to date: suspects.jsonl, suspects.csv to be marked, index.html, summary.json."""
+    """Bring RUN/audit up to date: suspects.jsonl, suspects.csv to be marked, index.html, summary.json.
+
+    The model that the run has trained, if it has, is a teacher beside the recipe's: what all queries have taught it of
+    answers is far more than what any teacher knows beforehand (benchmarks/results/planted_audit.json).
+    """
     check_teachers(run)
 
     def write(folder: Path) -> None:
@@ -62,8 +79,11 @@ def audit(run: Run) -> Artifact:
         share = len(found) / looked_at if looked_at else 0.0
         write_json(folder / "summary.json", {"candidates": looked_at, "suspects": len(found), "share": round(share, 5)})
 
+    trained = _trained(run)
+    if trained is None:
+        say("[yellow]no model has been trained in this run: after `whet tune` an audit knows much better[/yellow]")
     with alone(run.path):
-        return run_stage(run.path, "audit", inputs=run.inputs, config=settings_of(run), build=write)
+        return run_stage(run.path, "audit", inputs=run.inputs | (trained or {}), config=settings_of(run), build=write)
 
 
 def read_suspects(folder: Path) -> list[Suspect]:
@@ -86,8 +106,9 @@ def suspects(run: Run) -> tuple[list[Suspect], int]:
         return [], 0
     texts = [run.collection.queries[query] for query in queries], list(run.passages.values())
     pairs, scores, background = Pairs(*texts, both[:, 0], both[:, 1]), [], []
-    for name in config.teachers:
-        teacher = teacher_of(name, run.collection, lambda: run.base_model)
+    names = [*config.teachers, *([TUNED] if _trained(run) else [])]
+    for name in names:
+        teacher = _teacher(run, name)
         scores.append(ask(teacher, pairs, run.path / "scores"))
         background.append(ask(teacher, random_pairs(run), run.path / "scores"))
         del teacher  # before the next one is loaded
@@ -102,13 +123,29 @@ def suspects(run: Run) -> tuple[list[Suspect], int]:
             rank,
             texts[0][query],
             texts[1][passage][:EXCERPT],
-            {name: round(float(table[t, at]), 4) for t, name in enumerate(config.teachers)},
-            {name: round(float(answer[t, query]), 4) for t, name in enumerate(config.teachers)},
+            {name: round(float(table[t, at]), 4) for t, name in enumerate(names)},
+            {name: round(float(answer[t, query]), 4) for t, name in enumerate(names)},
         )
         for at, (query, passage, rank) in enumerate(ranks, len(own))
         if probability[at] >= config.suspect
     ]
     return sorted(found, key=lambda one: -one.probability), len(asked)
+
+
+def _trained(run: Run) -> dict[str, str] | None:
+    """The fingerprint of what the run has trained, if it has, and kept it."""
+    manifest = run.path / "train" / MANIFEST
+    if not manifest.exists() or read_json(run.path / "train" / "result.json")["kept"] != "tuned":
+        return None
+    return {TUNED: read_json(manifest)["fingerprint"]}
+
+
+def _teacher(run: Run, name: str) -> Teacher:
+    if name != TUNED:
+        return teacher_of(name, run.collection, lambda: run.base_model)
+    from whet.teach.models import EmbeddingTeacher
+
+    return EmbeddingTeacher(load_model(str(run.path / "train" / "model")), TUNED)
 
 
 def candidates(run: Run) -> list[tuple[int, int, int]]:
