@@ -132,7 +132,7 @@ def _quality(run: Run, teacher: Teacher) -> Quality:
     scores = np.array([said[pair] for pair in (*own, *random)])
     auc, auprc = areas(scores, np.arange(len(scores)) < len(own))
     ranking: Ranking = {
-        query: {passage: said[query, passage] for passage in dict.fromkeys([*positives[query], *near[query]])}
+        query: {passage: said[query, passage] for passage in dict.fromkeys([*near[query], *positives[query]])}
         for query in queries
     }
     return Quality(teacher.name, auc, auprc, means(per_query(run.collection.qrels[split], ranking, [PRIMARY]))[PRIMARY])

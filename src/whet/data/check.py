@@ -60,7 +60,11 @@ class CheckReport:
 
     def lines(self) -> list[str]:
         """Everything that a reader wants to see, a line each, without markup."""
-        sizes = [f"{name}: {n['queries']} queries, {n['positives']} positives" for name, n in self.splits.items()]
+        sizes = [
+            f"{name}: {n['queries']} queries, {n['positives']} positives"
+            for name, n in self.splits.items()
+            if n["queries"]
+        ]
         head = f"{self.name}: {self.passages} passages, {self.queries} queries"
         faults = [f"{fault.level}: {fault}" for fault in self.faults]
         return [head, *sizes, *(faults or ["nothing to complain about"]), *(f"note: {note}" for note in self.notes)]

@@ -64,6 +64,7 @@ def training_charts(report: ReportInput) -> tuple[Markup, Markup]:
     if len(parts) == 2:  # one part is all of it
         parts = {"loss": parts["loss"]}
     dev = [(step, 100 * value) for step, value in _series(report.training, "dev")]
+    dev = dev if len(dev) > 1 else []  # base alone: training was cross-validated
     measure = report.evaluation.measure
     return plots.line_chart(parts, "step", "Training loss"), plots.line_chart(
         {measure: dev}, "step", f"{measure} on dev"
