@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tiny import RECIPE
+from tiny import RECIPE, tiny_collection
 from whet.run import STAGES
 
 KILLED = Path(__file__).with_name("killed.py")
@@ -33,16 +33,22 @@ PLACES = {  # stage, and where in it: what kills, at which call of that stage
     "model, between its files": ("pathlib:Path.replace", 7),
     "model, its folder": ("whet.artifacts:folder_digest", 1),
 }
+FOLDED = {
+    "train, in a fold": ("torch.optim:AdamW.step", 8),
+    "train, between two folds": ("whet.trials:~write_json", 2),
+    "train, in the last training": ("torch.optim:AdamW.step", 30),
+    "train, its result": ("whet.training:write_jsonl", 1),
+}
 CHAIN = [*list(PLACES)[1:8], "evaluate", *list(PLACES)[-2:]]
 
 
-def jobs_of(places, data, model, out):
+def jobs_of(places, data, model, out, parts=RECIPE):
     """The command, killed at each place in turn, and then left alone; as `killed.py` reads it."""
     recipe = Path(f"{out}.yaml")
-    recipe.write_text(yaml.safe_dump(RECIPE))
+    recipe.write_text(yaml.safe_dump(parts))
     options = ["--model", str(model), "--out", str(out), "--recipe", str(recipe), "--quiet"]
     arguments = ["tune", str(data), *options]
-    return [(PLACES.get(place), arguments, str(out), stage_of(place)) for place in (*places, "end")]
+    return [((PLACES | FOLDED).get(place), arguments, str(out), stage_of(place)) for place in (*places, "end")]
 
 
 def stage_of(place):
@@ -84,6 +90,14 @@ def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(tiny_data, tiny_
     whole, out = tmp_path / "whole", tmp_path / "run"
     jobs = [*jobs_of([], tiny_data, tiny_model, whole), *jobs_of(CHAIN, tiny_data, tiny_model, out)]
     check_each(CHAIN, results(jobs))
+    assert outcome(out) == outcome(whole)
+
+
+def test_a_cross_validated_run_killed_again_and_again_ends_like_an_unbroken_one(tiny_model, tmp_path):
+    data, whole, out = tiny_collection(tmp_path / "small", size=90), tmp_path / "whole", tmp_path / "run"
+    parts = RECIPE | {"guard": {"data": "none", "interpolate": True, "shares": [0.5, 1.0]}}
+    jobs = [*jobs_of([], data, tiny_model, whole, parts), *jobs_of(FOLDED, data, tiny_model, out, parts)]
+    check_each(FOLDED, results(jobs))
     assert outcome(out) == outcome(whole)
 
 

@@ -33,9 +33,9 @@ HELP = {
     "mine": "Find each training query's hard negatives and neighbours with the model as it is.",
     "generate": "Find the queries that mined negatives answer (CLP's h*).",
     "teach": "Have the teachers score the training pairs, where their labels are used.",
-    "train": "Train, evaluating on dev, and keep what did best there.",
+    "train": "Train, judging on dev or by cross-validation, and keep what did best there.",
     "evaluate": "Score base, tuned and BM25 on the test queries, with the verdict.",
-    "audit": "List passages that probably answer a training query, though nobody said so.",
+    "audit": "After tune: list passages that probably answer a training query, though nobody said so.",
     "tune": "The whole road: check, mine, generate, teach, train, evaluate, report, model.",
 }
 
