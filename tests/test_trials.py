@@ -122,3 +122,12 @@ def test_the_whole_road_gets_better_without_a_dev_split(small, tiny_model, tmp_p
     assert run.result["verdict"] == "better"
     again = whet.tune(small, str(tiny_model), tmp_path / "run", overrides=INTERPOLATED)
     assert again.result == run.result
+
+
+def test_without_a_way_back_the_guard_only_looks_on(small, tiny_model, tmp_path):
+    parts = RECIPE | {"guard": {"data": str(small), "interpolate": False, "budget": 0.0, "queries": 5, "passages": 20}}
+    run = build(open_run(small, str(tiny_model), tmp_path / "run", overrides=parts), "train")
+    found = read_json(run.path / "train" / "result.json")
+    assert [point["share"] for point in found["line"]] == [1.0]
+    assert (found["share"], found["kept"]) == (1.0, "tuned")
+    assert found["guard_tuned"] == found["line"][0]["guard"]

@@ -175,16 +175,18 @@ def dev_budget(collection: Collection, train: TrainConfig, bounds: range, evalua
 def _train(
     run: Run, material: Material, evaluator: DevEvaluator | None, train: TrainConfig, moe: MoEConfig, scratch: Path
 ) -> "tuple[SentenceTransformer, Mapping[str, Tensor], Trained]":
-    """The trained model, its weights before, where they are needed, and what was done."""
+    """The trained model, its weights before, where the way back is to be walked, and what was done."""
     model = run.fresh_model()
     if moe.experts:
         upcycle(model, moe.layers, moe.site, moe.experts, moe.top_k, moe.router, moe.level, seed=train.seed)
-    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    walked = run.recipe.guard.interpolate
+    before = {name: value.detach().clone() for name, value in model.named_parameters()} if walked else {}
     return model, before, train_model(model, material, evaluator, train, scratch, moe)
 
 
 def _floor(run: Run, guard: float | None) -> float | None:
-    return None if guard is None else guard - run.recipe.guard.budget
+    """The lowest guard score that will do; None where there is no guard, or no way back from where it is not met."""
+    return guard - run.recipe.guard.budget if guard is not None and run.recipe.guard.interpolate else None
 
 
 def _on_line(model: "SentenceTransformer", trained: Trained, base: Point, share: float, line: Sequence[Point]) -> Trial:
