@@ -8,7 +8,7 @@ Training pairs are drawn per seed from the set's train split, its dev split is p
 every weight kept, with nothing chosen by any score. Teachers are those that need no download: BM25 of words and of
 characters, and the base model. `guard` is nDCG@10 on documentation that no row has seen. Texts are read up to
 MAX_LENGTH tokens, by base and tuned alike. A cell is a file in --runs, so that an interrupted ladder goes on and
-several processes can share the work; the table is made of all that are there.
+several processes can share the work; the table is made of all that are there, and of those of earlier ladders.
 """
 
 import argparse
@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/small_data"))
     parser.add_argument("--table", action="store_true", help="only write and print the table of what is there")
     wanted = parser.parse_args()
+    known = read_json(RESULT)["cells"] if RESULT.exists() else {}
     guard = None if wanted.table else guard_set(GuardConfig())
     for seed in () if wanted.table else wanted.seeds:
         for size in wanted.sizes:
@@ -78,9 +79,9 @@ def main() -> None:
                     continue
                 for row in ("base", *wanted.rows):
                     kept = wanted.runs / "cells" / f"{name} {data.name.split('-')[-1]} {row} {seed}.json"
-                    if not kept.exists():
+                    if kept.stem not in known and not kept.exists():
                         write_json(kept, cell(data, name, row, seed, wanted.runs, guard))
-    cells = {path.stem: read_json(path) for path in sorted((wanted.runs / "cells").glob("*.json"))}
+    cells = known | {path.stem: read_json(path) for path in sorted((wanted.runs / "cells").glob("*.json"))}
     found = {"about": __doc__, "machine": machine(), "table": table(cells), "cells": cells}
     write_json(RESULT, found)
     print("\n".join(found["table"]))
