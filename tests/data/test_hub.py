@@ -1,4 +1,4 @@
-"""Data sets of the hub: what is not there is told clearly, paths are not looked for, and sets in three parts are read."""
+"""Data sets of the hub: what is not there is told clearly, paths are not looked for there, sets in three parts read."""
 
 import pytest
 
