@@ -42,12 +42,18 @@ def read_lesson(path: Path) -> dict[str, Any]:
 def read_tradeoff(path: Path) -> list[dict[str, float | None]]:
     """Points from base (share 0) to the tuned weights (1) with their scores on `dev` and, if any, on the `guard`.
 
-    Where the line between was not walked, base and the tuned model alone.
+    Where the line between was not walked, base and, if it was kept, the tuned model alone.
     """
     found = read_json(path / "train" / "result.json")
     base = {"share": 0.0, "dev": found["dev_base"], "guard": found.get("guard_base")}
     tuned = {"share": 1.0, "dev": found["dev_best"], "guard": found.get("guard_tuned")}
-    return [base, *found.get("line", [tuned])]
+    return [base, *found.get("line", [tuned] if found["kept"] == "tuned" else [])]
+
+
+def read_share(path: Path) -> float | None:
+    """The share of the way from base to the tuned weights that was kept; None where there was no way between."""
+    found = read_json(path / "train" / "result.json")
+    return found.get("share") if found["kept"] == "tuned" or "share" not in found else 0.0
 
 
 def read_spaces(path: Path) -> dict[str, dict[str, float]]:

@@ -68,7 +68,7 @@ class Judge(Protocol):
         ...
 
 
-def judge_of(run: Run, folder: Path, sources: Sources) -> "Judge":
+def judge_of(run: Run, folder: Path, sources: Sources) -> Judge:
     """The dev split where there is one, else cross-validation."""
     return (HeldOut if run.collection.positives("dev") else CrossValidated)(run, folder, sources)
 

@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from tiny import RECIPE
-from whet.artifacts import read_json, read_jsonl
+from whet.artifacts import read_json, read_jsonl, write_json
 from whet.data.read import read
 from whet.errors import ConfigError
+from whet.outcome import read_share, read_tradeoff
 from whet.pipeline import build
 from whet.records import Collection, Passage
+from whet.report.contents import ReportInput, tradeoff_lines
 from whet.run import load_model, open_run
 from whet.train import guard
 from whet.train.config import GuardConfig
@@ -98,3 +100,14 @@ def test_a_set_of_nano_beir_is_looked_for_where_it_lies(monkeypatch, named, aske
     monkeypatch.setattr(guard, "read", lambda name: (seen.append(name), (answer, ()))[1])
     assert len(guard_set(GuardConfig(data=named)).queries) == 1
     assert seen == [asked]
+
+
+@pytest.mark.parametrize("line", [False, True])
+@pytest.mark.parametrize("kept", ["base", "tuned"])
+def test_the_report_marks_what_was_kept(tmp_path, kept, line):
+    points = {"share": 0.5, "line": [{"share": at, "dev": at, "guard": 1 - at} for at in (0.5, 1.0)]} if line else {}
+    scores = {"dev_base": 0.4, "dev_best": 0.5, "guard_base": 0.8, "guard_tuned": 0.8}
+    write_json(tmp_path / "train" / "result.json", {"kept": kept} | scores | points)
+    told = ReportInput("d", "m", None, (), {}, tradeoff=read_tradeoff(tmp_path), share=read_share(tmp_path))
+    marked = [share for share, *_, mark in tradeoff_lines(told) if mark == "kept"]
+    assert marked == [{"base": "0%", "tuned": "50%" if line else "100%"}[kept]]

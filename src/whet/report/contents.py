@@ -234,7 +234,7 @@ def tradeoff_lines(report: ReportInput) -> list[tuple[str, str, str, str]]:
     """Share of the way, dev, guard, and whether it was kept, as text; none without a guard or a choice."""
     if not report.tradeoff or (report.share is None and report.tradeoff[0]["guard"] is None):
         return []
-    kept = 1.0 if report.share is None else report.share
+    kept = report.tradeoff[-1]["share"] if report.share is None else report.share
     return [
         (
             f"{point['share']:.0%}",
