@@ -45,7 +45,10 @@ def write_lesson(run: Run, folder: Path, *, mine: Path) -> None:
     Scores are kept under RUN/scores, so nothing is scored twice, whatever changes. Teachers that tell positives from
     others no better than chance on dev are left out, said aloud.
 
-    Raises TeacherError when a teacher fails, ConfigError when a name means no teacher or no teacher is any good.
+    Where none is better, labels are the hard ones.
+
+    Raises TeacherError when a teacher fails, ConfigError when a name means no teacher, or when training is to be on
+    labels alone and no teacher is any good.
     """
     config, ids = run.recipe.teach, pairs_to_teach(run, mine)
     relevant = np.array([run.collection.qrels["train"][query].get(passage, 0) > 0 for query, passage in ids])
@@ -58,16 +61,18 @@ def write_lesson(run: Run, folder: Path, *, mine: Path) -> None:
     for name in heard.keys() - kept.keys():
         say(f"[yellow]teacher {escape(name)} is left out: its AUC is {heard[name].quality.auc:.2f}[/yellow]")
     if not kept:
-        raise ConfigError(
-            f"no teacher of {', '.join(config.teachers)} tells dev positives from other passages better than chance: "
-            "their labels would teach nothing. Name others in teach.teachers, or leave soft labels."
-        )
-    scores = np.stack([one.scores for one in kept.values()])
+        found_none = f"no teacher of {', '.join(config.teachers)} tells positives from other passages better than chance"
+        if run.recipe.train.loss == "soft":
+            raise ConfigError(
+                f"{found_none}: their labels would teach nothing. Name others in teach.teachers, or set train.loss: clp."
+            )
+        say(f"[yellow]{escape(found_none)}: the labels are the hard ones[/yellow]")
+    scores = np.array([one.scores for one in kept.values()]).reshape(len(kept), len(ids))
     for name, one in heard.items():
         found = one.quality
         say(f"teacher {escape(name)}: AUC {found.auc:.2f}, nDCG@10 {100 * found.ndcg:.1f}")
     weights = weights_by_quality([one.quality for one in kept.values()]) if config.weigh == "quality" else None
-    labels = label(config.labels, scores, relevant, alpha=config.alpha, weights=weights)
+    labels = label(config.labels if kept else "hard", scores, relevant, alpha=config.alpha, weights=weights)
     write_labels(folder, ids, relevant, labels, dict(zip(kept, scores, strict=True)))
     write_json(folder / "summary.json", _summary(heard, kept, labels, relevant))
 
@@ -81,7 +86,8 @@ def check_teachers(run: Run) -> None:
 def settings_of(run: Run) -> dict[str, Any]:
     """The recipe of the teachers, and hashes of the files that they are read from: a changed one teaches anew."""
     config = run.recipe.teach
-    return {"teach": config.model_dump(), "files": {name: source_of(name) for name in config.teachers}}
+    files = {name: source_of(name) for name in config.teachers}
+    return {"teach": config.model_dump(), "files": files, "alone": run.recipe.train.loss == "soft"}
 
 
 def pairs_to_teach(run: Run, mine: Path) -> Ids:

@@ -1,11 +1,13 @@
 """The teach stage and training with its labels, on a tiny model and a tiny collection.
 
 Proved: every training pair gets a label, positives of other splits none; teachers are asked once, whatever changes
-afterwards; one that is worse than chance is left out, said aloud, and alone it is refused; and all losses that take
-labels train, with the soft part in their log.
+afterwards; one that is worse than chance is left out, said aloud, and alone it leaves hard labels, or is refused where there is
+nothing else to train on; a teacher's or a guard's changed file makes what used it anew; and all losses that take labels
+train, with the soft part in their log.
 """
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -114,8 +116,34 @@ def test_a_teacher_worse_than_chance_is_left_out(opened, tmp_path, capsys):
     summary = read_json(run.path / "teach" / "summary.json")
     assert summary["left_out"] == [bad]
     assert (summary["mean_label_of_positives"], summary["mean_label_of_others"]) == (1.0, 0.0)
+    build(opened(teach={"teachers": [bad]}), "teach")
+    assert "the labels are the hard ones" in capsys.readouterr().err.replace("\n", " ")
+    summary = read_json(run.path / "teach" / "summary.json")
+    assert (summary["mean_label_of_positives"], summary["mean_label_of_others"]) == (1.0, 0.0)
     with pytest.raises(ConfigError, match=r"no teacher of file:.* better than chance"):
-        build(opened(teach={"teachers": [bad]}), "teach")
+        build(opened(teach={"teachers": [bad]}, train={"loss": "soft"}), "teach")
+
+
+def test_changed_files_of_teacher_and_guard_train_anew(opened, data, tmp_path, capsys):
+    teacher, guard = tmp_path / "scores.jsonl", tmp_path / "guard"
+    shutil.copytree(data, guard)
+    run = opened()
+    recipe = {"teach": {"teachers": [scores_of_worth(run, teacher, 1)]}, "guard": {"data": str(guard)}}
+
+    def made_again():
+        capsys.readouterr()
+        build(opened(**recipe), "train")
+        said = capsys.readouterr().err
+        return [stage for stage in ("mine", "teach", "train") if f"{stage}: up to date" not in said]
+
+    assert made_again() == ["mine", "teach", "train"]
+    assert made_again() == []
+    scores_of_worth(run, teacher, 2)
+    assert made_again() == ["teach"]  # whose labels, scaled to [0, 1], come out the same
+    teacher.write_text(teacher.read_text().replace('"score": 0}', '"score": 0.5}', 500))
+    assert made_again() == ["teach", "train"]
+    (guard / "queries.jsonl").write_text((guard / "queries.jsonl").read_text().replace("ba", "de"))
+    assert made_again() == ["train"]
 
 
 @pytest.mark.parametrize(
