@@ -41,7 +41,9 @@ class Collection:
     """A corpus, its queries, and the judgements of each split ("train", "dev", "test").
 
     `negatives` are passages that the user gave as hard negatives of a query (query id → passage ids); `answers` are
-    queries that the user says a passage answers (passage id → query texts), CLP's h*.
+    queries that the user says a passage answers (passage id → query texts), CLP's h*. `documents` names the document
+    that a passage was cut from, where it was (passage id → name); `synthetic` are the splits whose queries nobody asked:
+    they were generated.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Collection:
     qrels: Mapping[str, Judgements]
     negatives: Mapping[str, Sequence[str]] = field(default_factory=dict)
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)
+    synthetic: frozenset[str] = frozenset()
 
     def positives(self, split: str) -> dict[str, list[str]]:
         """Query id → ids of its passages with a grade above 0, best grade first, of one split."""

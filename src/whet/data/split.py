@@ -1,7 +1,8 @@
 """Splits by passage group, for data that brings no dev or test split of its own.
 
-Queries belong to one group when they share a positive passage, or have positives of the same text, or have the same
-text themselves. A group goes whole to one split, so no passage that answers a dev or test query is trained on.
+Queries belong to one group when they share a positive passage, or have positives of the same text or from the same
+document, or have the same text themselves. A group goes whole to one split, so no passage that answers a dev or test
+query is trained on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -121,6 +122,8 @@ def _groups(collection: Collection) -> list[list[str]]:
     train = collection.positives("train")
     ties = [(("id", query), ("query", same_text(collection.queries[query]))) for query in train]
     ties += [(("id", query), ("passage", _content(collection, p))) for query, found in train.items() for p in found]
+    home = collection.documents
+    ties += [(("id", query), ("document", home[p])) for query, found in train.items() for p in found if p in home]
     root = _unite(ties)
     groups: dict[tuple[str, str], list[str]] = {}
     for query in train:
