@@ -158,7 +158,7 @@ def run_stage(
     `build` as it was left; scratch files kept under `scratch/` there are deleted once the stage is done.
     """
     folder, partial = run / name, run / f"{name}.partial"
-    key = digest(FORMAT, dict(inputs), dict(config))
+    key = _key(inputs, config)
     if (done := _finished(folder, key)) is not None:
         say(f"[dim]{name}: up to date[/dim]")
         return done
@@ -185,6 +185,20 @@ def run_stage(
         shutil.rmtree(folder)
     partial.rename(folder)
     return Artifact(folder, fingerprint, seconds, skipped=False)
+
+
+def building(
+    run: Path, name: str, *, inputs: Mapping[str, str], config: Mapping[str, Any], build: Callable[[Path], None]
+) -> Artifact:
+    """`run_stage`, alone in the run's folder where there is something to build; for those who hold no lock."""
+    if (done := _finished(run / name, _key(inputs, config))) is not None:
+        return done
+    with alone(run):
+        return run_stage(run, name, inputs=inputs, config=config, build=build)
+
+
+def _key(inputs: Mapping[str, str], config: Mapping[str, Any]) -> str:
+    return digest(FORMAT, dict(inputs), dict(config))
 
 
 def peak_memory_mb() -> int:

@@ -5,7 +5,8 @@ WhetError
 ├── ConfigError      a setting, recipe key or argument is wrong                          (exit code 2)
 ├── MissingExtra     an optional dependency is needed; the message is its install line   (exit code 2)
 ├── ArtifactError    a run folder is damaged or belongs to something else                (exit code 1)
-├── TeacherError     a teacher gave no scores, or not what scores can be           (exit code 1)
+├── TeacherError     a teacher gave no scores, or not what scores can be                (exit code 1)
+├── GeneratorError   a language model cannot be asked on                                (exit code 1)
 └── TrainingError    training cannot go on: loss is 0, not finite, or nothing is told apart (exit code 1)
 """
 
@@ -70,6 +71,10 @@ class ArtifactError(WhetError):
 
 class TeacherError(WhetError):
     """A teacher failed; what was scored before is stored."""
+
+
+class GeneratorError(WhetError):
+    """A language model cannot be asked on; what it has answered is stored."""
 
 
 class TrainingError(WhetError):

@@ -131,9 +131,8 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 def _generate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     """Positive queries h* for the mined negatives; only where training uses both."""
-    from whet.bm25 import Bm25
-    from whet.generate.extractive import ExtractiveGenerator
-    from whet.generate.positives import positive_queries, write_positive_queries
+    from whet.generate.corpus import settings_of
+    from whet.generating import write_positives
     from whet.mine.mined import read_mined
 
     train = run.recipe.train
@@ -142,14 +141,11 @@ def _generate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     def write(folder: Path) -> None:
         mined = read_mined(done["mine"].path / "negatives.jsonl") if used else []
         taken = [replace(query, negatives=query.negatives[:used]) for query in mined]
-        texts = list(run.passages.values())
-        search, generator = Bm25(texts).top_k, ExtractiveGenerator(run.collection.passages.values())
-        found, summary = positive_queries(run.collection, taken, generator, [search])
-        write_positive_queries(folder / "queries.jsonl", found)
-        write_json(folder / "summary.json", summary.to_json())
+        write_positives(run, folder, taken)
 
     inputs = run.inputs | {"mine": done["mine"].fingerprint}
-    return run_stage(run.path, "generate", inputs=inputs, config={"negatives": used}, build=write)
+    config = {"negatives": used} | (settings_of(run.recipe.generate) if used else {})
+    return run_stage(run.path, "generate", inputs=inputs, config=config, build=write)
 
 
 def _teach(run: Run, done: Mapping[str, Artifact]) -> Artifact:

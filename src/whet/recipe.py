@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from whet.errors import ConfigError
+from whet.generate.config import GenerateConfig
 from whet.mine.config import MineConfig
 from whet.records import Collection
 from whet.teach.config import TeachConfig
@@ -37,6 +38,10 @@ class Recipe(BaseModel):
     max_length: int | None = Field(None, ge=8, description="tokens read of a text; by default the model's own limit")
     mine: MineConfig = Field(MineConfig(), description="hard negatives")
     neighbours: int = Field(64, ge=1, description="neighbours per training pair that batches are drawn from")
+    generate: GenerateConfig = Field(GenerateConfig(), description="queries that nobody asked")
+    passage_tokens: int = Field(
+        200, ge=16, description="tokens of a passage, title included, that documents are cut into; at most max_length"
+    )
     teach: TeachConfig = Field(TeachConfig(), description="teachers, whose labels train.soft_weight or train.loss uses")
     train: TrainConfig = Field(TrainConfig(), description="training")
     moe: MoEConfig = Field(MoEConfig(), description="Mixture of Experts")
@@ -70,6 +75,7 @@ class Recipe(BaseModel):
 PARTS: dict[str, type[BaseModel]] = {
     "": Recipe,
     "mine.": MineConfig,
+    "generate.": GenerateConfig,
     "teach.": TeachConfig,
     "train.": TrainConfig,
     "moe.": MoEConfig,
@@ -102,7 +108,7 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
         elif effort == "thorough":
             wanted["candidates"] = CANDIDATES
     if isinstance(seed := wanted.get("seed"), int):
-        for part in ("mine", "teach", "train"):
+        for part in ("mine", "generate", "teach", "train"):
             wanted = _merged({part: {"seed": seed}}, wanted)
     try:
         recipe = Recipe.model_validate(wanted)

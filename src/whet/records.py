@@ -21,6 +21,12 @@ Vectors: TypeAlias = Float32[np.ndarray, "doc dim"]
 
 Source = Literal["ance", "bm25", "random", "given"]
 
+QuerySource = Literal["gold", "given", "generated", "extractive"]
+"""Where a positive query comes from, most trusted first."""
+
+Style = Literal["question", "keywords", "long", "misspelt"]
+"""How a generated query is worded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:
@@ -42,8 +48,8 @@ class Collection:
 
     `negatives` are passages that the user gave as hard negatives of a query (query id → passage ids); `answers` are
     queries that the user says a passage answers (passage id → query texts), CLP's h*. `documents` names the document
-    that a passage was cut from, where it was (passage id → name); `synthetic` are the splits whose queries nobody asked:
-    they were generated.
+    that a passage was cut from, where it was (passage id → name); `synthetic` are the splits whose queries were
+    generated.
     """
 
     name: str
@@ -89,7 +95,7 @@ class PositiveQuery:
 
     passage_id: str
     text: str
-    source: Literal["gold", "given", "extractive", "generated"]
+    source: QuerySource
 
 
 @runtime_checkable
@@ -134,11 +140,40 @@ class Teacher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a generator is asked for: `count` queries that the passage answers; with `query`, that one reworded."""
+
+    passage: Passage
+    style: Style = "question"
+    count: int = 1
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a generator gave for a brief, best first, or why there is nothing."""
+
+    texts: tuple[str, ...]
+    failure: str = ""
+
+
+@runtime_checkable
 class Generator(Protocol):
     """Writes queries that passages answer."""
 
-    def generate(self, passages: Sequence[Passage]) -> list[list[str]]:
-        """For every passage, in order, candidate queries, best first; an empty list where there is none."""
+    @property
+    def name(self) -> str:
+        """What reports and errors call it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever anything changes that decides what it writes; never tells a key."""
+        ...
+
+    def generate(self, briefs: Sequence[Brief]) -> list[Written]:
+        """What is written for every brief, in order."""
         ...
 
 

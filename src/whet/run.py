@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,14 @@ from rich.markup import escape
 
 from whet.artifacts import LOCK, MANIFEST, alone, peak_memory_mb, read_json, write_json
 from whet.data.accepted import with_marks
+from whet.data.asked import with_test_queries
+from whet.data.cut import Cutter
 from whet.data.judgements import SPLIT_ORDER
 from whet.data.read import content_fingerprint, read
 from whet.data.split import with_splits
 from whet.errors import ArtifactError, ConfigError, DataError, Fault
+from whet.generate.corpus import with_training_queries
+from whet.generate.paraphrases import with_paraphrases
 from whet.progress import say
 from whet.recipe import Effort, Recipe, derive
 from whet.records import Collection
@@ -41,6 +45,7 @@ class Run:
     base: str
     recipe: Recipe
     force: bool = False
+    yes: bool = False
 
     @cached_property
     def model(self) -> "SentenceTransformer":
@@ -62,9 +67,7 @@ class Run:
     @cached_property
     def base_encoder(self) -> "StoredEncoder":
         """The base model's vectors, computed once for mining, dev and test."""
-        from whet.encode import PackedEncoder, StoredEncoder
-
-        return StoredEncoder(PackedEncoder(self.base_model), self.path / "vectors")
+        return _stored(self.base_model, self.recipe.max_length, self.path)
 
     @cached_property
     def passages(self) -> dict[str, str]:
@@ -97,20 +100,33 @@ def open_run(
     overrides: Mapping[str, Any] | None = None,
     force: bool = False,
     labels: Path | None = None,
+    test_queries: Path | None = None,
+    yes: bool = False,
 ) -> Run:
-    """Read the data, make what splits it lacks, derive the recipe and write it to the run's folder.
+    """Read the data, make what queries and splits it lacks, derive the recipe and write it to the run's folder.
 
-    `labels` is a file of marks on audited pairs (`whet.data.accepted`).
+    `labels` is a file of marks on audited pairs (`whet.data.accepted`), `test_queries` one of real queries for data
+    that has none (`whet.data.asked`); `yes` agrees to what calls of a language model's server may cost.
     """
     path = Path(out)
     if path.exists() and not (path / RECIPE).exists() and any(item.name != LOCK for item in path.iterdir()):
         raise ConfigError(f"{path} is not empty and not a run of whet; give another --out")
-    collection, faults = (data, ()) if isinstance(data, Collection) else read(data)
+    base = cache(lambda: load_model(model))
+    collection, faults = (data, ()) if isinstance(data, Collection) else read(data, lambda: _cutter(base(), overrides))
     if any(fault.level == "error" for fault in faults):
         raise DataError(faults)
-    collection, split = with_splits(collection, seed=derive(collection, effort, overrides).seed)
+    if test_queries is not None:
+        collection = with_test_queries(collection, test_queries)
+    draft = derive(collection, effort, overrides)
+    if not collection.positives("train"):
+        encoder = _stored(base(), draft.max_length, path)
+        collection = with_training_queries(collection, path, encoder, draft.generate, yes=yes)
+    collection, split = with_splits(collection, seed=draft.seed)
     if labels is not None:
         collection = with_marks(collection, labels)
+    if draft.generate.paraphrases:
+        encoder = _stored(base(), draft.max_length, path)
+        collection = with_paraphrases(collection, path, encoder, draft.generate, yes=yes)
     recipe = derive(collection, effort, overrides)
     source = None if isinstance(data, Collection) else source_of(data)
     written = {
@@ -118,6 +134,7 @@ def open_run(
         "model": model,
         "force": force,
         "labels": str(labels.resolve()) if labels else None,
+        "test_queries": str(test_queries.resolve()) if test_queries else None,
         "overrides": dict(overrides or {}),
         "effort": recipe.effort,
     }
@@ -130,7 +147,27 @@ def open_run(
         f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}"
         f"{''.join(_besides(recipe))}; model {escape(model)}"
     )
-    return Run(path, collection, split, tuple(faults), model, recipe, force)
+    return Run(path, collection, split, tuple(faults), model, recipe, force, yes)
+
+
+def _cutter(model: "SentenceTransformer", overrides: Mapping[str, Any] | None) -> Cutter:
+    """How documents are cut for a model: by its own tokens, no longer than what it reads."""
+    from whet.encode import token_lengths
+
+    recipe = Recipe.model_validate(
+        {k: v for k, v in (overrides or {}).items() if k in ("max_length", "passage_tokens")}
+    )
+    most = recipe.max_length or model.max_seq_length or recipe.passage_tokens
+    return Cutter(lambda texts: token_lengths(model, texts), min(recipe.passage_tokens, most))
+
+
+def _stored(model: "SentenceTransformer", max_length: int | None, path: Path) -> "StoredEncoder":
+    """A model's vectors, kept in the run's folder."""
+    from whet.encode import PackedEncoder, StoredEncoder
+
+    if max_length is not None:
+        model.max_seq_length = max_length
+    return StoredEncoder(PackedEncoder(model), path / "vectors")
 
 
 def _besides(recipe: Recipe) -> Iterable[str]:
@@ -181,6 +218,7 @@ def reopen(path: Path) -> Run:
         overrides=made["overrides"],
         force=made["force"],
         labels=Path(made["labels"]) if made.get("labels") else None,
+        test_queries=Path(made["test_queries"]) if made.get("test_queries") else None,
     )
 
 

@@ -61,10 +61,12 @@ def write_lesson(run: Run, folder: Path, *, mine: Path) -> None:
     for name in heard.keys() - kept.keys():
         say(f"[yellow]teacher {escape(name)} is left out: its AUC is {heard[name].quality.auc:.2f}[/yellow]")
     if not kept:
-        found_none = f"no teacher of {', '.join(config.teachers)} tells positives from other passages better than chance"
+        found_none = (
+            f"no teacher of {', '.join(config.teachers)} tells positives from other passages better than chance"
+        )
         if run.recipe.train.loss == "soft":
             raise ConfigError(
-                f"{found_none}: their labels would teach nothing. Name others in teach.teachers, or set train.loss: clp."
+                f"{found_none}: their labels teach nothing. Name others in teach.teachers, or set train.loss: clp."
             )
         say(f"[yellow]{escape(found_none)}: the labels are the hard ones[/yellow]")
     scores = np.array([one.scores for one in kept.values()]).reshape(len(kept), len(ids))

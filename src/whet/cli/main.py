@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 
 from whet import __version__
+from whet.cli import generate
 from whet.cli.demo import demo
 from whet.cli.results import compare_models, export_run, write_report
 from whet.cli.stages import add_stages
@@ -36,6 +37,7 @@ def _options(
 
 app.command()(demo)
 add_stages(app)
+app.add_typer(generate.app, name="generate")
 app.command("report")(write_report)
 app.command("export")(export_run)
 app.command("compare")(compare_models)

@@ -9,7 +9,10 @@ from whet.errors import ConfigError
 from whet.recipe import Effort
 from whet.run import DEFAULT_MODEL
 
-DataArgument = Annotated[str, typer.Argument(help="BEIR folder, JSONL/CSV/Parquet file or folder, or hub data set id.")]
+DataArgument = Annotated[
+    str,
+    typer.Argument(help="BEIR folder, JSONL/CSV/Parquet file or folder, hub data set id, or a folder of documents."),
+]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run that `whet tune` made.")]
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Sentence-transformers model: folder or hub id.")]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder; by default runs/NAME-OF-DATA.")]
@@ -31,6 +34,20 @@ LabelsOption = Annotated[
     Path | None,
     typer.Option(help="Marks on the pairs that `whet audit` lists: the accepted are trained on as positives."),
 ]
+GeneratorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--generator",
+        "-g",
+        help="Who writes queries: offline (default), openai:MODEL, gemini:MODEL, vllm:MODEL, ollama:MODEL, "
+        "llamacpp:MODEL, each with @URL where it is elsewhere, or local:FOLDER.",
+    ),
+]
+TestQueriesOption = Annotated[
+    Path | None,
+    typer.Option(help="Table of real queries and what answers each, to test on where the data has no queries."),
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Agree to what calls of a language model may cost.")]
 SeedOption = Annotated[int | None, typer.Option(help="Seed of splits, batches and tests.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Keep the trained model even if it did no better on dev.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
@@ -40,13 +57,23 @@ __all__ = ["DEFAULT_MODEL"]
 
 
 def overrides_of(
-    recipe: Path | None, train_only: str | None, moe: int | None, seed: int | None, guard: str | None = None
+    recipe: Path | None,
+    train_only: str | None = None,
+    moe: int | None = None,
+    seed: int | None = None,
+    guard: str | None = None,
+    generator: str | None = None,
 ) -> dict[str, Any]:
     """Recipe overrides from the file and the options; an option wins over the file."""
     from whet.recipe import read_recipe
 
     found = read_recipe(recipe) if recipe else {}
-    named = (("train", "train_only", train_only), ("moe", "experts", moe), ("guard", "data", guard))
+    named = (
+        ("train", "train_only", train_only),
+        ("moe", "experts", moe),
+        ("guard", "data", guard),
+        ("generate", "generator", generator),
+    )
     for name, key, value in named:
         if value is not None:
             part = found.get(name) or {}

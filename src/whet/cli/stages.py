@@ -11,6 +11,7 @@ from whet.cli.options import (
     DataArgument,
     EffortOption,
     ForceOption,
+    GeneratorOption,
     GuardOption,
     JsonOption,
     LabelsOption,
@@ -20,7 +21,9 @@ from whet.cli.options import (
     QuietOption,
     RecipeOption,
     SeedOption,
+    TestQueriesOption,
     TrainOnlyOption,
+    YesOption,
     overrides_of,
     run_folder,
 )
@@ -28,10 +31,10 @@ from whet.errors import ConfigError, DataError
 from whet.progress import set_quiet
 from whet.run import RECIPE, Run, is_run_of, open_run, reopen
 
+PARAPHRASES = 3
 HELP = {
     "check": "Read the data and say all that is wrong with it.",
     "mine": "Find each training query's hard negatives and neighbours with the model as it is.",
-    "generate": "Find the queries that mined negatives answer (CLP's h*).",
     "teach": "Have the teachers score the training pairs, where their labels are used.",
     "train": "Train, judging on dev or by cross-validation, and keep what did best there.",
     "evaluate": "Score base, tuned and BM25 on the test queries, with the verdict.",
@@ -43,13 +46,14 @@ HELP = {
 def add_stages(app: typer.Typer) -> None:
     """Give the app a verb for each stage, all with the same options; each brings the run up to date up to itself."""
     for name, text in HELP.items():
-        app.command(name, help=text)(_verb(name))
+        app.command(name, help=text)(verb(name))
 
 
-def _verb(name: str) -> Callable[..., None]:
-    until = "model" if name == "tune" else name
+def verb(name: str) -> Callable[..., None]:
+    """The command that brings a run up to date up to a stage: those of HELP, generate, queries and paraphrases."""
+    until = {"tune": "model", "queries": "", "paraphrases": ""}.get(name, name)
 
-    def verb(
+    def command(
         data: DataArgument,
         model: ModelOption = DEFAULT_MODEL,
         out: OutOption = None,
@@ -59,6 +63,9 @@ def _verb(name: str) -> Callable[..., None]:
         moe: MoEOption = None,
         guard: GuardOption = None,
         labels: LabelsOption = None,
+        generator: GeneratorOption = None,
+        test_queries: TestQueriesOption = None,
+        yes: YesOption = False,
         seed: SeedOption = None,
         force: ForceOption = False,
         json: JsonOption = False,
@@ -68,7 +75,7 @@ def _verb(name: str) -> Callable[..., None]:
 
         set_quiet(quiet or name == "check")  # what the check finds is its result and goes to stdout
         try:
-            given = (effort, recipe, train_only, moe, guard, labels, seed)
+            given = (effort, recipe, train_only, moe, guard, labels, generator, test_queries, seed)
             plain = model == DEFAULT_MODEL and not force and all(option is None for option in given)
             folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
             if folder == Path(data) and not plain:
@@ -77,9 +84,20 @@ def _verb(name: str) -> Callable[..., None]:
             if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
                 run = reopen(folder)
             else:
-                overrides = overrides_of(recipe, train_only, moe, seed, guard)
-                effort = effort or "standard"
-                run = open_run(data, model, folder, effort=effort, overrides=overrides, force=force, labels=labels)
+                overrides = overrides_of(recipe, train_only, moe, seed, guard, generator)
+                if name == "paraphrases":
+                    overrides["generate"] = {"paraphrases": PARAPHRASES} | overrides.get("generate", {})
+                run = open_run(
+                    data,
+                    model,
+                    folder,
+                    effort=effort or "standard",
+                    overrides=overrides,
+                    force=force,
+                    labels=labels,
+                    test_queries=test_queries,
+                    yes=yes,
+                )
         except DataError as error:
             if name == "check":
                 _show_faults(error, json=json)
@@ -87,9 +105,9 @@ def _verb(name: str) -> Callable[..., None]:
         if name == "audit":
             _show_audit(run, json=json)
         else:
-            _show(name, build(run, until), json=json)
+            _show(name, build(run, until) if until else run, json=json)
 
-    return verb
+    return command
 
 
 def _show_audit(run: Run, *, json: bool) -> None:
@@ -127,6 +145,8 @@ def _show(name: str, run: Run, *, json: bool) -> None:
             show_places(run)
     elif name == "check" and not json:
         show_lines(read_json(run.path / "check" / "report.json")["lines"])
+    elif not (run.path / name).exists():
+        raise ConfigError(f"{run.collection.name} has training queries: there is nothing to write {name} for")
     elif json:
         found = {"check": "report.json", "train": "result.json"}.get(name, "summary.json")
         show_json({"stage": name, "folder": str(run.path / name)} | read_json(run.path / name / found))

@@ -24,8 +24,13 @@ def is_beir(folder: Path) -> bool:
 
 
 def read_beir(folder: Path, faults: Faults) -> Collection:
-    """Read a BEIR folder as far as it can be read; what is wrong with it goes to `faults`."""
+    """Read a BEIR folder as far as it can be read; what is wrong with it goes to `faults`.
+
+    One with a corpus and neither queries nor judgements is a corpus to write queries for.
+    """
     passages = _passages(_lines(folder / "corpus.jsonl", faults), faults)
+    if passages and not (folder / "queries.jsonl").exists() and not (folder / "qrels").exists():
+        return Collection(folder.resolve().name, passages, {}, {})
     queries = _queries(_lines(folder / "queries.jsonl", faults), faults)
     qrels: dict[str, Judgements] = {}
     for split, path in _qrels_files(folder / "qrels", faults):

@@ -42,7 +42,7 @@ def read_documents(folder: Path, cutter: Cutter, faults: Faults) -> Collection:
     seen: dict[str, str] = {}
     with Bar("read documents", len(files)) as bar:
         for path in files:
-            name = path.relative_to(folder).as_posix()
+            name = path.name if path == folder else path.relative_to(folder).as_posix()
             number = 0
             for title, text in _cut(read_sections(path, faults), cutter):
                 if len(text.split()) < FEWEST_WORDS and len(text) < 4 * FEWEST_WORDS:
@@ -55,7 +55,8 @@ def read_documents(folder: Path, cutter: Cutter, faults: Faults) -> Collection:
             bar.advance(1)
     if not passages:
         faults.error("no-text", folder, "no document in it holds any text", "Give a folder with readable documents.")
-    return Collection(folder.resolve().name, passages, {}, {}, documents=home)
+    whole = folder.resolve()
+    return Collection(whole.name if folder.is_dir() else whole.stem, passages, {}, {}, documents=home)
 
 
 def _cut(sections: Sequence[Section], cutter: Cutter) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,8 @@ from typing import Any
 from whet.data.faults import Faults
 
 HEADING = re.compile(r"h([1-6])$")
-BLOCKS = ("h1", "h2", "h3", "h4", "h5", "h6", "p", "li", "pre", "dt", "dd", "tr", "blockquote", "figcaption", "caption")
-BLOCKS += ("div", "section", "article", "main", "body")
+BLOCKS = ["h1", "h2", "h3", "h4", "h5", "h6", "p", "li", "pre", "dt", "dd", "tr", "blockquote", "figcaption", "caption"]
+BLOCKS += ["div", "section", "article", "main", "body"]
 CELLS = " | "  # between the cells of a table's row
 DROPPED = ("script", "style", "nav", "header", "footer", "aside", "form", "noscript", "template", "svg")
 
@@ -52,7 +52,12 @@ class Outline:
 
 
 def document_files(folder: Path) -> list[Path]:
-    """Every file below a folder that can be read, sorted; those whose name or folder begins with a dot do not count."""
+    """Every file below a folder that can be read, sorted; those whose name or folder begins with a dot do not count.
+
+    A file stands for itself.
+    """
+    if folder.is_file():
+        return [folder]
     found = (path for path in folder.rglob("*") if path.suffix.lower() in READERS and path.is_file())
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
@@ -118,7 +123,8 @@ def _html(path: Path, outline: Outline) -> None:
 
 def _html_blocks(source: str | bytes, outline: Outline) -> None:
     """Headings and text of a page, without navigation, scripts and forms."""
-    from bs4 import BeautifulSoup, NavigableString
+    from bs4 import BeautifulSoup
+    from bs4.element import NavigableString
 
     page = BeautifulSoup(source, "html.parser")
     if page.title and page.title.get_text(strip=True):

@@ -1,11 +1,14 @@
 """The way in: whatever the user has, as one Collection, or every fault that stands against it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.markup import escape
 
 from whet.artifacts import digest
 from whet.data.beir import is_beir, read_beir
+from whet.data.cut import Cutter, read_documents
+from whet.data.documents import READERS, document_files
 from whet.data.faults import Faults
 from whet.data.files import SUFFIXES
 from whet.data.hub import is_saved_dataset, read_hub, read_saved
@@ -19,8 +22,13 @@ WARNINGS_SAID = 10
 
 EXPECTED = (
     "Give a BEIR folder (corpus.jsonl, queries.jsonl, qrels/train.tsv), one table with a query and a positive column "
-    f"({', '.join(SUFFIXES)}), a folder with train/dev/test tables, a saved dataset, or a data set id of the hub."
+    f"({', '.join(SUFFIXES)}), a folder with train/dev/test tables, a saved dataset, a data set id of the hub, or "
+    f"documents to write queries for ({', '.join(READERS)})."
 )
+
+CHARACTERS_PER_TOKEN = 4
+GUESSED = Cutter(lambda texts: [len(text) // CHARACTERS_PER_TOKEN for text in texts], 200)
+"""How documents are cut where no model says how long they are."""
 
 
 def load(source: str | Path | Collection, *, split_seed: int = 13) -> Collection:
@@ -55,17 +63,17 @@ def _sound(source: str | Path) -> Collection:
     return collection
 
 
-def read(source: str | Path) -> tuple[Collection, tuple[Fault, ...]]:
-    """Read data as it stands, splits as given: what could be read, and all faults, errors and warnings, in order."""
+def read(source: str | Path, cutter: Callable[[], Cutter] = lambda: GUESSED) -> tuple[Collection, tuple[Fault, ...]]:
+    """Read data as it stands, splits as given: what could be read, and all faults, errors and warnings, in order.
+
+    Documents and a corpus alone, or with test queries alone, have no train split. `cutter` says how documents are cut.
+    """
     faults = Faults()
-    collection = _dispatch(str(source), Path(source), faults)
+    collection = _dispatch(str(source), Path(source), faults, cutter)
     positives = sum(len(collection.positives(split)) for split in collection.qrels)
-    if not positives and (any(collection.qrels.values()) or not faults):
+    if not positives and (any(collection.qrels.values()) or not (faults or collection.passages)):
         cure = "Judge at least one passage per query with 1 or more."
         faults.error("no-positives", source, "no query has a relevant passage", cure)
-    elif positives and not collection.positives("train"):
-        cure = "Name the part to train on train, or give one file and let whet split it."
-        faults.error("nothing-to-train-on", source, f"only {', '.join(collection.qrels)}, no train split", cure)
     return collection, tuple(faults)
 
 
@@ -78,9 +86,11 @@ def content_fingerprint(collection: Collection) -> str:
     return digest(passages, queries, dict(collection.qrels), given, answers)
 
 
-def _dispatch(source: str, path: Path, faults: Faults) -> Collection:
+def _dispatch(source: str, path: Path, faults: Faults, cutter: Callable[[], Cutter]) -> Collection:
     if path.is_dir():
-        return _read_folder(path, faults)
+        return _read_folder(path, faults, cutter)
+    if path.is_file() and path.suffix.lower() in READERS:
+        return read_documents(path, cutter(), faults)
     if path.is_file() and path.suffix in SUFFIXES:
         return read_tables(path.stem, [("train", path)], faults)
     if path.is_file():
@@ -100,12 +110,15 @@ def _is_path(source: str) -> bool:
     return named or source.count("/") != 1 or path.parent.is_dir()
 
 
-def _read_folder(folder: Path, faults: Faults) -> Collection:
+def _read_folder(folder: Path, faults: Faults, cutter: Callable[[], Cutter]) -> Collection:
     if is_saved_dataset(folder):
         return read_saved(folder, faults)
     if is_beir(folder):
         return read_beir(folder, faults)
-    if not (files := split_files(folder)):
+    files = split_files(folder)
+    if not files and document_files(folder):
+        return read_documents(folder, cutter(), faults)
+    if not files:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
         faults.error("unknown-format", folder, f"no data that is understood in this folder; found {found}", EXPECTED)
     return read_tables(folder.resolve().name, files, faults)

@@ -48,7 +48,8 @@ def with_splits(
     folded = "dev" not in given and queries - goals["test"] * ("test" not in given) < folded_below
     wanted = [split for split in ("test", "dev") if split not in given and not (folded and split == "dev")]
     parts = _deal(groups, {split: goals[split] for split in wanted}, np.random.default_rng(seed))
-    moved = replace(collection, qrels=_move(collection.qrels, parts))
+    made = frozenset(wanted) if "train" in collection.synthetic else frozenset()
+    moved = replace(collection, qrels=_move(collection.qrels, parts), synthetic=collection.synthetic | made)
     if not all(parts.values()) or (folded and len(_groups(moved)) < 2):
         what = f"{queries} queries in {len(groups)} independent group(s) are too few to hold out test and dev queries"
         raise DataError([_fault(collection, "too-little-data", what)])

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from whet.artifacts import digest
 from whet.bm25 import term_spans, terms
-from whet.records import Passage
+from whet.records import Brief, Passage, Written
 
 LONGEST = 32  # terms; a longer sentence is cut into clauses, and a longer clause is no query
 SHORTEST = 3  # terms of a sentence or clause
 PHRASE = 8  # terms of a key phrase
+KEYWORDS = (3, 7)  # from, and up to but not with
 COPY = 0.6  # a piece that holds more than this share of the passage's distinct terms is a copy, not a query
 
 _SENTENCE_END = re.compile(r"(?<=\S[.!?…])\s+|(?<=[。！？।؟۔])\s*|\s*\n\s*\n\s*")
@@ -35,9 +37,33 @@ class ExtractiveGenerator:
             frequencies.update(set(terms(passage.content)))
         self._idf = {term: math.log(1 + (size - n + 0.5) / (n + 0.5)) for term, n in frequencies.items()}
 
-    def generate(self, passages: Sequence[Passage]) -> list[list[str]]:
-        """Return candidate queries of every passage, best first; none for a passage too short to take a piece from."""
-        return [self._pieces(passage) for passage in passages]
+    name = "offline"
+    fingerprint = "extractive"
+
+    def generate(self, briefs: Sequence[Brief]) -> list[Written]:
+        """Candidate queries of every passage, best first; none for a passage too short to take a piece from."""
+        found = [tuple(self._worded(brief)) for brief in briefs]
+        return [Written(texts, "" if texts else "too short to take a piece from") for texts in found]
+
+    def _worded(self, brief: Brief) -> list[str]:
+        """Pieces in a style: whole sentences, a stretch of the text, keywords, mistyped keywords."""
+        if brief.style == "question":
+            return self._pieces(brief.passage)
+        rng = np.random.default_rng(int(digest(brief.passage.id, brief.style)[:15], 16))
+        if brief.style == "long":
+            found = stretch(brief.passage.content, rng)
+        else:
+            found = self._keywords(brief.passage, int(rng.integers(*KEYWORDS)))
+        if brief.style == "misspelt":
+            found = mistyped(found.lower(), rng)
+        return [found] if found else []
+
+    def _keywords(self, passage: Passage, count: int) -> str:
+        """The terms that weigh most, in the order in which they stand."""
+        counts = Counter(terms(passage.content))
+        weights = {term: (1 + math.log(n)) * self._idf.get(term, 0.0) for term, n in counts.items()}
+        best = set(sorted(weights, key=lambda term: -weights[term])[:count])
+        return " ".join(term for term in counts if term in best)
 
     def _pieces(self, passage: Passage) -> list[str]:
         counts = Counter(terms(passage.content))
@@ -45,6 +71,27 @@ class ExtractiveGenerator:
         found = sorted(sentences(passage.text), key=lambda piece: -_worth(piece, weights))[:2]
         found += [key_phrase(passage.text, weights), " ".join(passage.title.split())]
         return [piece for piece in dict.fromkeys(found) if 0 < len(set(terms(piece))) <= COPY * len(counts)]
+
+
+def stretch(text: str, rng: np.random.Generator) -> str:
+    """A tenth to a third of a text, 4 to LONGEST terms, from anywhere in it; "" of a text too short for that."""
+    spans = term_spans(text)
+    size = min(LONGEST, max(4, round(len(spans) * rng.uniform(0.1, 0.33))))
+    if size > COPY * len(spans):
+        return ""
+    first = int(rng.integers(len(spans) - size + 1))
+    return " ".join(text[spans[first][0] : spans[first + size - 1][1]].split())
+
+
+def mistyped(text: str, rng: np.random.Generator) -> str:
+    """A text with one or two slips of the keyboard: two letters exchanged, one left out, or one doubled."""
+    for _ in range(int(rng.integers(1, 3))):
+        places = [at for at in range(1, len(text) - 1) if text[at - 1 : at + 2].isalpha()]
+        if places:
+            at = places[int(rng.integers(len(places)))]
+            slips = (text[at + 1] + text[at], text[at + 1], text[at] * 2 + text[at + 1])
+            text = text[:at] + slips[int(rng.integers(3))] + text[at + 2 :]
+    return text
 
 
 def sentences(text: str) -> list[str]:

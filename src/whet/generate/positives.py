@@ -1,73 +1,90 @@
 """Positive queries of mined negatives: CLP's H* (arXiv 2412.17364), from the most trusted source that has one."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from whet.artifacts import read_jsonl, write_jsonl
 from whet.data.split import same_text
-from whet.records import Collection, Generator, MinedQuery, PositiveQuery
-from whet.search import Hits
-
-Search: TypeAlias = Callable[[Sequence[str], int], Hits]
-"""Query texts and k → hits whose indices follow `collection.passages`; `Bm25(...).top_k` is one."""
+from whet.generate.sieve import Sieve
+from whet.records import Brief, Collection, Generator, MinedQuery, PositiveQuery, QuerySource
 
 
 @dataclass(frozen=True, slots=True)
 class PositivesSummary:
-    """Mined passages by the source of their queries, and texts of the generator that were turned down.
+    """Mined passages by the source of their queries; `none` are those without: they take no part in the penalty.
 
-    `none` are passages without a query: they take no part in the penalty. `not_found` are texts that did not find their
-    passage, `already_a_query` those that equal a query of the data.
+    `sieves` says, by source, what became of the texts that a generator wrote (`Sieve.to_json`).
     """
 
     passages: int
     gold: int
     given: int
     generated: int
+    extractive: int
     none: int
-    not_found: int
-    already_a_query: int
+    sieves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON-able mapping."""
         return asdict(self)
 
+    def line(self) -> str:
+        """What was found, in words."""
+        sources = ("gold", "given", "generated", "extractive")
+        found = [f"{count:,} {source}" for source in sources if (count := getattr(self, source))]
+        return f"queries that the {self.passages:,} mined passages answer: {', '.join([*found, f'{self.none:,} none'])}"
+
 
 def positive_queries(
     collection: Collection,
     negatives: Sequence[MinedQuery],
-    generator: Generator,
-    searches: Sequence[Search],
+    writers: Mapping[QuerySource, tuple[Generator, Sieve]],
     *,
-    source: Literal["extractive", "generated"] = "extractive",
-    within: int = 3,
     most: int = 1,
 ) -> tuple[list[PositiveQuery], PositivesSummary]:
     """Find queries that each mined negative answers, in the order in which the passages appear in `negatives`.
 
     First come gold ones: training queries that the passage is a positive of; then those that the data gives; of either
-    at most `most`. Else the first text of `generator`, recorded as `source`, that finds the passage (or one with its
-    text) among the first `within` of every search. A text that equals a dev or test query is never used.
+    at most `most`. Else the first text that passes the sieve, of the first of `writers` that has one. A text that
+    equals a dev or test query is never used.
     """
     wanted = list(dict.fromkeys(negative.passage_id for mined in negatives for negative in mined.negatives))
-    known = _known_queries(collection, wanted)
-    lacking = [passage for passage in wanted if not known[passage]]
-    written, turned_down = _round_trip(collection, lacking, generator, searches, within)
-    found = known | {passage: [PositiveQuery(passage, text, source)] for passage, text in written.items()}
+    found = _known_queries(collection, wanted)
+    for source, (generator, sieve) in writers.items():
+        lacking = [passage for passage in wanted if not found[passage]]
+        written = first_good([Brief(collection.passages[passage]) for passage in lacking], generator, sieve)
+        found |= {passage: [PositiveQuery(passage, text, source)] for passage, text in written.items()}
     sources = Counter(found[passage][0].source if found[passage] else "none" for passage in wanted)
     summary = PositivesSummary(
         passages=len(wanted),
         gold=sources["gold"],
         given=sources["given"],
-        generated=sources[source],
+        generated=sources["generated"],
+        extractive=sources["extractive"],
         none=sources["none"],
-        not_found=turned_down["not_found"],
-        already_a_query=turned_down["already_a_query"],
+        sieves={source: sieve.to_json() for source, (_, sieve) in writers.items()},
     )
     return [query for passage in wanted for query in found[passage][:most]], summary
+
+
+def first_good(briefs: Sequence[Brief], generator: Generator, sieve: Sieve) -> dict[str, str]:
+    """Passage id → the first text for its brief that passes the sieve; passages without one are left out.
+
+    All first texts are sifted at once, then the second texts of passages still without one, and so on.
+    """
+    good: dict[str, str] = {}
+    texts: dict[str, Sequence[str]] = {}
+    for brief, written in zip(briefs, generator.generate(briefs) if briefs else (), strict=True):
+        texts[brief.passage.id] = written.texts
+        if written.failure:
+            sieve.failed(brief.passage.id, written.failure)
+    for attempt in range(max(map(len, texts.values()), default=0)):
+        tried = [(p, of_p[attempt]) for p, of_p in texts.items() if p not in good and attempt < len(of_p)]
+        good |= {p: text for (p, text), passes in zip(tried, sieve.sift(tried), strict=True) if passes}
+    return good
 
 
 def write_positive_queries(path: Path, queries: Sequence[PositiveQuery]) -> None:
@@ -102,40 +119,3 @@ def _known_queries(collection: Collection, passages: Sequence[str]) -> dict[str,
         ]
         for passage in passages
     }
-
-
-def _round_trip(
-    collection: Collection, passages: Sequence[str], generator: Generator, searches: Sequence[Search], within: int
-) -> tuple[dict[str, str], Counter[str]]:
-    """Return passage → its first generated text that finds it, and how many texts were turned down for what.
-
-    Texts that equal any query of the data are refused: a training query has its own positives, a dev or test query must
-    stay unseen. All first texts are searched at once, then the second texts of passages still without one, and so on.
-    """
-    queries = {same_text(text) for text in collection.queries.values()}
-    written: dict[str, str] = {}
-    turned_down: Counter[str] = Counter()
-    texts = dict(zip(passages, generator.generate([collection.passages[p] for p in passages]), strict=True))
-    for attempt in range(max(map(len, texts.values()), default=0)):
-        tried = {p: of_p[attempt] for p, of_p in texts.items() if p not in written and attempt < len(of_p)}
-        fresh = {passage: text for passage, text in tried.items() if same_text(text) not in queries}
-        found = _find_back(collection, fresh, searches, within)
-        turned_down["already_a_query"] += len(tried) - len(fresh)
-        turned_down["not_found"] += len(fresh) - len(found)
-        written |= {passage: fresh[passage] for passage in found}
-    return written, turned_down
-
-
-def _find_back(collection: Collection, texts: Mapping[str, str], searches: Sequence[Search], within: int) -> list[str]:
-    """Return the passages that every search finds by their text."""
-    contents = [same_text(passage.content) for passage in collection.passages.values()]
-    left = list(texts)
-    for search in searches:
-        hits = search([texts[passage] for passage in left], within)
-        wanted = [same_text(collection.passages[passage].content) for passage in left]
-        left = [
-            passage
-            for passage, content, row in zip(left, wanted, hits.indices.tolist(), strict=True)
-            if content in {contents[index] for index in row}
-        ]
-    return left

@@ -1,0 +1,153 @@
+"""Training queries for a corpus that has none: passages chosen for coverage, queries written for them, and sifted."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+from rich.markup import escape
+
+from whet.artifacts import building, read_json, read_jsonl, source_digest, write_json, write_jsonl
+from whet.bm25 import Bm25, terms
+from whet.data.read import content_fingerprint
+from whet.data.split import same_text
+from whet.encode import StoredEncoder
+from whet.errors import DataError, Fault
+from whet.generate.config import GenerateConfig
+from whet.generate.named import generator_of
+from whet.generate.positives import first_good
+from whet.generate.sieve import Search, Sieve
+from whet.progress import say
+from whet.records import Brief, Collection, Encoder, Generator, Passage, Vectors
+from whet.search import Hits, top_k
+
+FEWEST_TERMS = 6  # of a passage that a query is written for
+CLUSTERS = 200
+PREFIX = "synthetic-"
+REPLIES = "replies.sqlite"
+
+
+def with_training_queries(
+    collection: Collection, run: Path, encoder: StoredEncoder, config: GenerateConfig, *, yes: bool = False
+) -> Collection:
+    """The collection with queries that were written for its passages as its train split; the stage RUN/queries.
+
+    Raises DataError when no text passes for a query, ConfigError when a server's calls are not agreed to.
+    """
+
+    def write(folder: Path) -> None:
+        passages = collection.passages.values()
+        generator = generator_of(config, "queries", passages, run / REPLIES, yes=yes)
+        rows, summary = write_queries(collection, generator, encoder, config)
+        write_jsonl(folder / "queries.jsonl", rows)
+        write_json(folder / "summary.json", summary)
+
+    say(f"{escape(collection.name)} has no training queries: {escape(config.generator)} writes them")
+    inputs = {"data": content_fingerprint(collection), "model": encoder.fingerprint}
+    made = building(run, "queries", inputs=inputs, config=settings_of(config), build=write).path
+    rows, summary = read_jsonl(made / "queries.jsonl"), read_json(made / "summary.json")
+    say(_line(summary))
+    if not rows:
+        cure = f"See {made / 'summary.json'} for what was turned down and why, or name another generate.generator."
+        raise DataError([Fault("no-queries", collection.name, "no query could be written for its passages", cure)])
+    return replace(
+        collection,
+        queries={**collection.queries, **{row["query_id"]: row["text"] for row in rows}},
+        qrels={**collection.qrels, "train": {row["query_id"]: {row["passage_id"]: 1} for row in rows}},
+        synthetic=collection.synthetic | {"train"},
+    )
+
+
+def settings_of(config: GenerateConfig) -> dict[str, Any]:
+    """What decides the queries: the config, without what only decides how they are asked for, and the prompts' hash."""
+    asking = {"concurrency", "timeout", "tries", "backoff", "price_in", "price_out"}
+    return config.model_dump(mode="json", exclude=asking) | {"files": source_digest(config.prompts or "")}
+
+
+def write_queries(
+    collection: Collection, generator: Generator, encoder: Encoder, config: GenerateConfig
+) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """Have `generator` write queries for `config.passages` passages; rows of those that pass the sieve, and a summary.
+
+    Ids tell the wording: synthetic-000012-keywords.
+    """
+    vectors = encoder.encode_passages([passage.content for passage in collection.passages.values()])
+    rng = np.random.default_rng(config.seed)
+    chosen = choose(list(collection.passages.values()), vectors, config.passages, rng)
+    sieve = Sieve(
+        collection,
+        searches_of(config, collection, encoder, vectors),
+        config.round_trip,
+        modelled=config.generator != "offline",
+        distinct=True,
+    )
+    rows: list[dict[str, str]] = []
+    # By turns: every passage's first wording, then every passage's second, so that wordings are spread over passages.
+    for turn in range(config.per_passage):
+        styles = [config.styles[(at + turn) % len(config.styles)] for at in range(len(chosen))]
+        briefs = [Brief(passage, style) for passage, style in zip(chosen, styles, strict=True)]
+        style_of = {brief.passage.id: brief.style for brief in briefs}
+        for passage, text in first_good(briefs, generator, sieve).items():
+            query = f"{PREFIX}{len(rows):06}-{style_of[passage]}"
+            rows.append({"query_id": query, "text": text, "passage_id": passage})
+    summary = {
+        "generator": generator.name,
+        "passages": len(collection.passages),
+        "chosen": len(chosen),
+        "queries": len(rows),
+        "sieve": sieve.to_json(),
+    }
+    return rows, summary
+
+
+def _line(summary: dict[str, Any]) -> str:
+    """How the writing went, in a line."""
+    dropped = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in summary["sieve"]["turned_down"].items())
+    return (
+        f"{summary['queries']:,} queries for {summary['chosen']:,} of {summary['passages']:,} passages"
+        f"{f'; turned down: {dropped}' if dropped else ''}"
+    )
+
+
+def choose(passages: Sequence[Passage], vectors: Vectors, count: int, rng: np.random.Generator) -> list[Passage]:
+    """Up to `count` passages from all over the corpus: one of each cluster of vectors by turns, drawn at random.
+
+    Passages of fewer than FEWEST_TERMS terms, and all but the first of those that read the same, are not eligible.
+    """
+    seen: set[str] = set()
+    able = []
+    for at, passage in enumerate(passages):
+        text = same_text(passage.content)
+        if text not in seen and len(terms(passage.content)) >= FEWEST_TERMS:
+            able.append(at)
+        seen.add(text)
+    if len(able) <= count:
+        return [passages[at] for at in able]
+    cluster = _clusters(vectors[able], min(CLUSTERS, count), int(rng.integers(2**31)))
+    order = rng.permutation(len(able))
+    turns = np.zeros(len(able), np.int64)
+    taken: dict[int, int] = {}
+    for at in order.tolist():
+        turns[at] = taken[cluster[at]] = taken.get(int(cluster[at]), -1) + 1
+    drawn = sorted(order.tolist(), key=lambda at: turns[at])[:count]
+    return [passages[able[at]] for at in sorted(drawn)]
+
+
+def _clusters(vectors: Vectors, count: int, seed: int) -> Int64[np.ndarray, " doc"]:
+    from sklearn.cluster import MiniBatchKMeans  # type: ignore[import-untyped]
+
+    found: Any = MiniBatchKMeans(count, random_state=seed, n_init=1, batch_size=2048).fit_predict(vectors)
+    return np.asarray(found, np.int64)
+
+
+def searches_of(config: GenerateConfig, collection: Collection, encoder: Encoder, vectors: Vectors) -> list[Search]:
+    """The searches of the round trip, over passages and their vectors."""
+
+    def base(queries: Sequence[str], k: int) -> Hits:
+        return top_k(encoder.encode_queries(list(queries)), vectors, k)
+
+    texts = [passage.content for passage in collection.passages.values()]
+    made = {"bm25": lambda: Bm25(texts).top_k, "base": lambda: base}
+    return [made[name]() for name in config.searches]

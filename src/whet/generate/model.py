@@ -1,0 +1,90 @@
+"""A language model as a generator: briefs become prompts, prompts become replies that are kept, replies queries."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from rich.markup import escape
+
+from whet.artifacts import digest
+from whet.generate.chat import Request, Take
+from whet.generate.prompts import Prompt
+from whet.generate.replies import Replies, Reply
+from whet.generate.reply import queries_in
+from whet.generate.spending import Spending
+from whet.progress import say
+from whet.records import Brief, Written
+
+
+class Answerer(Protocol):
+    """Answers prompts: `chat.ChatServer` or `local.LocalModel`."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what decides a reply, beside the prompt."""
+        ...
+
+    def answer(self, requests: Sequence[Request], spending: Spending, take: Take) -> dict[str, str]:
+        """Hand each reply to `take` as it comes; returns why others failed, by key."""
+        ...
+
+
+class ModelGenerator:
+    """Asks for what the store does not hold, and reads everything from there; a `records.Generator`.
+
+    Args:
+        answerer: the model.
+        prompt: what is asked for a brief.
+        replies: where replies are kept, under the hash of model and prompt.
+        spending: caps, and what was spent.
+        confirm: called with the requests to be made, and how many queries they are for, before the first is.
+    """
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        prompt: Prompt,
+        replies: Replies,
+        spending: Spending,
+        confirm: Callable[[Sequence[Request], int], None],
+    ) -> None:
+        self.answerer, self.prompt, self.replies = answerer, prompt, replies
+        self.spending, self.confirm = spending, confirm
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.answerer.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the model and of the prompt's file."""
+        return digest(self.answerer.fingerprint, self.prompt.path.read_text(encoding="utf-8"))
+
+    def generate(self, briefs: Sequence[Brief]) -> list[Written]:
+        """Queries for every brief, in order; raises GeneratorError when the model cannot be asked on."""
+        keys = [self._request(brief).key for brief in briefs]
+        known = self.replies.find(keys)
+        missing = {key: brief for key, brief in zip(keys, briefs, strict=True) if key not in known}
+        failures: dict[str, str] = {}
+        if missing:
+            requests = [self._request(brief) for brief in missing.values()]
+            self.confirm(requests, sum(brief.count for brief in missing.values()))
+            failures = self.answerer.answer(requests, self.spending, self._take)
+            say(f"{escape(self.name)}: {self.spending.line()}; {len(failures):,} of {len(requests):,} failed")
+            known = self.replies.find(keys)
+        return [
+            queries_in(known[key].text, brief.count) if key in known else Written((), failures[key])
+            for key, brief in zip(keys, briefs, strict=True)
+        ]
+
+    def _take(self, request: Request, reply: Reply) -> None:
+        self.replies.put(request.key, reply)
+
+    def _request(self, brief: Brief) -> Request:
+        messages = self.prompt.messages(brief)
+        return Request(digest(self.answerer.fingerprint, messages), messages)

@@ -1,0 +1,84 @@
+"""Generators by name: what a recipe writes, and what it means."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from rich.markup import escape
+from rich.prompt import Confirm
+
+from whet.errors import ConfigError
+from whet.generate.chat import PRESETS, ChatServer, Request
+from whet.generate.config import GenerateConfig
+from whet.generate.extractive import ExtractiveGenerator
+from whet.generate.local import LocalModel
+from whet.generate.model import ModelGenerator
+from whet.generate.prompts import Purpose, prompt_of
+from whet.generate.replies import Replies
+from whet.generate.spending import Spending
+from whet.progress import console, say
+from whet.records import Generator, Passage
+
+OFFLINE, LOCAL = "offline", "local"
+FORMS = (
+    "offline (copied from the passages), local:MODEL (a folder or hub id that transformers runs), or "
+    f"{', '.join(f'{server}:MODEL' for server in PRESETS)}, with @URL behind it where the server is elsewhere"
+)
+EXAMPLES = 6  # of the user's own queries that a prompt shows
+
+
+def generator_of(
+    config: GenerateConfig,
+    purpose: Purpose,
+    corpus: Iterable[Passage],
+    replies: Path,
+    *,
+    examples: Sequence[str] = (),
+    yes: bool = False,
+) -> Generator:
+    """The generator that `config.generator` means; replies of a model are kept in the file `replies`.
+
+    `yes` agrees to what a server's calls may cost. Raises ConfigError when the name means nothing.
+    """
+    check_name(config.generator)
+    if config.generator == OFFLINE:
+        return ExtractiveGenerator(corpus)
+    kind, _, rest = config.generator.partition(":")
+    folder = Path(config.prompts) if config.prompts else None
+    store = Replies(replies)
+    calls, tokens_in, tokens_out = store.spent()
+    spending = Spending(config, calls, tokens_in, tokens_out)
+    if kind == LOCAL:
+        model = LocalModel(rest, config)
+        plain = not model.converses and not (folder and (folder / f"{purpose}.txt").exists())
+        prompt = prompt_of("plain" if plain else purpose, folder, examples)
+        return ModelGenerator(model, prompt, store, spending, lambda _requests, _queries: None)
+    name, _, url = rest.partition("@")
+    server = ChatServer(kind, name, url or None, config)
+    return ModelGenerator(server, prompt_of(purpose, folder, examples), store, spending, _agreed(spending, name, yes))
+
+
+def check_name(name: str) -> None:
+    """Raise ConfigError for what can name no generator."""
+    kind, _, rest = name.partition(":")
+    if name == OFFLINE or (kind in (LOCAL, *PRESETS) and rest.partition("@")[0]):
+        return
+    close = get_close_matches(kind, [OFFLINE, LOCAL, *PRESETS], n=1)
+    meant = f" Did you mean {close[0]}{'' if close[0] == OFFLINE else ':MODEL'}?" if close else ""
+    raise ConfigError(f"generator {name!r}: there is none of that name.{meant} Expected {FORMS}.")
+
+
+def _agreed(spending: Spending, model: str, yes: bool) -> Callable[[Sequence[Request], int], None]:
+    """Say what calls will take, and go on only when that is agreed to."""
+
+    def confirm(requests: Sequence[Request], queries: int) -> None:
+        what = f"{model}: {spending.estimate([request.characters for request in requests], queries)}"
+        if yes:
+            say(escape(what))
+        elif not (console.is_terminal and sys.stdin.isatty()):
+            raise ConfigError(f"{what}. To agree to that, give the same command with --yes.")
+        elif not Confirm.ask(f"{escape(what)}. Go on?", console=console, default=False):
+            raise ConfigError("nothing was asked; the same command asks again")
+
+    return confirm

@@ -1,0 +1,77 @@
+"""Other wordings of training queries, for data with few of them (arXiv 2408.11868 makes its pairs many in this way)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from whet.artifacts import building, read_json, read_jsonl, write_json, write_jsonl
+from whet.data.read import content_fingerprint
+from whet.encode import StoredEncoder
+from whet.errors import ConfigError
+from whet.generate.config import GenerateConfig
+from whet.generate.corpus import REPLIES, searches_of, settings_of
+from whet.generate.named import OFFLINE, generator_of
+from whet.generate.sieve import Sieve
+from whet.progress import say
+from whet.records import Brief, Collection, Generator
+
+
+def with_paraphrases(
+    collection: Collection, run: Path, encoder: StoredEncoder, config: GenerateConfig, *, yes: bool = False
+) -> Collection:
+    """The collection with up to `config.paraphrases` other wordings of each training query, which answer as it does.
+
+    The stage RUN/paraphrases. Dev and test queries are neither shown nor reworded. Raises ConfigError where the
+    generator is the offline one, which cannot reword, or a server's calls are not agreed to.
+    """
+    if config.generator == OFFLINE:
+        raise ConfigError(
+            "paraphrases need a language model: the offline generator only copies. Name one (--generator)."
+        )
+
+    def write(folder: Path) -> None:
+        passages = collection.passages.values()
+        generator = generator_of(config, "paraphrases", passages, run / REPLIES, yes=yes)
+        vectors = encoder.encode_passages([passage.content for passage in passages])
+        searches = searches_of(config, collection, encoder, vectors)
+        sieve = Sieve(collection, searches, config.round_trip, modelled=True, distinct=True)
+        found = reworded(collection, generator, sieve, config.paraphrases)
+        rows = [{"query_id": query, "text": text} for query, texts in found.items() for text in texts]
+        write_jsonl(folder / "paraphrases.jsonl", rows)
+        write_json(
+            folder / "summary.json", {"generator": generator.name, "queries": len(rows), "sieve": sieve.to_json()}
+        )
+
+    inputs = {"data": content_fingerprint(collection), "model": encoder.fingerprint}
+    made = building(run, "paraphrases", inputs=inputs, config=settings_of(config), build=write).path
+    rows = read_jsonl(made / "paraphrases.jsonl")
+    turned_down = sum(read_json(made / "summary.json")["sieve"]["turned_down"].values())
+    say(
+        f"{len(rows):,} other wordings of {len(collection.positives('train')):,} training queries; "
+        f"{turned_down:,} turned down (paraphrases/summary.json says why)"
+    )
+    queries, train = dict(collection.queries), dict(collection.qrels["train"])
+    for number, row in enumerate(rows, start=1):
+        query = f"{row['query_id']}~{number}"
+        queries[query], train[query] = row["text"], dict(collection.qrels["train"][row["query_id"]])
+    return replace(collection, queries=queries, qrels={**collection.qrels, "train": train})
+
+
+def reworded(collection: Collection, generator: Generator, sieve: Sieve, count: int) -> Mapping[str, list[str]]:
+    """Training query → its other wordings that pass the sieve with the query's best passage."""
+    first = {query: found[0] for query, found in collection.positives("train").items()}
+    briefs = [
+        Brief(collection.passages[passage], count=count, query=collection.queries[query])
+        for query, passage in first.items()
+    ]
+    tried: list[tuple[str, str]] = []
+    for query, written in zip(first, generator.generate(briefs), strict=True):
+        tried += [(query, text) for text in written.texts]
+        if written.failure:
+            sieve.failed(first[query], written.failure)
+    passed = sieve.sift([(first[query], text) for query, text in tried])
+    found: dict[str, list[str]] = {}
+    for (query, text), good in zip(tried, passed, strict=True):
+        if good:
+            found.setdefault(query, []).append(text)
+    return found
