@@ -4,6 +4,7 @@ Passages that answer a dev or test query are not among them: accepted, they woul
 """
 
 import csv
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import StringIO
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.markup import escape
 
 from whet.artifacts import (
     MANIFEST,
@@ -25,6 +27,8 @@ from whet.artifacts import (
     write_jsonl,
     write_text,
 )
+from whet.data.accepted import Mark, read_marks
+from whet.data.faults import Faults
 from whet.mine.known import judged
 from whet.progress import say
 from whet.records import Teacher
@@ -36,6 +40,8 @@ from whet.teach.suspects import features, relevance
 from whet.teaching import check_teachers, random_pairs, settings_of
 
 TUNED = "tuned"  # the teacher that is the run's own model
+TABLE = "suspects.csv"
+BOM = "\ufeff"  # without it spreadsheets read UTF-8 as something else
 EXCERPT = 400  # characters of a passage in the table and on the page
 
 
@@ -74,13 +80,17 @@ def audit(run: Run) -> Artifact:
     def write(folder: Path) -> None:
         found, looked_at = suspects(run)
         write_jsonl(folder / "suspects.jsonl", (asdict(one) for one in found))
-        write_text(folder / "suspects.csv", as_table(run, found))
+        write_text(folder / TABLE, as_table(run, found, _earlier(run)))
         write_text(folder / "index.html", as_page(run, found))
         share = len(found) / looked_at if looked_at else 0.0
         write_json(folder / "summary.json", {"candidates": looked_at, "suspects": len(found), "share": round(share, 5)})
 
     trained = _trained(run)
-    if trained is None:
+    if trained is None and (run.path / "train" / MANIFEST).exists():
+        say(
+            "[yellow]the base model was kept: no tuned one helps; `whet tune --force` keeps one that does not win[/yellow]"
+        )
+    elif trained is None:
         say("[yellow]no model has been trained in this run: after `whet tune` an audit knows much better[/yellow]")
     with alone(run.path):
         return run_stage(run.path, "audit", inputs=run.inputs | (trained or {}), config=settings_of(run), build=write)
@@ -170,12 +180,31 @@ def _weakest(
     return lowest
 
 
-def as_table(run: Run, found: Sequence[Suspect]) -> str:
-    """A spreadsheet's table, with an empty column `accept` to be filled with yes or no."""
+def _earlier(run: Run) -> list[Mark]:
+    """What was marked in the table of an earlier audit; one that cannot be read is put aside, with a word."""
+    path, faults = run.path / "audit" / TABLE, Faults()
+    if not path.exists():
+        return []
+    marks = read_marks(path, faults)
+    if any(fault.level == "error" and fault.kind != "empty-file" for fault in faults):
+        aside = run.path / "suspects-earlier.csv"
+        shutil.copy(path, aside)
+        say(
+            f"[yellow]{escape(str(path))} cannot be read; it is kept as {escape(str(aside))}: {escape(str(faults[0]))}[/yellow]"
+        )
+    return marks
+
+
+def as_table(run: Run, found: Sequence[Suspect], marks: Sequence[Mark] = ()) -> str:
+    """A spreadsheet's table, with a column `accept` to be filled with yes or no.
+
+    `marks` of an earlier table stay: in their rows, and those of pairs that are no suspects any more at the end.
+    """
     out, answers = StringIO(), first_answers(run)
+    marked = {(mark.query, mark.passage): mark.row for mark in marks}
     rows: list[dict[str, Any]] = [
         {
-            "accept": "",
+            "accept": marked.pop((one.query_id, one.passage_id), {}).get("accept", ""),
             "probability": one.probability,
             "query": one.query,
             "passage": one.passage,
@@ -187,10 +216,10 @@ def as_table(run: Run, found: Sequence[Suspect]) -> str:
         for one in found
     ]
     columns = ["accept", "probability", "query", "passage", "known answer", "reason", "query_id", "passage_id"]
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    writer.writerows([*rows, *marked.values()])
+    return BOM + out.getvalue()
 
 
 def as_page(run: Run, found: Sequence[Suspect]) -> str:

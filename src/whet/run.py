@@ -201,8 +201,11 @@ def source_of(data: str | Path) -> str:
     return str(Path(data).resolve() if Path(data).exists() else data)
 
 
-def reopen(path: Path) -> Run:
-    """Open a run that exists, from the recipe in its folder; raises ConfigError when there is none."""
+def reopen(path: Path, labels: Path | None = None) -> Run:
+    """Open a run that exists, from the recipe in its folder; raises ConfigError when there is none.
+
+    `labels` take the place of those that it was made with.
+    """
     if not (path / RECIPE).exists():
         raise ConfigError(
             f"{path} is not a run of whet: it has no {RECIPE}. Make one with: whet tune DATA --out {path}"
@@ -217,7 +220,7 @@ def reopen(path: Path) -> Run:
         effort=made["effort"],
         overrides=made["overrides"],
         force=made["force"],
-        labels=Path(made["labels"]) if made.get("labels") else None,
+        labels=labels or (Path(made["labels"]) if made.get("labels") else None),
         test_queries=Path(made["test_queries"]) if made.get("test_queries") else None,
     )
 

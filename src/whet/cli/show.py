@@ -45,7 +45,7 @@ def show_verdict(run: Run, changed: bool = False) -> None:
         out.print(changed_table(losses, f"{len(losses)} queries that lost most"))
 
 
-def show_suspects(folder: Path, summary: Mapping[str, Any], found: "Sequence[Suspect]") -> None:
+def show_suspects(run: Path, summary: Mapping[str, Any], found: "Sequence[Suspect]") -> None:
     """The most certain suspects, how many there are, and how to go on."""
     out = Console(highlight=False, soft_wrap=True)
     for one in found[:SUSPECTS]:
@@ -53,10 +53,13 @@ def show_suspects(folder: Path, summary: Mapping[str, Any], found: "Sequence[Sus
         out.print(f"      {escape(one.passage[:160])}")
         out.print(f"      [dim]{escape(one.reason)}[/dim]")
     share = f"{100 * summary['share']:.1f} % of {summary['candidates']:,} candidates"
+    if not found:
+        out.print(f"none of {summary['candidates']:,} candidates looks like an answer that nobody marked")
+        return
     out.print(f"{summary['suspects']:,} may be false negatives, {share}; the likeliest above. Read before you accept.")
-    path = escape(str(folder))
-    out.print(f"mark     {path}/index.html in a browser, or the column accept of {path}/suspects.csv")
-    out.print(f"train    whet tune DATA --labels {path}/suspects.csv")
+    path = escape(str(run))
+    out.print(f"mark     {path}/audit/index.html in a browser, or the column accept of {path}/audit/suspects.csv")
+    out.print(f"train    whet tune {path} --labels {path}/audit/suspects.csv")
 
 
 def show_places(run: Run) -> None:

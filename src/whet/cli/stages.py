@@ -75,14 +75,14 @@ def verb(name: str) -> Callable[..., None]:
 
         set_quiet(quiet or name == "check")  # what the check finds is its result and goes to stdout
         try:
-            given = (effort, recipe, train_only, moe, guard, labels, generator, test_queries, seed)
+            given = (effort, recipe, train_only, moe, guard, generator, test_queries, seed)
             plain = model == DEFAULT_MODEL and not force and all(option is None for option in given)
             folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
             if folder == Path(data) and not plain:
                 raise ConfigError(f"{folder} is a run, whose recipe stands; to change it, give the run's data instead")
             # Without options a single stage goes on with the run that is there, as it was made.
             if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
-                run = reopen(folder)
+                run = reopen(folder, labels)
             else:
                 overrides = overrides_of(recipe, train_only, moe, seed, guard, generator)
                 if name == "paraphrases":
@@ -119,7 +119,7 @@ def _show_audit(run: Run, *, json: bool) -> None:
     if json:
         show_json({"stage": "audit", "folder": str(folder)} | read_json(folder / "summary.json"))
     else:
-        show_suspects(folder, read_json(folder / "summary.json"), read_suspects(folder))
+        show_suspects(run.path, read_json(folder / "summary.json"), read_suspects(folder))
 
 
 def _show_faults(error: DataError, *, json: bool) -> None:

@@ -138,8 +138,8 @@ def choose(passages: Sequence[Passage], vectors: Vectors, count: int, rng: np.ra
 def _clusters(vectors: Vectors, count: int, seed: int) -> Int64[np.ndarray, " doc"]:
     from sklearn.cluster import MiniBatchKMeans  # type: ignore[import-untyped]
 
-    found: Any = MiniBatchKMeans(count, random_state=seed, n_init=1, batch_size=2048).fit_predict(vectors)
-    return np.asarray(found, np.int64)
+    clusters: Any = MiniBatchKMeans(count, random_state=seed, n_init=1, batch_size=2048)
+    return np.asarray(clusters.fit_predict(vectors), np.int64)
 
 
 def searches_of(config: GenerateConfig, collection: Collection, encoder: Encoder, vectors: Vectors) -> list[Search]:

@@ -25,9 +25,7 @@ def with_paraphrases(
     generator is the offline one, which cannot reword, or a server's calls are not agreed to.
     """
     if config.generator == OFFLINE:
-        raise ConfigError(
-            "paraphrases need a language model: the offline generator only copies. Name one (--generator)."
-        )
+        raise ConfigError("paraphrases need a language model, for offline only copies; name one (--generator)")
 
     def write(folder: Path) -> None:
         passages = collection.passages.values()

@@ -46,8 +46,9 @@ def queries_in(reply: str, most: int) -> Written:
 
 
 def _json(text: str) -> list[str] | None:
-    """Every string of the first JSON value in a reply that holds any; None where none can be read."""
+    """Every string of the first JSON value in a reply that holds any; None where there is no JSON."""
     decoder = json.JSONDecoder(strict=False)
+    empty: list[str] | None = None
     for start in (found.start() for found in re.finditer(r"[{\[]", text)):
         try:
             value, _ = decoder.raw_decode(text, start)
@@ -55,10 +56,11 @@ def _json(text: str) -> list[str] | None:
             continue
         if strings := list(_strings(value)):
             return strings
+        empty = []
     # A reply that was cut short, or a quote that was not escaped: the strings that are whole.
     if text.lstrip("`json \n").startswith(("{", "[")):
-        return re.findall(r'"((?:[^"\\]|\\.)+)"(?=\s*[,\]}])', text) or None
-    return None
+        return re.findall(r'"((?:[^"\\]|\\.)+)"(?=\s*[,\]}])', text) or empty
+    return empty
 
 
 def _strings(value: object) -> list[str]:
