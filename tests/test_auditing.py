@@ -104,7 +104,7 @@ def test_a_trained_model_is_asked_too(audited, tmp_path, capsys):
 
 
 def test_marks_in_the_table_become_judgements(audited, tmp_path):
-    rows = list(csv.DictReader((audited.path / "audit" / "suspects.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((audited.path / "audit" / "suspects.csv").read_text(encoding="utf-8-sig").splitlines()))
     (first, second), rest = rows[:2], rows[2:]
     first["accept"], second["accept"] = "Yes", "no"
     with (tmp_path / "marked.csv").open("w", newline="") as file:
@@ -119,17 +119,49 @@ def test_marks_in_the_table_become_judgements(audited, tmp_path):
     assert with_marks(marked, tmp_path / "marked.csv") == marked
 
 
+def test_a_second_audit_keeps_the_marks_of_the_first(audited, tmp_path, capsys):
+    shutil.copytree(audited.path, tmp_path / "run")
+    table = tmp_path / "run" / "audit" / "suspects.csv"
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines()))
+    rows[0]["accept"], rows[1]["accept"] = "yes", "no"
+    write_rows(table, rows)
+    run = replace(audited, path=tmp_path / "run", collection=with_marks(audited.collection, table))
+    audit(run)
+    again = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines()))
+    marked = {(row["query_id"], row["passage_id"]): row["accept"] for row in again if row["accept"]}
+    assert marked == {(row["query_id"], row["passage_id"]): row["accept"] for row in rows[:2]}
+    listed = {(one.query_id, one.passage_id) for one in read_suspects(run.path / "audit")}
+    assert not listed & set(marked)  # they are judged now, and stand at the table's end
+    table.write_bytes(b"accept;\xff\nyes;x\n")
+    audit(run)
+    assert (run.path / "suspects-earlier.csv").read_bytes() == b"accept;\xff\nyes;x\n"
+    assert "cannot be read; it is kept as" in capsys.readouterr().err.replace("\n", " ")
+
+
+def write_rows(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("accept,query_id,passage_id\nmaybe,q0,p0\n", "accept is 'maybe'"),
         ("accept,query_id,passage_id\nyes,q0,nothing\n", "passage 'nothing' is not in the training data"),
         ("accept,query\nyes,q0\n", "are not all there"),
+        ("accept,query_id,passage_id\nyes,q0,p5\nno,q0,p5\n", "the opposite for the same pair at .*marked.csv:2"),
+        ("accept,query_id,passage_id,query\nyes,q0,p5,what was asked before\n", "another text now"),
+        ("accept,query_id,passage_id\nyes,q0,p80\n", "answers a dev or test query"),
     ],
 )
 def test_marks_that_are_wrong(audited, tmp_path, text, said):
     (tmp_path / "marked.csv").write_text(text)
     with pytest.raises(DataError, match=said):
+        with_marks(audited.collection, tmp_path / "marked.csv")
+    (tmp_path / "marked.csv").write_text("accept,query_id,passage_id\n,q0,p5\n")
+    with pytest.raises(ConfigError, match="nothing is marked"):
         with_marks(audited.collection, tmp_path / "marked.csv")
     with pytest.raises(ConfigError, match="no such file of labels"):
         with_marks(audited.collection, tmp_path / "nowhere.csv")

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from whet.errors import ConfigError
+from whet.generate.config import GenerateConfig
 from whet.mine.config import MineConfig
 from whet.recipe import MOST_EPOCHS, PAIRS_SEEN, Recipe, derive, read_recipe
 from whet.records import Collection, Passage
@@ -75,6 +76,7 @@ def test_every_unknown_key_is_named_with_the_closest_beside_all_known_ones():
     ]
     known = last.removeprefix("docs/RECIPE.md describes every setting. The keys are ").removesuffix(".").split(", ")
     expected = [*Recipe.model_fields, *(f"mine.{name}" for name in MineConfig.model_fields)]
+    expected += [f"generate.{name}" for name in GenerateConfig.model_fields]
     expected += [f"teach.{name}" for name in TeachConfig.model_fields]
     expected += [f"train.{name}" for name in TrainConfig.model_fields]
     expected += [f"moe.{name}" for name in MoEConfig.model_fields]

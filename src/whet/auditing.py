@@ -87,9 +87,7 @@ def audit(run: Run) -> Artifact:
 
     trained = _trained(run)
     if trained is None and (run.path / "train" / MANIFEST).exists():
-        say(
-            "[yellow]the base model was kept: no tuned one helps; `whet tune --force` keeps one that does not win[/yellow]"
-        )
+        say("[yellow]the base model was kept, so no tuned one is asked; `whet tune --force` keeps one[/yellow]")
     elif trained is None:
         say("[yellow]no model has been trained in this run: after `whet tune` an audit knows much better[/yellow]")
     with alone(run.path):
@@ -189,9 +187,7 @@ def _earlier(run: Run) -> list[Mark]:
     if any(fault.level == "error" and fault.kind != "empty-file" for fault in faults):
         aside = run.path / "suspects-earlier.csv"
         shutil.copy(path, aside)
-        say(
-            f"[yellow]{escape(str(path))} cannot be read; it is kept as {escape(str(aside))}: {escape(str(faults[0]))}[/yellow]"
-        )
+        say(f"[yellow]{escape(f'{path} cannot be read; it is kept as {aside}: {faults[0]}')}[/yellow]")
     return marks
 
 

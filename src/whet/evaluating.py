@@ -1,12 +1,12 @@
 """The evaluate stage: base, tuned and BM25 on the test queries, with all that the report tells of them."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 from rich.markup import escape
 
-from whet.artifacts import write_json, write_jsonl
+from whet.artifacts import read_json, write_json, write_jsonl
 from whet.bm25 import Bm25
 from whet.encode import PackedEncoder, StoredEncoder
 from whet.evaluate.retrieve import DEPTH, ranking_of, retrieve
@@ -39,7 +39,11 @@ def write_evaluation(run: Run, folder: Path, *, train: Path) -> None:
         write_trec(folder / f"{name}.trec", ranking, name)
     write_qrels(folder / "test.qrels", qrels)
     rng = np.random.default_rng(run.recipe.seed)
-    found = assess(qrels, rankings["base"], rankings["tuned"], rankings["bm25"], rng)
+    found = replace(
+        assess(qrels, rankings["base"], rankings["tuned"], rankings["bm25"], rng),
+        kept_base=read_json(train / "result.json")["kept"] == "base",
+        synthetic="test" in run.collection.synthetic,
+    )
     write_json(folder / "evaluation.json", found.to_record())
     spaces = {name: _space(run, encoder) for name, encoder in (("base", run.base_encoder), ("tuned", tuned))}
     write_json(folder / "space.json", {name: asdict(space) for name, space in spaces.items()})

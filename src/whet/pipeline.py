@@ -187,7 +187,8 @@ def _evaluate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         write_evaluation(run, folder, train=done["train"].path)
 
     inputs = run.inputs | {"train": done["train"].fingerprint}
-    return run_stage(run.path, "evaluate", inputs=inputs, config={"seed": run.recipe.seed}, build=write)
+    config = {"seed": run.recipe.seed, "synthetic": sorted(run.collection.synthetic)}
+    return run_stage(run.path, "evaluate", inputs=inputs, config=config, build=write)
 
 
 def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:

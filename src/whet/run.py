@@ -17,10 +17,8 @@ from whet.data.judgements import SPLIT_ORDER
 from whet.data.read import content_fingerprint, read
 from whet.data.split import with_splits
 from whet.errors import ArtifactError, ConfigError, DataError, Fault
-from whet.generate.corpus import with_training_queries
-from whet.generate.paraphrases import with_paraphrases
 from whet.progress import say
-from whet.recipe import Effort, Recipe, derive
+from whet.recipe import SMALL, Effort, Recipe, derive
 from whet.records import Collection
 from whet.train.config import NO_GUARD
 
@@ -119,12 +117,16 @@ def open_run(
         collection = with_test_queries(collection, test_queries)
     draft = derive(collection, effort, overrides)
     if not collection.positives("train"):
+        from whet.generate.corpus import with_training_queries
+
         encoder = _stored(base(), draft.max_length, path)
         collection = with_training_queries(collection, path, encoder, draft.generate, yes=yes)
     collection, split = with_splits(collection, seed=draft.seed)
     if labels is not None:
         collection = with_marks(collection, labels)
     if draft.generate.paraphrases:
+        from whet.generate.paraphrases import with_paraphrases
+
         encoder = _stored(base(), draft.max_length, path)
         collection = with_paraphrases(collection, path, encoder, draft.generate, yes=yes)
     recipe = derive(collection, effort, overrides)
@@ -139,15 +141,20 @@ def open_run(
         "effort": recipe.effort,
     }
     _record(path, written | {"resolved": recipe.model_dump(mode="json")})
+    _announce(collection, recipe, model)
+    return Run(path, collection, split, tuple(faults), model, recipe, force, yes)
+
+
+def _announce(collection: Collection, recipe: Recipe, model: str) -> None:
+    """One line of what is about to be done to what."""
     train = recipe.train
     say(
         f"{escape(collection.name)}: {len(collection.passages):,} passages, "
         + ", ".join(f"{found:,} {name}" for name in SPLIT_ORDER if (found := len(collection.positives(name))))
         + f" queries. effort {recipe.effort}: {train.epochs} epoch(s), {train.batches} batches of {train.batch_size}, "
         f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}"
-        f"{''.join(_besides(recipe))}; model {escape(model)}"
+        f"{''.join(_besides(recipe, len(training_pairs(collection))))}; model {escape(model)}"
     )
-    return Run(path, collection, split, tuple(faults), model, recipe, force, yes)
 
 
 def _cutter(model: "SentenceTransformer", overrides: Mapping[str, Any] | None) -> Cutter:
@@ -170,8 +177,10 @@ def _stored(model: "SentenceTransformer", max_length: int | None, path: Path) ->
     return StoredEncoder(PackedEncoder(model), path / "vectors")
 
 
-def _besides(recipe: Recipe) -> Iterable[str]:
+def _besides(recipe: Recipe, pairs: int) -> Iterable[str]:
     """What a recipe asks for beyond the ordinary, for the line that opens a run."""
+    if pairs < SMALL and recipe.train.taught and recipe.guard.interpolate:
+        yield f"; small data, {pairs} of less than {SMALL} pairs: soft labels, and no further from base than pays"
     if recipe.moe.experts:
         yield f", {recipe.moe.experts} experts a layer"
     if recipe.train.taught:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whet.artifacts import write_json, write_jsonl
+from whet.data.split import same_text
 from whet.evaluate.measures import PRIMARY
 from whet.moe.upcycle import backbone, to_replace
 from whet.progress import say
-from whet.run import Run
+from whet.run import Run, training_pairs
 from whet.train.config import PYDOC
 from whet.train.freeze import modules_of
 from whet.train.guard import guard_set
@@ -17,6 +18,9 @@ from whet.trials import Judge, Sources, Trial, judge_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+
+FEWEST_GUARDING = 100  # queries of a guard
 
 
 def write_training(run: Run, folder: Path, sources: Sources) -> None:
@@ -44,8 +48,13 @@ def check_trials(run: Run) -> None:
     ConfigError, or DataError with every fault of the guard's data.
     """
     model = run.base_model
-    if run.recipe.guard.data != PYDOC:
-        guard_set(run.recipe.guard)
+    if run.recipe.guard.data != PYDOC and (guard := guard_set(run.recipe.guard)):
+        trained = {same_text(run.passages[passage]) for _, passage in training_pairs(run.collection)}
+        known = sum(same_text(text) in trained for text in guard.passages.values())
+        if known:
+            say(f"[yellow]guard: {known:,} of its {len(guard.passages):,} passages are trained on, too[/yellow]")
+        if len(guard.queries) < FEWEST_GUARDING:
+            say(f"[yellow]guard: it has {len(guard.queries)} queries; what so few say is mostly chance[/yellow]")
     for train, moe in run.recipe.trials().values():
         if moe.experts:
             to_replace(backbone(model), moe.layers, moe.site)

@@ -102,7 +102,7 @@ class HeldOut:
             return found[PRIMARY], found.get(GUARD)
 
         share, line = interpolate(model, before, score, guard.shares, _floor(self.run, self.guard))
-        return _on_line(model, trained, Point(0.0, self.base, self.guard), share, line)
+        return _on_line(self.run, model, trained, Point(0.0, self.base, self.guard), share, line)
 
 
 class CrossValidated:
@@ -121,7 +121,10 @@ class CrossValidated:
         self.guard = self._guarded(PackedEncoder(run.base_model))
         self.base = self._pooled([ndcg_on(run.base_encoder, dev) for dev in self.sets])
         queries = len(run.collection.positives("train"))
-        say(f"{queries} queries are too few for a dev split: {len(self.folds)}-fold cross-validation, then all of them")
+        say(
+            f"{queries} queries are too few for a dev split: {len(self.folds)}-fold cross-validation, then all, "
+            f"{len(self.folds) + 1} trainings in all"
+        )
 
     def trial(self, part: str, train: TrainConfig, moe: MoEConfig) -> Trial:
         """Train on each fold's rest, then on everything, and go as far from base as the folds and the guard say."""
@@ -135,7 +138,7 @@ class CrossValidated:
             return expected[share], self._guarded(PackedEncoder(model))
 
         share, line = interpolate(model, before, score, self.shares, _floor(self.run, self.guard))
-        return _on_line(model, trained, Point(0.0, self.base, self.guard), share, line)
+        return _on_line(self.run, model, trained, Point(0.0, self.base, self.guard), share, line)
 
     def _fold(self, at: int, scores: Path, scratch: Path, train: TrainConfig, moe: MoEConfig) -> dict[float, float]:
         """Score of each share on one fold's queries, kept as `fold-N.json` in `scores`."""
@@ -189,9 +192,14 @@ def _floor(run: Run, guard: float | None) -> float | None:
     return guard - run.recipe.guard.budget if guard is not None and run.recipe.guard.interpolate else None
 
 
-def _on_line(model: "SentenceTransformer", trained: Trained, base: Point, share: float, line: Sequence[Point]) -> Trial:
-    for point in line:
+def _on_line(
+    run: Run, model: "SentenceTransformer", trained: Trained, base: Point, share: float, line: Sequence[Point]
+) -> Trial:
+    floor = _floor(run, base.guard)
+    for point in (base, *line):
         kept = "" if point.guard is None else f", guard {100 * point.guard:.2f}"
+        if point.guard is not None and floor is not None and point.guard < floor:
+            kept += f": more than {run.recipe.guard.budget * 100:g} lost, does not count"
         say(f"{point.share:.0%} of the way from base: dev {PRIMARY} {100 * point.dev:.2f}{kept}")
     best = next((point for point in line if point.share == share), base)
     return Trial(model, trained, best.dev, best.guard, share, line)

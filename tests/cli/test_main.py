@@ -15,7 +15,7 @@ from whet.run import STAGES
 
 KEYS = [
     *("verdict", "measure", "base", "tuned", "bm25", "difference", "interval", "p_value", "queries"),
-    *("seconds", "peak_memory_mb", "model"),
+    *("kept_base", "synthetic", "seconds", "peak_memory_mb", "model"),
 ]
 MEASURES = ["nDCG@5", "nDCG@10", "RR@10", "AP@10", "R@100"]
 
@@ -118,7 +118,7 @@ def test_mined_files_are_the_same_bytes_under_another_hash_seed(tuned, typed, tm
 
 @pytest.mark.parametrize("verb", ["check", "mine", "generate", "train"])
 def test_every_stage_has_a_verb_that_prints_one_object(whet, tuned, typed, verb):
-    ended = whet(verb, typed[1], "--json", "--quiet")
+    ended = whet(*{"generate": ["generate", "reverse"]}.get(verb, [verb]), typed[1], "--json", "--quiet")
     assert (ended.returncode, ended.stderr) == (0, "")
     found = json.loads(ended.stdout)
     assert (found["stage"], found["folder"]) == (verb, str(typed[1] / verb))

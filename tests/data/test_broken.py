@@ -126,7 +126,7 @@ BROKEN = [
     Broken(
         "only a test split",
         {"corpus.jsonl": CORPUS, "queries.jsonl": QUERIES, "qrels/test.tsv": QRELS},
-        [("only test, no train split", "[nothing-to-train-on]", "let whet split it")],
+        [("no train split", "only test", "[nothing-to-train-on]", "have `whet tune` write some")],
     ),
     beir("too little to split", ("2 queries in 2 independent group(s) are too few", "Judge more queries")),
     beir(
@@ -206,7 +206,12 @@ BROKEN = [
     ),
     table("an unknown format", "pairs.xlsx", "PK", ("pairs.xlsx", "end in .xlsx are not understood", "BEIR folder")),
     Broken(
-        "a folder of something else", {"notes.txt": "x"}, [("no data that is understood", "found notes.txt", ".csv")]
+        "a folder of something else", {"notes.xls": "x"}, [("no data that is understood", "found notes.xls", ".csv")]
+    ),
+    Broken(
+        "documents without text",
+        {"notes.txt": " ", "scan.pdf": "%PDF-"},
+        [("notes.txt", "holds no text", "OCR"), ("scan.pdf", "cannot be read"), ("holds any text", "[no-text]")],
     ),
     Broken("no such file", {}, [("gone.jsonl", "no such file or folder", "Give a BEIR folder")], load="gone.jsonl"),
     Broken("a damaged saved dataset", {"dataset_info.json": "{"}, [("datasets cannot load it", "save_to_disk")]),

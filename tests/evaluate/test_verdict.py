@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,7 +63,8 @@ def test_both_ways_and_neither():
 def test_json_has_exactly_the_promised_keys_and_survives_json():
     found = assessed([2] * 30 + [1], [1] * 30 + [2], bm25=ranking([3] * 31))
     told = json.loads(json.dumps(found.to_json()))
-    assert list(told) == ["verdict", "measure", "base", "tuned", "bm25", "difference", "interval", "p_value", "queries"]
+    keys = ["verdict", "measure", "base", "tuned", "bm25", "difference", "interval", "p_value", "queries"]
+    assert list(told) == [*keys, "kept_base", "synthetic"]
     assert told["verdict"] == "better"
     assert told["measure"] == "nDCG@10"
     assert (
@@ -73,6 +75,14 @@ def test_json_has_exactly_the_promised_keys_and_survives_json():
     assert told["interval"][0] < told["difference"] < told["interval"][1]
     assert told["queries"] == 31
     assert Evaluation.from_record(json.loads(json.dumps(found.to_record()))) == found
+
+
+def test_a_kept_base_and_synthetic_queries_are_said():
+    found = assessed([2] * 30 + [1], [1] * 30 + [2])
+    assert "synthetic" not in found.summary_sentence
+    assert "31 queries, all synthetic: real ones may tell otherwise)" in replace(found, synthetic=True).summary_sentence
+    kept = replace(assessed([1] * 9, [1] * 9), kept_base=True).summary_sentence
+    assert kept == "The base model was kept, for nothing did better on dev: nDCG@10 100.0 (9 queries)."
 
 
 def test_numbers_are_worded_one_way():

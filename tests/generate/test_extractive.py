@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import whet
 from whet.bm25 import Bm25, terms
-from whet.generate.extractive import COPY, LONGEST, ExtractiveGenerator, key_phrase, sentences
-from whet.records import Passage
+from whet.generate.extractive import COPY, LONGEST, ExtractiveGenerator, key_phrase, mistyped, sentences
+from whet.records import Brief, Passage, Written
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -46,7 +47,7 @@ def test_the_sentence_that_tells_the_passage_apart_comes_first():
         Passage(str(number), f"{common} The {word} office opens on Monday morning. {common}", f"{word} office")
         for number, word in enumerate(["pension", "passport", "zoo"])
     ]
-    found = ExtractiveGenerator(passages).generate(passages)
+    found = [one.texts for one in ExtractiveGenerator(passages).generate([Brief(p) for p in passages])]
     assert [pieces[0] for pieces in found] == [
         f"The {word} office opens on Monday morning." for word in ("pension", "passport", "zoo")
     ]
@@ -55,7 +56,8 @@ def test_the_sentence_that_tells_the_passage_apart_comes_first():
 
 def test_a_passage_too_short_gives_nothing():
     passages = [Passage("a", "top"), Passage("b", "ls -l"), Passage("c", ""), Passage("d", "…")]
-    assert ExtractiveGenerator(passages).generate(passages) == [[], [], [], []]
+    found = ExtractiveGenerator(passages).generate([Brief(passage) for passage in passages])
+    assert found == [Written((), "too short to take a piece from")] * 4
 
 
 @pytest.mark.parametrize("name", ["eda_tiny", "integreat_de", "nl2bash_a"])
@@ -63,7 +65,7 @@ def test_pieces_stand_in_their_passage_and_lead_back_to_it(name):
     if not (SHARED / name).exists():
         pytest.skip(f"{SHARED / name} is not here")
     passages = list(whet.load(SHARED / name).passages.values())[:600]
-    found = ExtractiveGenerator(passages).generate(passages)
+    found = [one.texts for one in ExtractiveGenerator(passages).generate([Brief(p) for p in passages])]
     for passage, pieces in zip(passages, found, strict=True):
         content = " ".join(f"{passage.title}\n{passage.text}".split())
         assert all(piece in content for piece in pieces)
@@ -73,3 +75,31 @@ def test_pieces_stand_in_their_passage_and_lead_back_to_it(name):
     back = sum(row in hit for row, hit in zip(rows, hits.indices.tolist(), strict=True))
     assert len(rows) > 0.6 * len(passages)
     assert back > 0.9 * len(rows)
+
+
+def test_each_wording_is_made_of_the_passages_own_terms():
+    text = (
+        "The pension office sends a letter every spring. It says what you have paid in and what you may expect. "
+        "Keep these letters with your tax papers, for the office asks for them when you retire, often years later."
+    )
+    passages = [Passage("a", text, "Pensions"), Passage("b", "Dogs are taxed by the town every year in May.")]
+    generator = ExtractiveGenerator(passages)
+    found = {
+        style: generator.generate([Brief(passages[0], style)])[0].texts
+        for style in ("question", "keywords", "long", "misspelt")
+    }
+    assert found == {style: generator.generate([Brief(passages[0], style)])[0].texts for style in found}
+    own = terms(passages[0].content)
+    assert set(terms(found["keywords"][0])) <= set(own)
+    assert 3 <= len(terms(found["keywords"][0])) <= 6
+    assert " ".join(terms(found["long"][0])) in " ".join(own)
+    assert found["misspelt"][0].islower()
+    wrong = set(terms(found["misspelt"][0])) - set(own)
+    assert 1 <= len(wrong) <= 2
+
+
+def test_slips_of_the_keyboard_change_a_letter_or_two():
+    slipped = {mistyped("identity card", np.random.default_rng(seed)) for seed in range(40)}
+    assert len(slipped) > 15
+    assert all(abs(len(text) - len("identity card")) <= 2 and text != "identity card" for text in slipped)
+    assert mistyped("a 1", np.random.default_rng(0)) == "a 1"

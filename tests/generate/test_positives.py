@@ -10,7 +10,8 @@ from whet.bm25 import Bm25
 from whet.data.split import same_text
 from whet.generate.extractive import ExtractiveGenerator
 from whet.generate.positives import positive_queries, read_positive_queries, write_positive_queries
-from whet.records import Collection, MinedQuery, Negative, Passage, PositiveQuery
+from whet.generate.sieve import Sieve
+from whet.records import Collection, MinedQuery, Negative, Passage, PositiveQuery, Written
 from whet.search import Hits
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -30,8 +31,36 @@ class Scripted:
     def __init__(self, texts):
         self.texts = texts
 
-    def generate(self, passages):
-        return [self.texts.get(passage.id, []) for passage in passages]
+    name = fingerprint = "scripted"
+
+    def generate(self, briefs):
+        return [Written(tuple(self.texts.get(brief.passage.id, ()))) for brief in briefs]
+
+
+def writers(data, generator, *searches, within=3):
+    """The generator as the offline one, behind a sieve with these searches, BM25 first."""
+    return {"extractive": (generator, Sieve(data, [lexical(data), *searches], within))}
+
+
+def dropped(summary):
+    """What the offline generator's texts were turned down for."""
+    return summary.sieves["extractive"]["turned_down"]
+
+
+def test_a_models_texts_come_before_the_offline_ones():
+    data = small()
+    sources = {
+        "generated": (Scripted({"fish": ["what swims"], "dogs": ["fish swim"]}), Sieve(data, [], modelled=True)),
+        "extractive": (Scripted({"fish": ["fish swim"], "twin": ["cold water"]}), Sieve(data, [])),
+    }
+    found, summary = positive_queries(data, [mined("fish", "dogs", "twin", "mute")], sources)
+    assert [(one.passage_id, one.source) for one in found] == [
+        ("fish", "generated"),
+        ("dogs", "generated"),
+        ("twin", "extractive"),
+    ]
+    assert (summary.generated, summary.extractive, summary.none) == (2, 1, 1)
+    assert summary.line().endswith("2 generated, 1 extractive, 1 none")
 
 
 def small():
@@ -58,15 +87,15 @@ def test_gold_comes_before_given_before_generated():
     )
     generator = Scripted({"cats": ["cats sleep"], "dogs": ["dogs bark"], "fish": ["fish swim"]})
     found, summary = positive_queries(
-        data, [mined("dogs", "cats"), mined("cats", "fish", "mute")], generator, [lexical(data)]
+        data, [mined("dogs", "cats"), mined("cats", "fish", "mute")], writers(data, generator)
     )
     assert found == [
         PositiveQuery("dogs", "who barks", "given"),
         PositiveQuery("cats", "what do cats do", "gold"),
         PositiveQuery("fish", "fish swim", "extractive"),
     ]
-    assert (summary.passages, summary.gold, summary.given, summary.generated, summary.none) == (4, 1, 1, 1, 1)
-    several, _ = positive_queries(data, [mined("cats")], generator, [lexical(data)], most=5)
+    assert (summary.passages, summary.gold, summary.given, summary.extractive, summary.none) == (4, 1, 1, 1, 1)
+    several, _ = positive_queries(data, [mined("cats")], writers(data, generator), most=5)
     assert [query.text for query in several] == ["what do cats do", "cats?"]
 
 
@@ -75,27 +104,27 @@ def test_dev_and_test_queries_never_come_back_as_training_text():
     answers = {"dogs": ["Strangers  come at NIGHT"]}
     data = Collection(data.name, data.passages, data.queries, data.qrels, {}, answers)
     generator = Scripted({"dogs": ["strangers come at night", "dogs bark"], "fish": ["cold clear water"]})
-    found, summary = positive_queries(data, [mined("dogs", "fish")], generator, [lexical(data)])
+    found, summary = positive_queries(data, [mined("dogs", "fish")], writers(data, generator))
     assert found == [PositiveQuery("dogs", "dogs bark", "extractive")]
-    assert (summary.already_a_query, summary.none) == (2, 1)
+    assert (dropped(summary)["already_a_query"], summary.none) == (2, 1)
 
 
 def test_a_training_query_with_a_test_querys_text_is_no_gold():
     data = small()
     data = Collection(data.name, data.passages, data.queries | {"e1": "Cats?", "t1": "cats?"}, data.qrels)
-    found, summary = positive_queries(data, [mined("cats")], Scripted({}), [lexical(data)])
+    found, summary = positive_queries(data, [mined("cats")], writers(data, Scripted({})))
     assert (found, summary.none) == ([], 1)
 
 
 def test_a_text_that_finds_another_passage_is_turned_down_and_the_next_one_tried():
     data = small()
     generator = Scripted({"dogs": ["fish swim", "cats sleep", "dogs bark"], "twin": ["fish swim"]})
-    found, summary = positive_queries(data, [mined("dogs", "twin")], generator, [lexical(data)], within=1)
+    found, summary = positive_queries(data, [mined("dogs", "twin")], writers(data, generator, within=1))
     assert found == [
         PositiveQuery("dogs", "dogs bark", "extractive"),
         PositiveQuery("twin", "fish swim", "extractive"),  # its double stands first, with the same text
     ]
-    assert summary.not_found == 2
+    assert dropped(summary)["not_found"] == 2
 
 
 def test_every_search_must_find_the_passage():
@@ -106,9 +135,9 @@ def test_every_search_must_find_the_passage():
 
     generator = Scripted({"dogs": ["dogs bark"], "cats": ["cats sleep"]})
     data = Collection(data.name, data.passages, data.queries, {"test": data.qrels["test"]})
-    found, summary = positive_queries(data, [mined("dogs", "cats")], generator, [lexical(data), stubborn])
+    found, summary = positive_queries(data, [mined("dogs", "cats")], writers(data, generator, stubborn))
     assert [query.passage_id for query in found] == ["cats"]
-    assert summary.not_found == 1
+    assert dropped(summary)["not_found"] == 1
 
 
 @pytest.mark.parametrize("name", ["eda_tiny", "medquad_mini"])
@@ -118,11 +147,11 @@ def test_on_real_data_nothing_of_dev_or_test_is_used_and_what_is_found_leads_bac
     data = whet.load(SHARED / name)
     search = lexical(data)
     negatives = [mined(*list(data.passages)[:400])]
-    found, summary = positive_queries(data, negatives, ExtractiveGenerator(data.passages.values()), [search])
+    found, summary = positive_queries(data, negatives, writers(data, ExtractiveGenerator(data.passages.values())))
     unseen = {same_text(data.queries[query]) for split in ("dev", "test") for query in data.qrels[split]}
     assert unseen.isdisjoint(same_text(query.text) for query in found)
-    assert summary.gold + summary.generated + summary.none == summary.passages == min(400, len(data.passages))
-    assert summary.generated > 20
+    assert summary.gold + summary.extractive + summary.none == summary.passages == min(400, len(data.passages))
+    assert summary.extractive > 20
     rows = {passage: row for row, passage in enumerate(data.passages)}
     for query in found:
         if query.source == "gold":

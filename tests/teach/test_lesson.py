@@ -1,9 +1,9 @@
 """The teach stage and training with its labels, on a tiny model and a tiny collection.
 
 Proved: every training pair gets a label, positives of other splits none; teachers are asked once, whatever changes
-afterwards; one that is worse than chance is left out, said aloud, and alone it leaves hard labels, or is refused where there is
-nothing else to train on; a teacher's or a guard's changed file makes what used it anew; and all losses that take labels
-train, with the soft part in their log.
+afterwards; one that is worse than chance is left out, said aloud, and alone it leaves hard labels, or is refused where
+there is nothing else to train on; a teacher's or a guard's changed file makes what used it anew; and all losses that
+take labels train, with the soft part in their log.
 """
 
 import json

@@ -14,6 +14,8 @@ from whet.cli.stages import add_stages
 from whet.errors import WhetError
 from whet.progress import console
 
+INTERRUPTED = 130  # what typer makes of Ctrl-C
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -52,6 +54,7 @@ def main() -> None:
         console.quiet = False
         console.print(f"[red]error[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from here")
-        sys.exit(1)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            console.print("stopped; the same command goes on from here")
+        raise

@@ -8,7 +8,7 @@ from typing import Any
 
 from whet.data.faults import Faults
 
-UTF8_CURE = "Save the file as UTF-8 (iconv -f LATIN1 -t UTF-8, or -f UTF-16)."
+UTF8_CURE = "Save the file as UTF-8 (iconv -f CP1252 -t UTF-8, or -f UTF-16)."
 
 
 def text_lines(path: Path, faults: Faults) -> Iterator[tuple[int, str]]:

@@ -40,7 +40,9 @@ def with_splits(
     trained on (none in splits made here). Raises DataError where there is nothing to train on or too little to split.
     """
     if not collection.positives("train"):
-        raise DataError([_fault(collection, "nothing-to-train-on", "no train split with relevant passages")])
+        cure = "Judge training queries, name their part train, or have `whet tune` write some for the passages."
+        what = f"no train split with relevant passages{f', only {_named(collection)}' if _named(collection) else ''}"
+        raise DataError([Fault("nothing-to-train-on", collection.name, what, cure)])
     given = [split for split in SPLIT_ORDER if collection.positives(split)]
     groups = _groups(collection)
     queries = sum(map(len, groups))
@@ -52,6 +54,8 @@ def with_splits(
     moved = replace(collection, qrels=_move(collection.qrels, parts), synthetic=collection.synthetic | made)
     if not all(parts.values()) or (folded and len(_groups(moved)) < 2):
         what = f"{queries} queries in {len(groups)} independent group(s) are too few to hold out test and dev queries"
+        if len(groups) == 1 and queries > 1:
+            what = f"all {queries} queries hang together by answers that they share, so none can be held out as a test"
         raise DataError([_fault(collection, "too-little-data", what)])
     split = replace(moved, answers=_answers_not_held_out(moved))
     return split, {
@@ -199,6 +203,10 @@ def _content(collection: Collection, passage: str) -> str:
 def _positives(collection: Collection, split: str) -> dict[str, None]:
     """Return the passages that answer a query of the split, each once, in order."""
     return dict.fromkeys(passage for passages in collection.positives(split).values() for passage in passages)
+
+
+def _named(collection: Collection) -> str:
+    return ", ".join(split for split in collection.qrels if collection.positives(split))
 
 
 def _texts(answers: Mapping[str, Sequence[str]]) -> int:

@@ -30,7 +30,8 @@ def verdict(comparison: Comparison, alpha: float = ALPHA) -> Verdict:
 class Evaluation:
     """Base and tuned (and BM25) on one test set: means in [0, 1], and tuned against base on every measure.
 
-    The verdict is about `measure` alone. `bm25` is empty where BM25 was not run.
+    The verdict is about `measure` alone. `bm25` is empty where BM25 was not run. `kept_base` says that the tuned model
+    is the base model, for no other did better on dev; `synthetic` that the test queries were generated.
     """
 
     measure: str
@@ -38,6 +39,8 @@ class Evaluation:
     tuned: dict[str, float]
     bm25: dict[str, float]
     comparisons: dict[str, Comparison]
+    kept_base: bool = False
+    synthetic: bool = False
 
     @property
     def comparison(self) -> Comparison:
@@ -55,8 +58,11 @@ class Evaluation:
         found, opening = self.comparison, _OPENINGS[self.verdict]
         low, high = found.interval
         before, after = points(self.base[self.measure]), points(self.tuned[self.measure])
+        of = f"{found.queries} queries{', all synthetic: real ones may tell otherwise' if self.synthetic else ''}"
+        if self.kept_base:
+            return f"The base model was kept, for nothing did better on dev: {self.measure} {before} ({of})."
         change = f"{self.measure} {before} → {after} ({signed(found.difference)}"
-        sureness = f"95 % interval {signed(low)} to {signed(high)}, {p_words(found.p_value)}, {found.queries} queries)"
+        sureness = f"95 % interval {signed(low)} to {signed(high)}, {p_words(found.p_value)}, {of})"
         return f"{opening}: {change}, {sureness}{_too_few(found)}."
 
     def to_json(self) -> dict[str, Any]:
@@ -72,6 +78,8 @@ class Evaluation:
             "interval": [round(end, DIGITS) for end in found.interval],
             "p_value": round(found.p_value, DIGITS),
             "queries": found.queries,
+            "kept_base": self.kept_base,
+            "synthetic": self.synthetic,
         }
 
     def to_record(self) -> dict[str, Any]:

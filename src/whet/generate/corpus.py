@@ -149,5 +149,4 @@ def searches_of(config: GenerateConfig, collection: Collection, encoder: Encoder
         return top_k(encoder.encode_queries(list(queries)), vectors, k)
 
     texts = [passage.content for passage in collection.passages.values()]
-    made = {"bm25": lambda: Bm25(texts).top_k, "base": lambda: base}
-    return [made[name]() for name in config.searches]
+    return [Bm25(texts).top_k if name == "bm25" else base for name in config.searches]

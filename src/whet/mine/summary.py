@@ -66,7 +66,7 @@ class MiningSummary:
         """What came of it, in one line."""
         return (
             f"{sum(self.taken.values()):,} hard negatives for {self.queries:,} queries; {self.suspected_share:.1%} of "
-            "the candidates look like answers that nobody marked and are left out (whet audit lists them)"
+            "the candidates may be answers that nobody marked and are left out (whet audit looks for the likeliest)"
         )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int64, UInt64
 
-from whet.errors import TeacherError
+from whet.errors import TeacherError, WhetError
 from whet.progress import Bar, say
 from whet.records import Teacher
 
@@ -130,6 +130,12 @@ def ask(teacher: Teacher, pairs: Pairs, folder: Path) -> Float32[np.ndarray, " p
     return scores
 
 
+def _told(error: Exception) -> str:
+    """An error in words; its kind, where it is not one of ours."""
+    kind = "" if isinstance(error, WhetError) else f"{type(error).__name__}: "
+    return f"{kind}{str(error).rstrip('.')}"
+
+
 def _checked(
     teacher: Teacher, pairs: Pairs, rows: Int64[np.ndarray, " pair"], block: str
 ) -> Float32[np.ndarray, " pair"]:
@@ -141,7 +147,7 @@ def _checked(
     try:
         scores = np.asarray(teacher.score(queries, passages), np.float32)
     except Exception as error:  # a teacher is anybody's code
-        raise TeacherError(f"{where}: {type(error).__name__}: {error}. {last}") from error
+        raise TeacherError(f"{where}: {_told(error)}. {last}") from error
     if scores.shape != (len(rows),):
         raise TeacherError(f"{where}: got scores of shape {scores.shape}, expected ({len(rows)},). {last}")
     if len(broken := np.flatnonzero(~np.isfinite(scores))):
