@@ -26,6 +26,7 @@ FOR_SMALL = {  # docs/LOG.md
     "teach": {"labels": "soft-2"},
     "guard": {"interpolate": True},
 }
+FOR_SYNTHETIC = {"guard": {"interpolate": True, "shares": (0.5,)}}  # what WiSE-FT advises where dev cannot tell
 CANDIDATES = ("all", "intermediate", "moe")  # what thorough trains, to keep what does best on dev
 
 
@@ -99,6 +100,8 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
     derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
     if pairs < SMALL:
         derived = _merged(derived, FOR_SMALL)
+    if "train" in collection.synthetic:
+        derived = _merged(derived, FOR_SYNTHETIC)
     if collection.name == PYDOC:
         derived = _merged(derived, {"guard": {"data": NO_GUARD}})  # it would guard itself
     wanted = _merged(derived, overrides or {})
