@@ -24,7 +24,7 @@ from whet.generate.named import generator_of
 from whet.generate.spending import Spending
 from whet.pipeline import build
 from whet.records import Brief, Collection, Passage
-from whet.run import open_run, reopen
+from whet.run import open_run
 
 
 @pytest.fixture(scope="module")

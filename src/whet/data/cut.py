@@ -19,7 +19,6 @@ Lengths = Callable[[Sequence[str]], Sequence[int]]
 """Texts → how long each is, in the tokens of the model that will read them."""
 
 BETWEEN = " › "  # the headings of a title
-FEWEST_WORDS = 4  # of a passage worth asking for
 ENDS = tuple(map(re.compile, (r"\n\s*\n", r"\n", r"(?<=[.!?…])\s+|(?<=[。！？])", r"\s+")))
 """Where a text may be cut, coarsest first: after paragraphs, lines, sentences, words."""
 
@@ -45,8 +44,6 @@ def read_documents(folder: Path, cutter: Cutter, faults: Faults) -> Collection:
             name = path.name if path == folder else path.relative_to(folder).as_posix()
             number = 0
             for title, text in _cut(read_sections(path, faults), cutter):
-                if len(text.split()) < FEWEST_WORDS and len(text) < 4 * FEWEST_WORDS:
-                    continue
                 if seen.setdefault(same_text(text), name) != name:
                     continue
                 number += 1

@@ -128,7 +128,7 @@ def _html_blocks(source: str | bytes, outline: Outline) -> None:
 
     page = BeautifulSoup(source, "html.parser")
     if page.title and page.title.get_text(strip=True):
-        outline.title = " ".join(page.title.get_text().split())
+        outline.title = " ".join(page.title.extract().get_text().split())
     for tag in page(DROPPED):
         tag.decompose()
     strings = [one for one in page.find_all(string=True) if type(one) is NavigableString]  # no comments, no doctype
@@ -138,7 +138,8 @@ def _html_blocks(source: str | bytes, outline: Outline) -> None:
         if block is not None and (heading := HEADING.match(block.name)):
             outline.heading(int(heading[1]), text)
         elif block is not None and block.name == "tr":
-            outline.paragraph(CELLS.join(" ".join(cell.get_text().split()) for cell in block(["td", "th"])))
+            cells = groupby(words, key=lambda word: id(word.find_parent(["td", "th"])))
+            outline.paragraph(CELLS.join(cell for _, run in cells if (cell := " ".join("".join(run).split()))))
         else:
             outline.paragraph(text if block is not None and block.name == "pre" else " ".join(text.split()))
 
