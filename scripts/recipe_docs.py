@@ -24,7 +24,9 @@ DERIVED = {  # by whet.recipe.derive
     "train.batch_size": "by the number of training pairs",
     "train.soft_weight": "0.5 with fewer than 500 training pairs, else 0",
     "teach.labels": '`"soft-2"` with fewer than 500 training pairs, else `"soft-1"`',
-    "guard.interpolate": "true with fewer than 500 training pairs, else false",
+    "guard.interpolate": "true with fewer than 500 training pairs or generated ones, else false",
+    "guard.shares": "`[0.5]` with generated training queries, else `[0.25, 0.5, 0.75, 1.0]`",
+    "generate.seed": "that of `seed`",
     "mine.seed": "that of `seed`",
     "teach.seed": "that of `seed`",
     "train.seed": "that of `seed`",
@@ -58,7 +60,8 @@ def values(field: dict[str, Any]) -> str:
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
     if field["type"] == "array":
-        return f"list of {values(field['items'])}s"
+        plural = "" if "enum" in field["items"] else "s"
+        return f"list of {values(field['items'])}{plural}"
     bounds = ", ".join(f"{sign} {field[name]:g}" for name, sign in BOUNDS.items() if name in field)
     return f"{KINDS[field['type']]} {bounds}".rstrip()
 

@@ -95,15 +95,7 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
     effort = (overrides or {}).get("effort", effort)
     if not isinstance(effort, str) or effort not in PAIRS_SEEN:
         raise ConfigError(f"effort: got {effort!r}; expected {', '.join(PAIRS_SEEN)}")
-    pairs = sum(map(len, collection.positives("train").values()))
-    epochs = min(MOST_EPOCHS[effort], max(1, round(PAIRS_SEEN[effort] / max(pairs, 1))))
-    derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
-    if pairs < SMALL:
-        derived = _merged(derived, FOR_SMALL)
-    if "train" in collection.synthetic:
-        derived = _merged(derived, FOR_SYNTHETIC)
-    if collection.name == PYDOC:
-        derived = _merged(derived, {"guard": {"data": NO_GUARD}})  # it would guard itself
+    derived = _by_data(collection, effort)
     wanted = _merged(derived, overrides or {})
     if "train_only" not in _part(wanted, "train") and "candidates" not in wanted:
         if _part(wanted, "moe").get("experts"):
@@ -123,6 +115,20 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
         last = f"docs/RECIPE.md describes every setting.{keys}"
         raise ConfigError("\n".join(["the recipe does not hold:", *faults, last])) from error
     return recipe
+
+
+def _by_data(collection: Collection, effort: Effort) -> dict[str, Any]:
+    """What the size and the kind of the data derive."""
+    pairs = sum(map(len, collection.positives("train").values()))
+    epochs = min(MOST_EPOCHS[effort], max(1, round(PAIRS_SEEN[effort] / max(pairs, 1))))
+    derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
+    if pairs < SMALL:
+        derived = _merged(derived, FOR_SMALL)
+    if "train" in collection.synthetic:
+        derived = _merged(derived, FOR_SYNTHETIC)
+    if collection.name == PYDOC:
+        derived = _merged(derived, {"guard": {"data": NO_GUARD}})  # it would guard itself
+    return derived
 
 
 def batch_size(pairs: int) -> int:
