@@ -19,7 +19,7 @@ PLACES = {  # stage, and where in it: what kills, at which call of that stage
     "check": ("whet.pipeline:check", 1),
     "mine, its vectors": ("whet.encode:np.save", 2),
     "mine, its files": ("whet.mine.mined:~write_mined", 1),
-    "generate": ("whet.generate.positives:~write_positive_queries", 1),
+    "generate": ("whet.generating:~write_positive_queries", 1),
     "train, before a checkpoint": ("torch.optim:AdamW.step", 3),
     "train, between checkpoints": ("torch.optim:AdamW.step", 10),
     "train, within a checkpoint": ("transformers.trainer:Trainer._save_optimizer_and_scheduler", 2),

@@ -197,7 +197,7 @@ def test_the_summary_names_every_reason():
         "mean_positive_rank": 5.0,
         "suspected_share": 0.5,  # p3 and p4, beside the two that were taken
     }
-    assert summary.line().startswith("2 hard negatives for 1 queries; 50.0% of the candidates look like answers")
+    assert summary.line().startswith("2 hard negatives for 1 queries; 50.0% of the candidates may be answers")
     assert sum(summary.counts().values()) == summary.candidates
 
 
