@@ -169,6 +169,18 @@ def test_a_server_that_is_not_there_is_given_up(written):
         written("http://127.0.0.1:9/v1", 40, tries=2)
 
 
+def test_a_burst_of_refusals_is_no_dead_server_but_one_that_dies_half_way_is(written):
+    chat = Chat(ask_for, lambda number, body: "429" if number <= 30 else "")
+    with serving(chat) as url:
+        assert all(one.texts for one in written(url, 40, concurrency=16))
+        chat.script = lambda number, body: "500"
+        with pytest.raises(GeneratorError, match=r"6 calls failed; the last: HTTP 500"):
+            written(url, 60, concurrency=2, tries=3)
+        chat.script = lambda number, body: ""
+        assert all(one.texts for one in written(url, 60))
+    assert set(chat.paid.values()) == {1}
+
+
 def test_names_keys_and_agreement(written, monkeypatch, tmp_path):
     for name in ("offline", "local:folder", "ollama:qwen3", "openai:gpt@http://here/v1"):
         check_name(name)

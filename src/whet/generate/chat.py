@@ -33,7 +33,6 @@ PRESETS = {
 """Server by name: its address (None is OpenAI's own, or OPENAI_BASE_URL), and the variable that holds its key."""
 
 HERE = ("localhost", "127.0.0.1", "::1")
-HOPELESS = 20  # calls that fail in a row, before the work is given up
 SCHEMA = {
     "type": "json_schema",
     "json_schema": {
@@ -150,6 +149,10 @@ class ChatServer:
             return -1
         return None  # the connection: cut, refused, timed out
 
+    def puts_off(self, error: Exception) -> bool:
+        """Whether the server only asks for patience (HTTP 429)."""
+        return isinstance(error, self._openai.RateLimitError)
+
     def ends_all(self, error: Exception) -> bool:
         """Whether every other call would fail alike: the key, or the model's name."""
         kinds = (self._openai.AuthenticationError, self._openai.PermissionDeniedError, self._openai.NotFoundError)
@@ -205,9 +208,9 @@ class _Work:
             self.bar.advance(1, self._note())
 
     async def _answer(self, client: Any, request: Request) -> str:
-        """Get one reply, in several tries if need be; returns why there is none."""
-        server, told = self.server, ""
-        for attempt in range(server.config.tries):
+        """Get one reply, in several tries if need be, being put off not counted; returns why there is none."""
+        server, told, failed = self.server, "", 0
+        while failed < server.config.tries:
             async with self.pace.turn():
                 if capped := self.spending.begin(request.characters):
                     return f"not asked: {capped}"
@@ -215,7 +218,7 @@ class _Work:
                 try:
                     reply = await server.call(client, request)
                 except server.errors as error:
-                    told, asked = server.told(error), server.patience(error)
+                    told, asked, put_off = server.told(error), server.patience(error), server.puts_off(error)
                     if server.ends_all(error):
                         raise GeneratorError(f"{server.name} at {server.url}: {told}") from None
                 finally:
@@ -226,14 +229,15 @@ class _Work:
                     self.pace.faster()
                     return ""
                 self.in_a_row += 1
-                if self.in_a_row >= max(HOPELESS, server.config.tries) and not self.taken:
+                if self.in_a_row >= server.config.tries * server.config.concurrency:
                     raise GeneratorError(
                         f"{server.name} at {server.url}: {self.in_a_row} calls failed; the last: {told}"
                     )
                 if asked == -1:
                     return told
-                pause = min(LONGEST_WAIT, server.config.backoff * 2**attempt) if asked is None else asked
+                pause = min(LONGEST_WAIT, server.config.backoff * 2**failed) if asked is None else asked
                 self.pace.slower(pause)
+                failed += not put_off
         return f"given up after {server.config.tries} tries: {told}"
 
     def _note(self) -> str:

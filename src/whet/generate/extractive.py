@@ -29,6 +29,9 @@ class ExtractiveGenerator:
     weighs the sum over its distinct terms by the root of its length.
     """
 
+    name = "offline"
+    fingerprint = "extractive"
+
     def __init__(self, corpus: Iterable[Passage]) -> None:
         frequencies: Counter[str] = Counter()
         size = 0
@@ -36,9 +39,6 @@ class ExtractiveGenerator:
             size += 1
             frequencies.update(set(terms(passage.content)))
         self._idf = {term: math.log(1 + (size - n + 0.5) / (n + 0.5)) for term, n in frequencies.items()}
-
-    name = "offline"
-    fingerprint = "extractive"
 
     def generate(self, briefs: Sequence[Brief]) -> list[Written]:
         """Candidate queries of every passage, best first; none for a passage too short to take a piece from."""
