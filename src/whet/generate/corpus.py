@@ -63,7 +63,8 @@ def with_training_queries(
 def settings_of(config: GenerateConfig) -> dict[str, Any]:
     """What decides the queries: the config, without what only decides how they are asked for, and the prompts' hash."""
     asking = {"concurrency", "timeout", "tries", "backoff", "price_in", "price_out"}
-    return config.model_dump(mode="json", exclude=asking) | {"files": source_digest(config.prompts) if config.prompts else ""}
+    files = source_digest(config.prompts) if config.prompts else ""
+    return config.model_dump(mode="json", exclude=asking) | {"files": files}
 
 
 def write_queries(
