@@ -1,4 +1,4 @@
-"""The generate stage: queries that mined negatives answer (CLP's h*), and other wordings of training queries."""
+"""The generate stage: mined negatives in, a query that each answers (CLP's h*) and a summary out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +20,9 @@ def write_positives(run: Run, folder: Path, mined: Sequence[MinedQuery]) -> None
     What a language model was asked and gave no good query for falls back to the passages themselves.
     """
     config, passages = run.recipe.generate, list(run.collection.passages.values())
-    vectors = run.base_encoder.encode_passages(list(run.passages.values()))
-    searches = searches_of(config, run.collection, run.base_encoder, vectors)
+    searches = searches_of(config, run.collection, run.base_encoder)
     writers: dict[QuerySource, tuple[Generator, Sieve]] = {}
-    if config.generator != OFFLINE:
+    if config.generator != OFFLINE and mined:
         asked = examples(run)
         model = generator_of(config, "reverse", passages, run.path / REPLIES, examples=asked, yes=run.yes)
         writers["generated"] = model, Sieve(run.collection, searches, config.round_trip, modelled=True)

@@ -167,11 +167,6 @@ class Generator(Protocol):
         """What reports and errors call it."""
         ...
 
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever anything changes that decides what it writes; never tells a key."""
-        ...
-
     def generate(self, briefs: Sequence[Brief]) -> list[Written]:
         """What is written for every brief, in order."""
         ...

@@ -1,6 +1,6 @@
 """A run: its folder, its data, its recipe, and the base model that it starts from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.util import find_spec
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 STAGES = ("check", "mine", "generate", "teach", "train", "evaluate", "report", "model")
 RECIPE = "recipe.json"
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+NO_DATA = Collection("", {}, {}, {})
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,7 @@ def open_run(
     if path.exists() and not (path / RECIPE).exists() and any(item.name != LOCK for item in path.iterdir()):
         raise ConfigError(f"{path} is not empty and not a run of whet; give another --out")
     base = cache(lambda: load_model(model))
-    collection, faults = (data, ()) if isinstance(data, Collection) else read(data, lambda: _cutter(base(), overrides))
-    if any(fault.level == "error" for fault in faults):
-        raise DataError(faults)
+    collection, faults = _read(data, base, derive(NO_DATA, effort, overrides))
     if test_queries is not None:
         collection = with_test_queries(collection, test_queries)
     draft = derive(collection, effort, overrides)
@@ -157,13 +156,22 @@ def _announce(collection: Collection, recipe: Recipe, model: str) -> None:
     )
 
 
-def _cutter(model: "SentenceTransformer", overrides: Mapping[str, Any] | None) -> Cutter:
+def _read(
+    data: str | Path | Collection, base: Callable[[], "SentenceTransformer"], recipe: Recipe
+) -> tuple[Collection, tuple[Fault, ...]]:
+    """The data and its warnings, documents cut as the recipe says; raises DataError for what cannot be read."""
+    if isinstance(data, Collection):
+        return data, ()
+    collection, faults = read(data, lambda: _cutter(base(), recipe))
+    if any(fault.level == "error" for fault in faults):
+        raise DataError(faults)
+    return collection, faults
+
+
+def _cutter(model: "SentenceTransformer", recipe: Recipe) -> Cutter:
     """How documents are cut for a model: by its own tokens, no longer than what it reads."""
     from whet.encode import token_lengths
 
-    recipe = Recipe.model_validate(
-        {k: v for k, v in (overrides or {}).items() if k in ("max_length", "passage_tokens")}
-    )
     most = recipe.max_length or model.max_seq_length or recipe.passage_tokens
     return Cutter(lambda texts: token_lengths(model, texts), min(recipe.passage_tokens, most))
 

@@ -118,10 +118,8 @@ def test_caps_hold_with_many_calls_under_way_and_over_repeated_runs(written, cap
         assert 0 < chat.calls <= most
         assert sum(bool(one.texts) for one in first) == chat.calls
         assert all(one.failure.startswith("not asked: generate.max_") for one in first if not one.texts)
-        before = chat.calls
         written(url, 30, concurrency=16, reply_tokens=16, **caps)
         assert chat.calls <= most
-        assert chat.calls - before <= most - before
 
 
 def test_the_servers_pause_is_kept_and_fewer_calls_are_made_at_a_time(written):

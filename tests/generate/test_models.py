@@ -67,7 +67,6 @@ def test_a_local_model_writes_for_every_passage_and_is_asked_once(config, tmp_pa
     monkeypatch.setattr(LocalModel, "_replies", None)  # it would fail if it were asked again
     again = generator_of(chosen, "reverse", (), tmp_path / "replies.sqlite")
     assert again.generate([Brief(passage) for passage in reversed(passages)]) == found[::-1]
-    assert again.fingerprint == generator.fingerprint
 
 
 def test_caps_hold_for_local_models_and_a_missing_one_is_named(config, tmp_path):

@@ -31,7 +31,7 @@ class Scripted:
     def __init__(self, texts):
         self.texts = texts
 
-    name = fingerprint = "scripted"
+    name = "scripted"
 
     def generate(self, briefs):
         return [Written(tuple(self.texts.get(brief.passage.id, ()))) for brief in briefs]

@@ -86,14 +86,14 @@ def test_users_prompts_replace_ours_and_broken_ones_are_named(tmp_path):
 
 
 def test_wordings_and_examples_reach_the_prompt():
-    prompt = prompt_of("queries", examples=["how to knit"], language="German")
+    prompt = prompt_of("queries", examples=["how to knit"])
     texts = {
         style: prompt.messages(Brief(Passage("p", "text"), style))[-1]["content"]
         for style in ("question", "keywords", "long", "misspelt")
     }
     assert len(set(texts.values())) == 4
     assert all("- how to knit" in text for text in texts.values())
-    assert "German" in prompt.messages(Brief(Passage("p", "text")))[0]["content"]
+    assert "the language of the passage" in prompt.messages(Brief(Passage("p", "text")))[0]["content"]
 
 
 TEXT = (
@@ -124,9 +124,10 @@ def test_every_filter_has_its_reason(sieve):
     }
     passed = sieve.sift([("card", text) for text in texts.values()])
     assert passed == [reason == "" for reason in texts]
+    assert sieve.sift([("dogs", "how are dogs taxed")]) == [True]  # what was turned down before is no double
     sieve.failed("card", "refused")
     found = json.loads(json.dumps(sieve.to_json()))
-    assert found["passed"] == 1
+    assert found["passed"] == 2
     assert found["turned_down"] == dict.fromkeys(sorted({*texts, "not_written"} - {""}), 1)
     assert found["examples"]["not_found"] == [{"passage_id": "card", "text": "how are dogs taxed"}]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from whet.data.columns import understand
+from whet.data.columns import Columns, understand
 from whet.data.faults import Faults
 from whet.data.files import SUFFIXES, table_rows
 from whet.data.lines import usable
@@ -28,15 +28,20 @@ def with_test_queries(collection: Collection, path: Path) -> Collection:
     if not path.is_file() or path.suffix not in SUFFIXES:
         raise ConfigError(f"{path}: no such table; give test queries as {', '.join(SUFFIXES)}, columns query, positive")
     faults, places = Faults(), _Places(collection)
+    ids: dict[str, str] = {}
     queries: dict[str, str] = {}
     judged: Judgements = {}
+    columns: dict[tuple[str, ...], Columns | None] = {}
     for where, row in table_rows(path, faults):
-        if (columns := understand(tuple(row), where, faults)) is None:
-            break
-        text, answers = row[columns.query], row[columns.positive]
+        if (names := tuple(row)) not in columns:
+            columns[names] = understand(names, where, faults)
+        if (known := columns[names]) is None:
+            continue
+        text, answers = row[known.query], row[known.positive]
         if not usable(text, "the query", where, faults):
             continue
-        query = queries.setdefault(same_text(text), f"{PREFIX}{len(queries) + 1:06}")
+        query = ids.setdefault(same_text(text), f"{PREFIX}{len(ids) + 1:06}")
+        queries.setdefault(query, text)
         for answer in answers if isinstance(answers, list | tuple) else [answers]:
             if found := places.of(str(answer or "")):
                 judged.setdefault(query, {}).update(dict.fromkeys(found, 1))
@@ -44,11 +49,14 @@ def with_test_queries(collection: Collection, path: Path) -> Collection:
                 what = f"nothing in {collection.name} is called, or holds, {str(answer)[:60]!r}"
                 cure = "Give a passage's id, a document's path, or words that stand in one passage as they are."
                 faults.error("unknown-answer", where, what, cure)
-        collection = replace(collection, queries={**collection.queries, query: text})
     if any(fault.level == "error" for fault in faults):
         raise DataError(faults)
     say(f"{escape(str(path))}: {len(judged):,} real test queries")
-    return replace(collection, qrels={**collection.qrels, "test": judged})
+    return replace(
+        collection,
+        queries={**collection.queries, **queries},
+        qrels={**collection.qrels, "test": judged},
+    )
 
 
 class _Places:

@@ -16,7 +16,7 @@ from whet.data.split import same_text
 from whet.encode import StoredEncoder
 from whet.errors import DataError, Fault
 from whet.generate.config import GenerateConfig
-from whet.generate.named import generator_of
+from whet.generate.named import OFFLINE, generator_of, local_model
 from whet.generate.positives import first_good
 from whet.generate.sieve import Search, Sieve
 from whet.progress import say
@@ -61,9 +61,9 @@ def with_training_queries(
 
 
 def settings_of(config: GenerateConfig) -> dict[str, Any]:
-    """What decides the queries: the config, without what only decides how they are asked for, and the prompts' hash."""
+    """What decides the queries: the config, but for how they are asked for, and hashes of prompts and local model."""
     asking = {"concurrency", "timeout", "tries", "backoff", "price_in", "price_out"}
-    files = source_digest(config.prompts) if config.prompts else ""
+    files = [source_digest(path) if path else "" for path in (config.prompts, local_model(config.generator))]
     return config.model_dump(mode="json", exclude=asking) | {"files": files}
 
 
@@ -79,9 +79,9 @@ def write_queries(
     chosen = choose(list(collection.passages.values()), vectors, config.passages, rng)
     sieve = Sieve(
         collection,
-        searches_of(config, collection, encoder, vectors),
+        searches_of(config, collection, encoder),
         config.round_trip,
-        modelled=config.generator != "offline",
+        modelled=config.generator != OFFLINE,
         distinct=True,
     )
     rows: list[dict[str, str]] = []
@@ -143,11 +143,11 @@ def _clusters(vectors: Vectors, count: int, seed: int) -> Int64[np.ndarray, " do
     return np.asarray(clusters.fit_predict(vectors), np.int64)
 
 
-def searches_of(config: GenerateConfig, collection: Collection, encoder: Encoder, vectors: Vectors) -> list[Search]:
-    """The searches of the round trip, over passages and their vectors."""
+def searches_of(config: GenerateConfig, collection: Collection, encoder: Encoder) -> list[Search]:
+    """The searches of the round trip."""
+    texts = [passage.content for passage in collection.passages.values()]
 
     def base(queries: Sequence[str], k: int) -> Hits:
-        return top_k(encoder.encode_queries(list(queries)), vectors, k)
+        return top_k(encoder.encode_queries(list(queries)), encoder.encode_passages(texts), k)
 
-    texts = [passage.content for passage in collection.passages.values()]
     return [Bm25(texts).top_k if name == "bm25" else base for name in config.searches]

@@ -30,7 +30,6 @@ class ExtractiveGenerator:
     """
 
     name = "offline"
-    fingerprint = "extractive"
 
     def __init__(self, corpus: Iterable[Passage]) -> None:
         frequencies: Counter[str] = Counter()

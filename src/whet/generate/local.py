@@ -20,7 +20,7 @@ BATCH = 8  # prompts that are read together
 class LocalModel:
     """A causal or sequence-to-sequence model, from a folder or hub id; prompts of like length go together.
 
-    Each prompt is sampled with a seed of its own, its key: a reply does not depend on its batch's order.
+    The same prompts, asked together, get the same replies.
     """
 
     def __init__(self, path: str, config: GenerateConfig) -> None:

@@ -60,11 +60,6 @@ class ModelGenerator:
         """The model's name."""
         return self.answerer.name
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the model and of the prompt's file."""
-        return digest(self.answerer.fingerprint, self.prompt.path.read_text(encoding="utf-8"))
-
     def generate(self, briefs: Sequence[Brief]) -> list[Written]:
         """Queries for every brief, in order; raises GeneratorError when the model cannot be asked on."""
         keys = [self._request(brief).key for brief in briefs]

@@ -69,6 +69,12 @@ def check_name(name: str) -> None:
     raise ConfigError(f"generator {name!r}: there is none of that name.{meant} Expected {FORMS}.")
 
 
+def local_model(name: str) -> str:
+    """The folder or hub id of a local model; "" for any other generator."""
+    kind, _, rest = name.partition(":")
+    return rest if kind == LOCAL else ""
+
+
 def _agreed(spending: Spending, model: str, yes: bool) -> Callable[[Sequence[Request], int], None]:
     """Say what calls will take, and go on only when that is agreed to."""
 

@@ -30,8 +30,7 @@ def with_paraphrases(
     def write(folder: Path) -> None:
         passages = collection.passages.values()
         generator = generator_of(config, "paraphrases", passages, run / REPLIES, yes=yes)
-        vectors = encoder.encode_passages([passage.content for passage in passages])
-        searches = searches_of(config, collection, encoder, vectors)
+        searches = searches_of(config, collection, encoder)
         sieve = Sieve(collection, searches, config.round_trip, modelled=True, distinct=True)
         found = reworded(collection, generator, sieve, config.paraphrases)
         rows = [{"query_id": query, "text": text} for query, texts in found.items() for text in texts]

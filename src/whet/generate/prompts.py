@@ -28,11 +28,10 @@ CHARACTERS = 6000  # of a passage that a prompt shows
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt file, filled for a brief by `messages`; `examples` are the user's own queries, `language` theirs."""
+    """One prompt file, filled for a brief by `messages`; `examples` are queries of the user's own."""
 
     path: Path
     examples: Sequence[str] = ()
-    language: str = ""
 
     def messages(self, brief: Brief) -> list[dict[str, str]]:
         """Chat messages: system, where the file has such a part, and user."""
@@ -44,7 +43,6 @@ class Prompt:
             "style": brief.style,
             "marker": f"===== {digest(passage, brief.query)[:12]} =====",
             "examples": self.examples,
-            "language": self.language,
         }
         filled = {role: part.render(values).strip() for role, part in self._parts.items()}
         return [{"role": role, "content": text} for role, text in filled.items() if text]
@@ -58,22 +56,20 @@ class Prompt:
                 system, user = "", system
             found = {"system": made.from_string(system), "user": made.from_string(user)}
             for part in found.values():
-                part.render(passage="", query="", count=1, style="question", marker="", examples=(), language="")
+                part.render(passage="", query="", count=1, style="question", marker="", examples=())
         except (OSError, UnicodeDecodeError, TemplateError) as error:
             raise ConfigError(f"{self.path}: not a prompt that can be used: {error}. {NAMES}") from error
         return found
 
 
-NAMES = "A prompt may use passage, query, count, style, marker, examples and language, in Jinja's {{ … }}."
+NAMES = "A prompt may use passage, query, count, style, marker and examples, in Jinja's {{ … }}."
 
 
-def prompt_of(
-    purpose: Purpose | Literal["plain"], folder: Path | None = None, examples: Sequence[str] = (), language: str = ""
-) -> Prompt:
+def prompt_of(purpose: Purpose | Literal["plain"], folder: Path | None = None, examples: Sequence[str] = ()) -> Prompt:
     """The user's prompt file where the folder has one, else ours; raises ConfigError when the folder is not there."""
     if folder is not None and not folder.is_dir():
         raise ConfigError(
             f"generate.prompts: {folder} is no folder; `whet generate prompts {folder}` makes one to edit"
         )
     own = folder / f"{purpose}.txt" if folder else None
-    return Prompt(own if own is not None and own.exists() else OURS / f"{purpose}.txt", tuple(examples), language)
+    return Prompt(own if own is not None and own.exists() else OURS / f"{purpose}.txt", tuple(examples))

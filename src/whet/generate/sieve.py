@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeAlias
@@ -30,7 +30,7 @@ class Sieve:
     """Sifts (passage id, text) pairs; a text must find its passage, or one that reads the same, in every search.
 
     `modelled` texts come from a language model, which may copy, chatter, and change the language; what is copied out
-    of the passages by design is not held to that. With `distinct`, a text that came before is turned down.
+    of the passages by design is not held to that. With `distinct`, a text that has passed before is turned down.
     """
 
     collection: Collection
@@ -61,8 +61,13 @@ class Sieve:
                 if self._content[pairs[at][0]] not in {self._contents[index] for index in row if index >= 0}:
                     reasons[at] = "not_found"
             left = [at for at in left if not reasons[at]]
-        for (passage, text), reason in zip(pairs, reasons, strict=True):
-            self._count(passage, text, reason)
+        for at, (passage, text) in enumerate(pairs):
+            own = same_text(text)
+            if self.distinct and not reasons[at] and own in self._seen:
+                reasons[at] = "duplicate"
+            if not reasons[at]:
+                self._seen.add(own)
+            self._count(passage, text, reasons[at])
         return [not reason for reason in reasons]
 
     def failed(self, passage: str, why: str) -> None:
@@ -82,9 +87,6 @@ class Sieve:
             return "too_short" if len(words) < FEWEST else "too_long"
         if self.modelled and (fault := _chatter(own, self._content[passage], len(words))):
             return fault
-        if self.distinct and own in self._seen:
-            return "duplicate"
-        self._seen.add(own)
         return ""
 
     def _count(self, passage: str, text: str, reason: str) -> None:
@@ -123,8 +125,3 @@ def _language() -> Callable[[str], tuple[str, float]]:
         MODEL_FILE, norm_probs=True
     ).classify
     return identify
-
-
-def summed(sieves: Mapping[str, Sieve]) -> dict[str, Any]:
-    """What several sieves counted, by source."""
-    return {source: sieve.to_json() for source, sieve in sieves.items()}

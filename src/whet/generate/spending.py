@@ -8,7 +8,7 @@ from whet.generate.config import GenerateConfig
 from whet.generate.replies import Reply
 
 CHARACTERS_PER_TOKEN = 3.5  # of English, with a margin; scripts without spaces have more tokens
-SECONDS_PER_CALL = 2.0  # until a reply has shown better
+SECONDS_PER_CALL = 2.0  # a guess
 TOKENS_PER_QUERY = 30
 
 
