@@ -1,12 +1,15 @@
 """The false-negative audit on answers that are known and were hidden.
 
-    python benchmarks/planted_audit.py --sets medquad_mini medquad --share 0.2
+    python benchmarks/planted_audit.py --sets medquad_mini --tune
+    python benchmarks/planted_audit.py --sets medquad --tune --train-queries 2000 --max-length 128
 
 Of the training queries with several answers a share of those answers is taken out of the judgements (one a query
 stays). Then `whet audit` with default settings looks for them, before tuning and after it. Recall is over the hidden
 answers, and over those of them that are among the candidates that an audit looks at; precision is over all suspects,
 of which those that are not hidden may be answers too, for nobody judged them. With --tune the set is tuned three times:
 as it was, with the answers hidden, and with the suspects accepted, all of them, as nobody would.
+--train-queries keeps no more of a large set's training queries than that, those with several answers first;
+passages and test queries stay whole.
 """
 
 import argparse
@@ -34,24 +37,39 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tune", action="store_true")
+    parser.add_argument("--train-queries", type=int, default=10**9)
+    parser.add_argument("--max-length", type=int)
     parser.add_argument("--runs", type=Path, default=Path("runs/planted_audit"))
     wanted = parser.parse_args()
     found = read_json(RESULT)["sets"] if RESULT.exists() else {}
     for name in wanted.sets:
-        whole = with_splits(read(DATA / name)[0], seed=13)[0]
-        collection, hidden = hide(whole, wanted.share, np.random.default_rng(wanted.seed))
-        run = open_run(collection, DEFAULT_MODEL, wanted.runs / name)
+        rng = np.random.default_rng(wanted.seed)
+        whole = cut(with_splits(read(DATA / name)[0], seed=13)[0], wanted.train_queries)
+        settings = {"max_length": wanted.max_length}
+        collection, hidden = hide(whole, wanted.share, rng)
+        run = open_run(collection, DEFAULT_MODEL, wanted.runs / name, overrides=settings)
         trained = (run.path / "train").exists()  # by an earlier call, which has left what it found before
         before = found[name]["before tuning"] if trained else search(run, hidden)
         after = search(build(run, "train"), hidden)
-        found[name] = {"before tuning": before, "after tuning": after}
+        about = {"training queries": len(collection.positives("train")), "max_length": wanted.max_length}
+        found[name] = {**about, "before tuning": before, "after tuning": after}
         if wanted.tune:
             marked = accept(collection, [(one.query_id, one.passage_id) for one in read_suspects(run.path / "audit")])
             tunings = {"as it was": whole, "suspects accepted": marked}
-            found[name]["tuned"] = {how: tuned(data, wanted.runs / f"{name}-{how}") for how, data in tunings.items()}
-            found[name]["tuned"]["hidden"] = tuned(collection, wanted.runs / name)
+            found[name]["tuned"] = {
+                how: tuned(data, wanted.runs / f"{name}-{how}", settings) for how, data in tunings.items()
+            }
+            found[name]["tuned"]["hidden"] = tuned(collection, wanted.runs / name, settings)
         write_json(RESULT, {"about": __doc__, "machine": machine(), "sets": found})
         print(name, found[name])
+
+
+def cut(whole: Collection, most: int) -> Collection:
+    """The collection with at most so many training queries, those with several answers first."""
+    positives = whole.positives("train")
+    kept = set(sorted(positives, key=lambda query: -len(positives[query]))[:most])
+    train = {query: judged for query, judged in whole.qrels["train"].items() if query in kept}
+    return replace(whole, qrels={**whole.qrels, "train": train})
 
 
 def hide(collection: Collection, share: float, rng: np.random.Generator) -> tuple[Collection, set[tuple[str, str]]]:
@@ -105,9 +123,9 @@ def accept(collection: Collection, pairs: list[tuple[str, str]]) -> Collection:
     return replace(collection, qrels={**collection.qrels, "train": train})
 
 
-def tuned(data: Collection, folder: Path) -> dict[str, Any]:
+def tuned(data: Collection, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Tune with default settings; the result's main numbers."""
-    result = build(open_run(data, DEFAULT_MODEL, folder), "evaluate").result
+    result = build(open_run(data, DEFAULT_MODEL, folder, overrides=settings), "evaluate").result
     return {key: result[key] for key in ("base", "tuned", "interval", "p_value")}
 
 

@@ -8,6 +8,7 @@ import pytest
 import whet
 from whet.bm25 import Bm25, terms
 from whet.generate.extractive import COPY, LONGEST, ExtractiveGenerator, key_phrase, mistyped, sentences
+from whet.generate.form import FEWEST, Form
 from whet.records import Brief, Passage, Written
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -75,6 +76,32 @@ def test_pieces_stand_in_their_passage_and_lead_back_to_it(name):
     back = sum(row in hit for row, hit in zip(rows, hits.indices.tolist(), strict=True))
     assert len(rows) > 0.6 * len(passages)
     assert back > 0.9 * len(rows)
+
+
+def test_pieces_take_the_form_of_the_users_queries():
+    sentence = (
+        "Die Pension office in Ulm Opens on Monday Morning, and Closes again at noon on every Friday of the year."
+    )
+    passages = [Passage("a", f"{sentence} It is Quite near the Station."), Passage("b", "other words. Of no account.")]
+    brief = [Brief(passages[0])]
+    plain = ExtractiveGenerator(passages).generate(brief)[0].texts
+    few = ExtractiveGenerator(passages, ["when open"] * (FEWEST - 1)).generate(brief)[0].texts
+    assert few == plain
+    assert plain[0] == "It is Quite near the Station."
+    short = ExtractiveGenerator(passages, ["when is it open"] * FEWEST).generate(brief)[0].texts
+    assert len(terms(short[0])) == 4
+    assert short[0] in sentence.lower()
+    assert not any(text.endswith(".") for text in short)
+    asked = ExtractiveGenerator(passages, ["When is it open today?", "Where is the Zoo?"] * FEWEST).generate(brief)
+    assert any(text[0].isupper() for text in asked[0].texts)
+    near = ExtractiveGenerator(passages, ["Where is that place now?", "Is it not in Ulm?"] * FEWEST).generate(brief)
+    assert len(terms(near[0].texts[0])) in (5, 6)
+
+
+def test_a_script_without_capitals_says_nothing_of_them():
+    form = Form.of(["大仏はどこにありますか"] * FEWEST)
+    assert form is not None
+    assert form.dress("NHKは何ですか。") == "NHKは何ですか"
 
 
 def test_each_wording_is_made_of_the_passages_own_terms():

@@ -10,6 +10,7 @@ import numpy as np
 
 from whet.artifacts import digest
 from whet.bm25 import term_spans, terms
+from whet.generate.form import Form
 from whet.records import Brief, Passage, Written
 
 LONGEST = 32  # terms; a longer sentence is cut into clauses, and a longer clause is no query
@@ -26,12 +27,14 @@ class ExtractiveGenerator:
     """Writes queries by copying out a passage's most telling sentences, key phrase and title; a `records.Generator`.
 
     A term weighs (1 + ln tf) · idf, tf counted in the passage and idf over the `corpus` with BM25's formula; a piece
-    weighs the sum over its distinct terms by the root of its length.
+    weighs the sum over its distinct terms by the root of its length. Where there are queries by the user (`examples`),
+    pieces as long as those come first, and all are dressed like them (`Form`).
     """
 
     name = "offline"
 
-    def __init__(self, corpus: Iterable[Passage]) -> None:
+    def __init__(self, corpus: Iterable[Passage], examples: Sequence[str] = ()) -> None:
+        self._form = Form.of(examples)
         frequencies: Counter[str] = Counter()
         size = 0
         for passage in corpus:
@@ -69,7 +72,17 @@ class ExtractiveGenerator:
         weights = {term: (1 + math.log(n)) * self._idf.get(term, 0.0) for term, n in counts.items()}
         found = sorted(sentences(passage.text), key=lambda piece: -_worth(piece, weights))[:2]
         found += [key_phrase(passage.text, weights), " ".join(passage.title.split())]
+        if self._form:
+            found = self._formed(passage, found, weights)
         return [piece for piece in dict.fromkeys(found) if 0 < len(set(terms(piece))) <= COPY * len(counts)]
+
+    def _formed(self, passage: Passage, pieces: Sequence[str], weights: dict[str, float]) -> list[str]:
+        """Pieces of a usual length, then a phrase as long as some query is, then the others."""
+        assert self._form
+        rng = np.random.default_rng(int(digest(passage.id)[:15], 16))
+        usual = [piece for piece in pieces if self._form.usual(piece)]
+        phrase = key_phrase(passage.text, weights, self._form.length(rng))
+        return [self._form.dress(piece) for piece in (*usual, phrase, *pieces)]
 
 
 def stretch(text: str, rng: np.random.Generator) -> str:
@@ -110,13 +123,15 @@ def sentences(text: str) -> list[str]:
     return found
 
 
-def key_phrase(text: str, weights: dict[str, float]) -> str:
+def key_phrase(text: str, weights: dict[str, float], longest: int = PHRASE) -> str:
     """Copy out the run of neighbouring terms of one sentence with the highest total weight; repeated terms count once.
+
+    It has `longest` terms, or fewer where that would be a copy of the text.
 
     >>> key_phrase("a man of rare words", {"a": 0.1, "man": 1.0, "of": 0.1, "rare": 3.0, "words": 2.0})
     'of rare words'
     """
-    width = min(PHRASE, int(COPY * len(weights)))
+    width = min(longest, int(COPY * len(weights)))
     if width < 2:
         return ""
     best, phrase = -1.0, ""

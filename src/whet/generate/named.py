@@ -39,24 +39,25 @@ def generator_of(
 ) -> Generator:
     """The generator that `config.generator` means; replies of a model are kept in the file `replies`.
 
+    `examples` are queries of the user's own: prompts show the first EXAMPLES, offline texts take the form of all.
     `yes` agrees to what a server's calls may cost. Raises ConfigError when the name means nothing.
     """
     check_name(config.generator)
     if config.generator == OFFLINE:
-        return ExtractiveGenerator(corpus)
+        return ExtractiveGenerator(corpus, examples)
     kind, _, rest = config.generator.partition(":")
-    folder = Path(config.prompts) if config.prompts else None
+    folder, shown = Path(config.prompts) if config.prompts else None, examples[:EXAMPLES]
     store = Replies(replies)
     calls, tokens_in, tokens_out = store.spent()
     spending = Spending(config, calls, tokens_in, tokens_out)
     if kind == LOCAL:
         model = LocalModel(rest, config)
         plain = not model.converses and not (folder and (folder / f"{purpose}.txt").exists())
-        prompt = prompt_of("plain" if plain else purpose, folder, examples)
+        prompt = prompt_of("plain" if plain else purpose, folder, shown)
         return ModelGenerator(model, prompt, store, spending, lambda _requests, _queries: None)
     name, _, url = rest.partition("@")
     server = ChatServer(kind, name, url or None, config)
-    return ModelGenerator(server, prompt_of(purpose, folder, examples), store, spending, _agreed(spending, name, yes))
+    return ModelGenerator(server, prompt_of(purpose, folder, shown), store, spending, _agreed(spending, name, yes))
 
 
 def check_name(name: str) -> None:
