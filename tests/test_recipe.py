@@ -11,7 +11,7 @@ from whet.mine.config import MineConfig
 from whet.recipe import MOST_EPOCHS, PAIRS_SEEN, Recipe, derive, read_recipe
 from whet.records import Collection, Passage
 from whet.teach.config import TeachConfig
-from whet.train.config import GuardConfig, MoEConfig, TrainConfig
+from whet.train.config import GuardConfig, MoEConfig, RefreshConfig, TrainConfig
 
 
 def collection_of(pairs):
@@ -80,6 +80,7 @@ def test_every_unknown_key_is_named_with_the_closest_beside_all_known_ones():
     expected += [f"teach.{name}" for name in TeachConfig.model_fields]
     expected += [f"train.{name}" for name in TrainConfig.model_fields]
     expected += [f"moe.{name}" for name in MoEConfig.model_fields]
+    expected += [f"refresh.{name}" for name in RefreshConfig.model_fields]
     assert known == [*expected, *(f"guard.{name}" for name in GuardConfig.model_fields)]
 
 

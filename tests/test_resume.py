@@ -39,6 +39,18 @@ FOLDED = {
     "train, in the last training": ("torch.optim:AdamW.step", 30),
     "train, its result": ("whet.training:write_jsonl", 1),
 }
+REFRESHED = {
+    "train, before a boundary": ("torch.optim:AdamW.step", 5),
+    "train, a boundary's checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 2),
+    "train, mining anew": ("whet.train.rounds:remine", 1),
+    "train, its vectors": ("whet.encode:np.save", 1),
+    "train, its negatives": ("whet.train.rounds:~write_mined", 1),
+    "train, its h*": ("whet.train.rounds:write_positive_queries", 1),
+    "train, its numbers": ("whet.train.rounds:~write_json", 1),
+    "train, with new negatives": ("torch.optim:AdamW.step", 7),
+    "train, the second boundary": ("whet.train.rounds:remine", 1),
+    "train, after it": ("torch.optim:AdamW.step", 6),
+}
 CHAIN = [*list(PLACES)[1:8], "evaluate", *list(PLACES)[-2:]]
 
 
@@ -48,7 +60,9 @@ def jobs_of(places, data, model, out, parts=RECIPE):
     recipe.write_text(yaml.safe_dump(parts))
     options = ["--model", str(model), "--out", str(out), "--recipe", str(recipe), "--quiet"]
     arguments = ["tune", str(data), *options]
-    return [((PLACES | FOLDED).get(place), arguments, str(out), stage_of(place)) for place in (*places, "end")]
+    return [
+        ((PLACES | FOLDED | REFRESHED).get(place), arguments, str(out), stage_of(place)) for place in (*places, "end")
+    ]
 
 
 def stage_of(place):
@@ -99,6 +113,19 @@ def test_a_cross_validated_run_killed_again_and_again_ends_like_an_unbroken_one(
     jobs = [*jobs_of([], data, tiny_model, whole, parts), *jobs_of(FOLDED, data, tiny_model, out, parts)]
     check_each(FOLDED, results(jobs))
     assert outcome(out) == outcome(whole)
+
+
+@pytest.mark.parametrize("cost", ["full", "pool"])
+def test_a_run_that_mines_anew_killed_again_and_again_ends_like_an_unbroken_one(tiny_data, tiny_model, tmp_path, cost):
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    parts = RECIPE | {"refresh": {"times": 2, "cost": cost}}
+    jobs = [
+        *jobs_of([], tiny_data, tiny_model, whole, parts),
+        *jobs_of(REFRESHED, tiny_data, tiny_model, out, parts),
+    ]
+    check_each(REFRESHED, results(jobs))
+    assert outcome(out) == outcome(whole)
+    assert len(list((out / "train" / "refresh").glob("round-*"))) == 2
 
 
 @pytest.mark.slow

@@ -62,9 +62,9 @@ def folder_digest(folder: Path) -> str:
     return digest([(p.relative_to(folder).as_posix(), file_digest(p)) for p in files])
 
 
-def source_digest(name: str) -> str:
-    """Hash of the file or folder that a setting names; "" where it names neither, such as a hub id."""
-    path = Path(name)
+def source_digest(name: str | None) -> str:
+    """Hash of the file or folder that a setting names; "" where it names neither, such as a hub id or nothing."""
+    path = Path(name or os.devnull)
     return file_digest(path) if path.is_file() else folder_digest(path) if path.is_dir() else ""
 
 

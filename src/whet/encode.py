@@ -151,16 +151,23 @@ def embed(
 
 
 class PackedEncoder:
-    """A SentenceTransformer behind the `Encoder` protocol: packed, in evaluation mode, in its weights' precision."""
+    """A SentenceTransformer behind the `Encoder` protocol: packed, in evaluation mode.
 
-    def __init__(self, model: "SentenceTransformer", chunk_tokens: int | None = None) -> None:
+    In its weights' precision, or with the products in `autocast`.
+    """
+
+    def __init__(
+        self, model: "SentenceTransformer", chunk_tokens: int | None = None, autocast: torch.dtype | None = None
+    ) -> None:
         self.model = model
         self.chunk_tokens = chunk_tokens
+        self.autocast = autocast
 
     @property
     def fingerprint(self) -> str:
         """Hash of all that decides a vector (`fingerprint_of`)."""
-        return fingerprint_of(self.model)
+        known = fingerprint_of(self.model)
+        return known if self.autocast is None else digest(known, str(self.autocast))
 
     def encode(self, texts: Sequence[str], task: Task) -> Vectors:
         """What `model.encode_query` or `encode_document` returns, computed packed: (doc, dim) float32."""
@@ -188,8 +195,8 @@ class PackedEncoder:
     def _block(self, texts: Sequence[str], task: Task) -> Vectors:
         features = tokenise(self.model, texts, task)
         features = {k: v.to(self.model.device) if isinstance(v, Tensor) else v for k, v in features.items()}
-        vectors = embed(self.model, features, chunk_tokens=self.chunk_tokens)[:, : self.model.truncate_dim]
-        found: Vectors = vectors.cpu().numpy()
+        vectors = embed(self.model, features, chunk_tokens=self.chunk_tokens, autocast=self.autocast)
+        found: Vectors = vectors[:, : self.model.truncate_dim].cpu().numpy()
         return found
 
     def _searchable(self, vectors: Vectors) -> Vectors:

@@ -1,36 +1,53 @@
 """The generate stage: mined negatives in, a query that each answers (CLP's h*) and a summary out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from whet.artifacts import write_json
 from whet.generate.corpus import REPLIES, searches_of
 from whet.generate.extractive import ExtractiveGenerator
 from whet.generate.named import OFFLINE, generator_of
-from whet.generate.positives import positive_queries, write_positive_queries
+from whet.generate.positives import PositivesSummary, positive_queries, write_positive_queries
 from whet.generate.sieve import Sieve
 from whet.progress import say
-from whet.records import Generator, MinedQuery, QuerySource
+from whet.records import Collection, Generator, MinedQuery, PositiveQuery, QuerySource
 from whet.run import Run
+
+Finder: TypeAlias = Callable[[Sequence[MinedQuery]], tuple[list[PositiveQuery], PositivesSummary]]
 
 
 def write_positives(run: Run, folder: Path, mined: Sequence[MinedQuery]) -> None:
-    """Find a query for every mined passage (`positive_queries`) and leave queries and a summary in `folder`.
-
-    What a language model was asked and gave no good query for falls back to the passages themselves.
-    """
-    config, passages = run.recipe.generate, list(run.collection.passages.values())
-    searches, asked = searches_of(config, run.collection, run.base_encoder), asked_queries(run)
-    writers: dict[QuerySource, tuple[Generator, Sieve]] = {}
-    if config.generator != OFFLINE and mined:
-        model = generator_of(config, "reverse", passages, run.path / REPLIES, examples=asked, yes=run.yes)
-        writers["generated"] = model, Sieve(run.collection, searches, config.round_trip, modelled=True)
-    writers["extractive"] = ExtractiveGenerator(passages, asked), Sieve(run.collection, searches, config.round_trip)
-    found, summary = positive_queries(run.collection, mined, writers)
+    """Find a query for every mined passage and leave queries and a summary in `folder`."""
+    found, summary = positives_finder(run, run.collection)(mined) if mined else positive_queries(run.collection, [], {})
     write_positive_queries(folder / "queries.jsonl", found)
     write_json(folder / "summary.json", summary.to_json())
     if mined:
         say(summary.line())
+
+
+def positives_finder(run: Run, collection: Collection, *, ask: bool = True) -> Finder:
+    """`positive_queries` with the run's generator, for the run's collection or a fold of it.
+
+    What a language model was asked and gave no good query for falls back to the passages themselves; with `ask` False
+    no model is asked at all.
+    """
+    config, passages = run.recipe.generate, list(collection.passages.values())
+    searches, asked = searches_of(config, collection, run.base_encoder), asked_queries(run)
+    writers: dict[QuerySource, Generator] = {}
+    if ask and config.generator != OFFLINE:
+        model = generator_of(config, "reverse", passages, run.path / REPLIES, examples=asked, yes=run.yes)
+        writers["generated"] = model
+    writers["extractive"] = ExtractiveGenerator(passages, asked)
+
+    def find(mined: Sequence[MinedQuery]) -> tuple[list[PositiveQuery], PositivesSummary]:
+        sieves = {
+            source: (writer, Sieve(collection, searches, config.round_trip, modelled=source == "generated"))
+            for source, writer in writers.items()
+        }
+        return positive_queries(collection, mined, sieves)
+
+    return find
 
 
 def asked_queries(run: Run) -> list[str]:

@@ -39,6 +39,14 @@ def read_lesson(path: Path) -> dict[str, Any]:
     return found if found["pairs"] else {}
 
 
+def read_refreshes(path: Path) -> list[dict[str, Any]]:
+    """Summaries of the rounds in which the kept training's negatives were mined anew, in order."""
+    train = path / "train"
+    trial = read_json(train / "result.json")["trial"]
+    found = [read_json(log) for part in (trial, "") for log in (train / "refresh" / part).glob("round-*/summary.json")]
+    return sorted(found, key=lambda log: int(log["round"]))
+
+
 def read_tradeoff(path: Path) -> list[dict[str, float | None]]:
     """Points from base (share 0) to the tuned weights (1) with their scores on `dev` and, if any, on the `guard`.
 

@@ -20,6 +20,7 @@ from whet.outcome import (
     read_evaluation,
     read_experts,
     read_lesson,
+    read_refreshes,
     read_share,
     read_spaces,
     read_tradeoff,
@@ -176,7 +177,8 @@ def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     inputs = run.inputs | {name: made.fingerprint for name, made in before.items()}
     trials = {name: [part.model_dump() for part in trial] for name, trial in run.recipe.trials().items()}
     guard = run.recipe.guard.model_dump() | {"file": source_digest(run.recipe.guard.data)}
-    config = {"trials": trials, "guard": guard, "seed": run.recipe.seed, "force": run.force}
+    refresh = run.recipe.refresh.model_dump() | {"file": source_digest(run.recipe.refresh.replay)}
+    config = {"trials": trials, "refresh": refresh, "guard": guard, "seed": run.recipe.seed, "force": run.force}
     return run_stage(run.path, "train", inputs=inputs, config=config, build=write)
 
 
@@ -210,6 +212,7 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             slices=slices,
             training=training_curve(done["train"].path),
             mining=MiningSummary(**mining).counts(),
+            refreshes=read_refreshes(run.path),
             experts=(experts := read_experts(run.path)),
             spaces=read_spaces(run.path),
             lesson=read_lesson(run.path),

@@ -13,7 +13,7 @@ from whet.generate.config import GenerateConfig
 from whet.mine.config import MineConfig
 from whet.records import Collection
 from whet.teach.config import TeachConfig
-from whet.train.config import NO_GUARD, PYDOC, GuardConfig, MoEConfig, TrainConfig
+from whet.train.config import NO_GUARD, PYDOC, GuardConfig, MoEConfig, RefreshConfig, TrainConfig
 
 Effort = Literal["quick", "standard", "thorough"]
 
@@ -25,6 +25,7 @@ FOR_SMALL = {  # docs/LOG.md
     "train": {"soft_weight": 0.5},
     "teach": {"labels": "soft-2"},
     "guard": {"interpolate": True},
+    "refresh": {"times": "off"},  # a few dozen steps
 }
 FOR_SYNTHETIC = {"guard": {"interpolate": True, "shares": (0.5,)}}  # what WiSE-FT advises where dev cannot tell
 CANDIDATES = ("all", "intermediate", "moe")  # what thorough trains, to keep what does best on dev
@@ -46,6 +47,7 @@ class Recipe(BaseModel):
     teach: TeachConfig = Field(TeachConfig(), description="teachers, whose labels train.soft_weight or train.loss uses")
     train: TrainConfig = Field(TrainConfig(), description="training")
     moe: MoEConfig = Field(MoEConfig(), description="Mixture of Experts")
+    refresh: RefreshConfig = Field(RefreshConfig(), description="negatives mined anew while the model learns")
     guard: GuardConfig = Field(GuardConfig(), description="what must not be forgotten")
     candidates: tuple[str, ...] = Field(
         (), description="values of train.train_only that are each trained; the one that does best on dev is kept"
@@ -80,6 +82,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "teach.": TeachConfig,
     "train.": TrainConfig,
     "moe.": MoEConfig,
+    "refresh.": RefreshConfig,
     "guard.": GuardConfig,
 }
 # Every key as it is written with dots, and its field.

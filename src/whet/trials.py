@@ -1,5 +1,6 @@
 """How a training is judged: on the dev split, or by cross-validation where there are too few queries for one."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,17 +15,20 @@ from whet.encode import PackedEncoder
 from whet.evaluate.measures import PRIMARY
 from whet.evaluate.retrieve import retrieve
 from whet.generate.positives import read_positive_queries
+from whet.generating import positives_finder
 from whet.mine.likely import read_likely
 from whet.mine.mined import read_mined
 from whet.moe.upcycle import upcycle
 from whet.progress import say
 from whet.records import Collection, Encoder
 from whet.run import Run, training_pairs
+from whet.search import top_k
 from whet.teach.lesson import read_labels
 from whet.train.collate import Knowledge, Pair
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import GUARD, DevEvaluator, DevSet, dev_set, ndcg_on
 from whet.train.guard import Point, guard_set, interpolate
+from whet.train.rounds import Remining
 from whet.train.trainer import Material, Trained, train_model
 
 if TYPE_CHECKING:
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 POOL_SEED = 1
+REFRESH = "refresh"
+BY_MODEL = ("ance", "mix")  # strategies of mining that a model's weights decide
 DEV_POOL = range(100_000, 500_000)  # characters; 500,000 are some 100,000 tokens, 20 s on two cores
 FOLD_POOL = range(20_000, 100_000)  # of each fold
 
@@ -89,7 +95,8 @@ class HeldOut:
         """Train, with early stopping, and go back towards base as far as dev and guard say."""
         scores, guard = self.folder / "dev" / part, self.run.recipe.guard
         evaluator = DevEvaluator(self.dev, scores, self.guard_set)
-        model, before, trained = _train(self.run, self.material, evaluator, train, moe, self.folder / SCRATCH / part)
+        places = self.folder / SCRATCH / part, self.folder / REFRESH / part
+        model, before, trained = _train(self.run, self.material, evaluator, train, moe, *places)
         if not trained.best_step:
             return Trial(model, trained, self.base, self.guard)
         if not guard.interpolate:
@@ -132,7 +139,8 @@ class CrossValidated:
         lines = [self._fold(at, scores, scratch, train, moe) for at in range(len(self.folds))]
         expected = {share: self._pooled([line[share] for line in lines]) for share in self.shares}
         material = material_of(self.run, self.run.collection, self.sources)
-        model, before, trained = _train(self.run, material, None, train, moe, scratch / "whole")
+        places = scratch / "whole", self.folder / REFRESH / part
+        model, before, trained = _train(self.run, material, None, train, moe, *places)
 
         def score(share: float) -> tuple[float, float | None]:
             return expected[share], self._guarded(PackedEncoder(model))
@@ -146,7 +154,8 @@ class CrossValidated:
         if not kept.exists():
             say(f"fold {at + 1} of {len(self.folds)}: train on {len(fold.positives('train'))} queries")
             material = material_of(self.run, fold, self.sources)
-            model, before, _ = _train(self.run, material, None, train, moe, scratch / f"fold-{at + 1}")
+            places = scratch / f"fold-{at + 1}", scratch / f"fold-{at + 1}" / REFRESH
+            model, before, _ = _train(self.run, material, None, train, moe, *places)
             _, line = interpolate(
                 model, before, lambda _: (ndcg_on(PackedEncoder(model), dev), None), self.shares, None
             )
@@ -176,7 +185,13 @@ def dev_budget(collection: Collection, train: TrainConfig, bounds: range, evalua
 
 
 def _train(
-    run: Run, material: Material, evaluator: DevEvaluator | None, train: TrainConfig, moe: MoEConfig, scratch: Path
+    run: Run,
+    material: Material,
+    evaluator: DevEvaluator | None,
+    train: TrainConfig,
+    moe: MoEConfig,
+    scratch: Path,
+    refresh: Path,
 ) -> "tuple[SentenceTransformer, Mapping[str, Tensor], Trained]":
     """The trained model, its weights before, where the way back is to be walked, and what was done."""
     model = run.fresh_model()
@@ -184,7 +199,32 @@ def _train(
         upcycle(model, moe.layers, moe.site, moe.experts, moe.top_k, moe.router, moe.level, seed=train.seed)
     walked = run.recipe.guard.interpolate
     before = {name: value.detach().clone() for name, value in model.named_parameters()} if walked else {}
-    return model, before, train_model(model, material, evaluator, train, scratch, moe)
+    remining = remining_of(run, material.collection, train, refresh)
+    return model, before, train_model(model, material, evaluator, train, scratch, moe, remining)
+
+
+def remining_of(run: Run, collection: Collection, train: TrainConfig, folder: Path) -> Remining | None:
+    """What mining anew needs, for the run's collection or a fold of it; None where negatives stay as they are."""
+    config = run.recipe.refresh
+    if config.off or not train.negatives or run.recipe.mine.strategy not in BY_MODEL:
+        return None
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        say("[yellow]negatives are not mined anew: training runs in several processes[/yellow]")
+        return None
+    queries = run.base_encoder.encode_queries([collection.queries[query] for query in collection.positives("train")])
+    first = top_k(queries, run.base_encoder.encode_passages(list(run.passages.values())), config.depth).indices
+    penalised = train.loss == "clp" and train.penalty_weight > 0
+    find = positives_finder(run, collection, ask=config.generate) if penalised else None
+    return Remining(
+        collection,
+        run.recipe.mine,
+        config,
+        train.negatives,
+        first,
+        lambda mined: find(mined)[0] if find else [],
+        folder,
+        train.seed,
+    )
 
 
 def _floor(run: Run, guard: float | None) -> float | None:

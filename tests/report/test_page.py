@@ -70,6 +70,19 @@ def report(with_bm25=True, **changes):
         "tradeoff": [{"share": n / 4, "dev": 0.5 + n / 100, "guard": 0.8 - n / 200} for n in range(5)],
         "share": 0.75,
         "mining": {"taken as negatives": 1234, HOSTILE: 1},
+        "refreshes": [
+            {
+                "mined_at": 1200,
+                "encoded": 5678,
+                "recall": 0.97,
+                "overlap": 0.4,
+                "mean_negative_score": score,
+                "suspected_share": 0.123,
+                "dev": score,
+                "seconds": 61.3,
+            }
+            for score in (0.5, None)
+        ],
         "warnings": [HOSTILE],
         "config": {"train": {"epochs": 2, "note": HOSTILE}},
         "seconds": {"mine": 7.34, "train": 95.0},
@@ -109,6 +122,8 @@ def test_the_page_leads_with_the_verdict_and_tells_everything(tmp_path):
         "randomisation test",
         "75% 53.0 78.5 kept",
         "base 0.900 0.500 61.0 yes 1.00 –",
+        "1,200 5,678 97 % 60 % 0.500 12.3 % 50.0 61 s",
+        "1,200 5,678 97 % 60 % – 12.3 % – 61 s",
     ):
         assert expected in texts
     assert page.tags.count("article") == 6  # five gains, one loss
@@ -132,7 +147,7 @@ def test_markdown_keeps_hostile_text_in_its_cell(tmp_path):
     assert "<script" not in text
     assert r"&lt;script>alert('x')&lt;/script> \| \*a\* &amp; " in text
     tables = [block for block in re.split(r"\n\n+", text) if block.startswith("|")]
-    assert len(tables) == 9
+    assert len(tables) == 10
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1, table
     assert text.splitlines()[2].startswith("**Better: nDCG@10")
@@ -148,6 +163,7 @@ def test_a_report_of_the_evaluation_alone(render):
         tradeoff=(),
         share=None,
         mining={},
+        refreshes=(),
         warnings=(),
         config={},
         seconds={},

@@ -30,6 +30,13 @@ GuardOption = Annotated[
         help="General data that must not be forgotten, scored beside dev: pydoc (default), data as DATA, or none."
     ),
 ]
+RefreshOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How often negatives are mined anew while the model learns: a number, auto (default), or off.",
+        metavar="N|auto|off",
+    ),
+]
 LabelsOption = Annotated[
     Path | None,
     typer.Option(help="Marks on the pairs that `whet audit` lists: the accepted are trained on as positives."),
@@ -63,6 +70,7 @@ def overrides_of(
     seed: int | None = None,
     guard: str | None = None,
     generator: str | None = None,
+    refresh: str | None = None,
 ) -> dict[str, Any]:
     """Recipe overrides from the file and the options; an option wins over the file."""
     from whet.recipe import read_recipe
@@ -73,6 +81,7 @@ def overrides_of(
         ("moe", "experts", moe),
         ("guard", "data", guard),
         ("generate", "generator", generator),
+        ("refresh", "times", refresh),
     )
     for name, key, value in named:
         if value is not None:

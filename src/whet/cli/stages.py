@@ -20,6 +20,7 @@ from whet.cli.options import (
     OutOption,
     QuietOption,
     RecipeOption,
+    RefreshOption,
     SeedOption,
     TestQueriesOption,
     TrainOnlyOption,
@@ -61,6 +62,7 @@ def verb(name: str) -> Callable[..., None]:
         recipe: RecipeOption = None,
         train_only: TrainOnlyOption = None,
         moe: MoEOption = None,
+        refresh: RefreshOption = None,
         guard: GuardOption = None,
         labels: LabelsOption = None,
         generator: GeneratorOption = None,
@@ -75,7 +77,7 @@ def verb(name: str) -> Callable[..., None]:
 
         set_quiet(quiet or name == "check")  # what the check finds is its result and goes to stdout
         try:
-            given = (effort, recipe, train_only, moe, guard, generator, test_queries, seed)
+            given = (effort, recipe, train_only, moe, refresh, guard, generator, test_queries, seed)
             plain = model == DEFAULT_MODEL and not force and all(option is None for option in given)
             folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
             if folder == Path(data) and not plain:
@@ -84,7 +86,7 @@ def verb(name: str) -> Callable[..., None]:
             if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
                 run = reopen(folder, labels)
             else:
-                overrides = overrides_of(recipe, train_only, moe, seed, guard, generator)
+                overrides = overrides_of(recipe, train_only, moe, seed, guard, generator, refresh)
                 if name == "paraphrases":
                     overrides["generate"] = {"paraphrases": PARAPHRASES} | overrides.get("generate", {})
                 run = open_run(

@@ -63,7 +63,7 @@ def with_training_queries(
 def settings_of(config: GenerateConfig) -> dict[str, Any]:
     """What decides the queries: the config, but for how they are asked for, and hashes of prompts and local model."""
     asking = {"concurrency", "timeout", "tries", "backoff", "price_in", "price_out"}
-    files = [source_digest(path) if path else "" for path in (config.prompts, local_model(config.generator))]
+    files = [source_digest(path) for path in (config.prompts, local_model(config.generator))]
     return config.model_dump(mode="json", exclude=asking) | {"files": files}
 
 

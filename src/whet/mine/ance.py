@@ -26,6 +26,14 @@ def mine_negatives(
     `collection.passages`. The result holds every training query in that order, also those with fewer negatives than
     asked for, and is the same in every process. Raises ConfigError when vectors and collection do not fit together.
     """
+    mined, summary, _ = mine_with_candidates(collection, query_vectors, passage_vectors, config)
+    return mined, summary
+
+
+def mine_with_candidates(
+    collection: Collection, query_vectors: Vectors, passage_vectors: Vectors, config: MineConfig
+) -> tuple[list[MinedQuery], MiningSummary, Candidates]:
+    """`mine_negatives`, and the table that it looked at."""
     _check_rows(collection, query_vectors, passage_vectors)
     rng = np.random.default_rng(config.seed)
     known = judged(collection)
@@ -35,7 +43,7 @@ def mine_negatives(
     drop_known_positives(candidates, known)
     drop_false_negatives(candidates, known, positive_scores, config)
     mined = pick(collection, candidates, config, rng)
-    return mined, summarise(candidates, known, positive_scores, config)
+    return mined, summarise(candidates, known, positive_scores, config), candidates
 
 
 def weakest_positive(known: Judged, query_vectors: Vectors, passage_vectors: Vectors) -> Float32[np.ndarray, " query"]:

@@ -23,7 +23,8 @@ class ReportInput:
     `spaces` describes the embedding spaces of `base` and `tuned` (`whet.evaluate.space.Space`, as mappings).
     `lesson` is the teach stage's summary. `tradeoff` holds points from base to tuned weights: `share`, `dev`, and
     `guard` where a general set was scored; `share` is the one that was kept, None where there was no choice.
-    `mining` counts passages by what became of them, `warnings` are the data check's lines, `seconds` is per stage.
+    `mining` counts passages by what became of them, `refreshes` are the summaries of rounds that were mined anew,
+    `warnings` are the data check's lines, `seconds` is per stage.
     """
 
     data: str
@@ -34,6 +35,7 @@ class ReportInput:
     slices: Sequence[Slice] = ()
     training: Sequence[Mapping[str, float | None]] = ()
     mining: Mapping[str, int] = field(default_factory=dict)
+    refreshes: Sequence[Mapping[str, Any]] = ()
     experts: Sequence[LayerUse] = ()
     spaces: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     lesson: Mapping[str, Any] = field(default_factory=dict)
@@ -243,4 +245,35 @@ def tradeoff_lines(report: ReportInput) -> list[tuple[str, str, str, str]]:
             "kept" if point["share"] == kept else "",
         )
         for point in report.tradeoff
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshLine:
+    """One line of the refresh log, as text."""
+
+    step: str
+    searched: str
+    recall: str
+    new: str
+    score: str
+    suspected: str
+    dev: str
+    seconds: str
+
+
+def refresh_lines(report: ReportInput) -> list[RefreshLine]:
+    """Lay out every refresh of the negatives; none where they stayed as they were mined."""
+    return [
+        RefreshLine(
+            step=f"{log['mined_at']:,}",
+            searched=f"{log['encoded']:,}",
+            recall=_percent(log["recall"]),
+            new=_percent(1 - log["overlap"]),
+            score="–" if log["mean_negative_score"] is None else f"{log['mean_negative_score']:.3f}",
+            suspected=f"{100 * log['suspected_share']:.1f} %",
+            dev="–" if log["dev"] is None else points(log["dev"]),
+            seconds=f"{log['seconds']:.0f} s",
+        )
+        for log in report.refreshes
     ]

@@ -45,6 +45,7 @@ def template_values(report: ReportInput) -> dict[str, Any]:
         "spaces": contents.space_lines(report),
         "teachers": contents.teacher_lines(report),
         "tradeoff": contents.tradeoff_lines(report),
+        "refreshes": contents.refresh_lines(report),
         "changed": (("Gained most", "base", wins), ("Lost most", "tuned", losses)),
         "settings": list(contents.settings(report.config)),
         "notes": contents.method_notes(report.evaluation),

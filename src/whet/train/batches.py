@@ -1,8 +1,9 @@
-"""Neighbour batches: queries whose positives the model confuses train together, so in-batch negatives are hard.
+"""Batches, drawn anew every epoch from (seed, epoch) alone: at random, or neighbours.
 
-A batch starts at a random row and takes in the rows whose positives rank highest for the queries already in it. Each
-query's hard negatives are then other queries' positives, which are encoded anyway: they cost nothing. What is hard is
-told by the model's own ranking, as in ANCE (arXiv 2007.00808).
+Neighbour batches: queries whose positives the model confuses train together, so in-batch negatives are hard. A batch
+starts at a random row and takes in the rows whose positives rank highest for the queries already in it. Each query's
+hard negatives are then other queries' positives, which are encoded anyway: they cost nothing. What is hard is told by
+the model's own ranking, as in ANCE (arXiv 2007.00808).
 """
 
 import itertools
@@ -12,6 +13,21 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32
 from sentence_transformers.base.sampler import DefaultBatchSampler
+
+
+class RandomBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
+    """Rows in random order: what the trainer does by itself, but the order of any epoch can be told beforehand."""
+
+    def __init__(self, dataset: Any, batch_size: int, drop_last: bool = False, *, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(dataset, batch_size, drop_last, seed=seed, **kwargs)
+        self.size = len(dataset)
+
+    def __len__(self) -> int:
+        return -(-self.size // int(self.batch_size))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size).tolist()
+        yield from (order[start : start + self.batch_size] for start in range(0, self.size, self.batch_size))
 
 
 class NeighbourBatchSampler(DefaultBatchSampler):  # type: ignore[misc]

@@ -5,7 +5,7 @@ the positive queries h* of its passages), features `passage`, and `label`, the f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -81,10 +81,19 @@ class PairCollator:
         self.model = model
         self.collection = collection
         self.knowledge = knowledge
+        self.negatives: dict[str, tuple[str, ...]] = {}
+
+    def refresh(self, negatives: Mapping[str, tuple[str, ...]], answers: Mapping[str, Sequence[str]]) -> None:
+        """From now on give queries these negatives instead of those before, and add what these passages answer."""
+        self.negatives |= negatives
+        self.knowledge = replace(self.knowledge, answers={**self.knowledge.answers, **answers})
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Features and relations of a batch; see the module's header."""
-        pairs = [Pair(row["query_id"], row["positive_id"], tuple(row["negative_ids"])) for row in rows]
+        pairs = [
+            Pair(query := row["query_id"], row["positive_id"], tuple(self.negatives.get(query, row["negative_ids"])))
+            for row in rows
+        ]
         passages = list(dict.fromkeys(p for pair in pairs for p in (pair.positive_id, *pair.negative_ids)))
         queries = [self.collection.queries[pair.query_id] for pair in pairs]
         # A batch's query that is also a recorded h* counts once, as the query that it is.

@@ -1,6 +1,6 @@
 """Settings of training, of experts, and of what must not be forgotten; each field's description is its help text."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -117,6 +117,33 @@ class MoEConfig(BaseModel):
         if given is not None:
             return given
         return default if self.router == "learned" else 0.0
+
+
+class RefreshConfig(BaseModel):
+    """Whether, and at what cost, negatives are mined anew while the model learns (ANCE, arXiv 2007.00808)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    times: Annotated[int, Field(ge=0)] | Literal["auto", "off"] = Field(
+        "auto", description="how often, at equal distances; auto: as often as `share` allows while it changes something"
+    )
+    cost: Literal["auto", "full", "pool"] = Field(
+        "auto",
+        description="what is encoded: the corpus, or the pool of passages that ranked high so far; auto takes the pool "
+        "where it saves a quarter",
+    )
+    share: float = Field(0.15, gt=0, description="of the training's work that auto may spend on it")
+    depth: int = Field(20, ge=1, description="best ranks of every query that stay in the pool")
+    sample: float = Field(0.02, gt=0, le=1, description="share of the other passages that the pool takes, at random")
+    overlap: float = Field(0.9, gt=0, le=1, description="share of old negatives among new ones at which auto ends")
+    generate: bool = Field(False, description="let a language model write queries (h*) for new negatives, at its price")
+    background: bool = Field(False, description="mine in a second process while training goes on")
+    replay: str | None = Field(None, description="folder of refreshes by an earlier run, RUN/train/refresh, to repeat")
+
+    @property
+    def off(self) -> bool:
+        """Whether negatives stay as they were mined."""
+        return self.replay is None and self.times in (0, "off")
 
 
 class GuardConfig(BaseModel):

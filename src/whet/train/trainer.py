@@ -15,7 +15,6 @@ from datasets import Dataset
 from jaxtyping import Int32
 from rich.markup import escape
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-from sentence_transformers.base.sampler import BatchSamplers
 from transformers import PrinterCallback, ProgressCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
@@ -28,11 +27,12 @@ from whet.losses.adapters import Packing
 from whet.moe.balance import RoutedLoss
 from whet.moe.upcycle import expert_layers
 from whet.progress import say
-from whet.train.batches import NeighbourBatchSampler
+from whet.train.batches import NeighbourBatchSampler, RandomBatchSampler
 from whet.train.collate import Knowledge, Pair, PairCollator
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.freeze import train_only, without_dropout
+from whet.train.rounds import Remining, Rounds, boundaries
 from whet.train.watch import LossWatch, ProgressLine, StopEarly
 
 if TYPE_CHECKING:
@@ -70,11 +70,13 @@ def train_model(
     config: TrainConfig,
     folder: Path,
     moe: MoEConfig | None = None,
+    remining: Remining | None = None,
 ) -> Trained:
     """Train `model` in place and leave the weights of the checkpoint that did best on dev in it.
 
     Without an evaluator training goes on to its end, and the last weights stay. Checkpoints lie in `folder`; if there
-    are complete ones, training goes on from the newest. `moe` weighs the losses of the experts that the model has.
+    are complete ones, training goes on from the newest. `moe` weighs the losses of the experts that the model has;
+    `remining` says whether and how negatives are mined anew on the way.
 
     Raises TrainingError when going on would be worthless, naming the newest good checkpoint; it stays in `folder`.
     """
@@ -82,19 +84,21 @@ def train_model(
     say(f"train {trained:,} of {total:,} parameters ({config.train_only}), learning rate {config.peak_learning_rate:g}")
     if not config.dropout:
         without_dropout(model)
+    collator = PairCollator(model, material.collection, material.knowledge)
     trainer = _Trainer(
         model=model,
         args=_arguments(config, material, folder, moe, watched=evaluator is not None),
         train_dataset=_dataset(material.pairs),
         evaluator=evaluator,
-        data_collator=PairCollator(model, material.collection, material.knowledge),
+        data_collator=_Rows(),
         loss=_loss(model, config, moe),
         callbacks=[
             line := ProgressLine(),
             *([StopEarly(early_stopping_patience=config.patience)] if evaluator else []),
+            *_rounds(remining, collator, material.pairs, config),
         ],
     )
-    trainer.line, trainer.watch = line, LossWatch()
+    trainer.line, trainer.watch, trainer.collate = line, LossWatch(), collator
     for noisy in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(noisy)
     if (last := newest_checkpoint(folder)) is not None:
@@ -111,17 +115,38 @@ def train_model(
     return Trained(trained, total, best, state.log_history)
 
 
+def _rounds(
+    remining: Remining | None, collator: PairCollator, pairs: Sequence[Pair], config: TrainConfig
+) -> list[Rounds]:
+    """The callback that mines anew, where it is to be done at all."""
+    if remining is None:
+        return []
+    at = boundaries(remining, _steps(config, len(pairs)), config.epochs, config.evaluations)
+    return [Rounds(remining, collator, pairs, at, autocast_dtype(config, collator.model.device))] if at else []
+
+
+class _Rows:
+    """Lets rows through as they are: batches are fetched ahead, and a row's negatives may change before its step."""
+
+    valid_label_columns = ("label",)
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"rows": rows}
+
+
 class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
     """Counts tokens and watches the loss; leaves out the model card's statistics, whose columns here are ids."""
 
     line: ProgressLine
     watch: LossWatch
+    collate: PairCollator
 
     def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         self.line.tokens += sum(int(v.sum()) for name, v in inputs.items() if name.endswith("attention_mask"))
         return super().compute_loss(model, inputs, *args, **kwargs)
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        inputs = self.collate(inputs["rows"])
         labels = inputs["label"]
         parts = self.accum_loss_components["train"]
         before = parts.get("contrastive", 0.0)
@@ -162,11 +187,14 @@ def _loss(model: "SentenceTransformer", config: TrainConfig, moe: MoEConfig | No
     return RoutedLoss(model, loss, moe.balance, moe.z) if moe and expert_layers(model) else loss
 
 
+def _steps(config: TrainConfig, pairs: int) -> int:
+    return -(-pairs // config.batch_size) * config.epochs
+
+
 def _arguments(
     config: TrainConfig, material: Material, folder: Path, moe: MoEConfig | None, *, watched: bool
 ) -> SentenceTransformerTrainingArguments:
-    steps = -(-len(material.pairs) // config.batch_size) * config.epochs
-    every = max(1, -(-steps // config.evaluations))
+    every = max(1, -(-_steps(config, len(material.pairs)) // config.evaluations))
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=config.epochs,
@@ -199,7 +227,7 @@ def _arguments(
 
 def _sampler(config: TrainConfig, material: Material) -> Any:
     if config.batches == "random" or material.neighbours is None:
-        return BatchSamplers.BATCH_SAMPLER
+        return RandomBatchSampler
     return partial(
         NeighbourBatchSampler,
         neighbours=material.neighbours,

@@ -1,0 +1,209 @@
+"""Rounds: what is mined anew, from which weights, when it is used, when it stops, and that it goes on after a break."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from whet.encode import PackedEncoder
+from whet.mine.config import MineConfig
+from whet.mine.refresh import remine
+from whet.records import PositiveQuery
+from whet.search import top_k
+from whet.train import rounds
+from whet.train import trainer as trainer_module
+from whet.train.collate import PairCollator
+from whet.train.config import RefreshConfig, TrainConfig
+from whet.train.dev import DevEvaluator
+from whet.train.rounds import Remining, boundaries
+from whet.train.trainer import train_model
+
+CONFIG = TrainConfig(train_only="all", learning_rate=0.02, epochs=2, batch_size=32, evaluations=4, negatives=2)
+MINE = MineConfig(negatives=2, depth=30, relative_margin=None)
+STEPS = 8  # of two epochs
+
+
+@pytest.fixture
+def remining(collection, tiny_model):
+    """Make what mining anew needs, rounds to be kept in a folder."""
+
+    def make(folder, **config):
+        encoder = PackedEncoder(SentenceTransformer(str(tiny_model)))
+        queries = encoder.encode_queries([collection.queries[query] for query in collection.positives("train")])
+        first = top_k(queries, encoder.encode_passages([p.content for p in collection.passages.values()]), 20).indices
+
+        def stars(mined):
+            lacking = dict.fromkeys(negative.passage_id for one in mined for negative in one.negatives)
+            return [PositiveQuery(passage, f"ba {passage[-1]}", "extractive") for passage in lacking]
+
+        return Remining(collection, MINE, RefreshConfig(**config), 2, first, stars, folder / "refresh")
+
+    return make
+
+
+@pytest.fixture
+def start(tiny_model, material, dev, remining):
+    """Train in a folder, negatives mined anew on the way; return the model and every round's numbers."""
+
+    def run(folder, config=CONFIG, **refresh):
+        model = SentenceTransformer(str(tiny_model))
+        evaluator = DevEvaluator(dev, folder / "dev")
+        train_model(model, material, evaluator, config, folder / "scratch", None, remining(folder, **refresh))
+        found = sorted((folder / "refresh").glob("round-*/summary.json"))
+        return model, [json.loads(path.read_text()) for path in found]
+
+    return run
+
+
+@pytest.fixture
+def broken_off(start, monkeypatch):
+    """Train, and break off right after a step, or where a function of `rounds` is called."""
+
+    def run(folder, step=None, inside=None, **options):
+        with monkeypatch.context() as patch:
+            if step:
+                real = trainer_module.ProgressLine.on_step_end
+
+                def end(self, args, state, control, **kwargs):
+                    if state.global_step == step:
+                        raise KeyboardInterrupt
+                    real(self, args, state, control, **kwargs)
+
+                patch.setattr(trainer_module.ProgressLine, "on_step_end", end)
+            else:
+
+                def stop(*_, **__):
+                    raise KeyboardInterrupt
+
+                patch.setattr(rounds, inside, stop)
+            with pytest.raises(KeyboardInterrupt):
+                start(folder, **options)
+
+    return run
+
+
+def same(left, right):
+    found = right.state_dict()
+    return all(torch.equal(value, found[name]) for name, value in left.state_dict().items())
+
+
+def numbers(logs):
+    return [{name: value for name, value in log.items() if name != "seconds"} for log in logs]
+
+
+@pytest.mark.parametrize("cost", ["full", "pool"])
+def test_negatives_come_from_the_weights_of_the_boundary_and_serve_from_there_on(
+    start, collection, monkeypatch, tmp_path, cost
+):
+    mined, batches, real = [], [], PairCollator.__call__
+
+    def noted(part, encoder, *rest):
+        found = remine(part, encoder, *rest)
+        today = remine(part, PackedEncoder(encoder.encoder.model, autocast=encoder.encoder.autocast), *rest)
+        assert found.mined == today.mined
+        mined.append({one.query_id: tuple(n.passage_id for n in one.negatives) for one in found.mined})
+        return found
+
+    def seen(self, rows):
+        batches.append([(row["query_id"], self.negatives.get(row["query_id"])) for row in rows])
+        return real(self, rows)
+
+    monkeypatch.setattr(rounds, "remine", noted)
+    monkeypatch.setattr(PairCollator, "__call__", seen)
+    _, logs = start(tmp_path, times=2, cost=cost)
+    assert [log["mined_at"] for log in logs] == [3, 5]
+    assert [log["cost"] for log in logs] == [cost, cost]
+    assert all(negatives is None for batch in batches[:3] for _, negatives in batch)
+    assert all(negatives == mined[0][query] for batch in batches[3:5] for query, negatives in batch)
+    assert all(negatives == mined[1][query] for batch in batches[5:] for query, negatives in batch)
+    assert mined[0] != mined[1]
+    assert all(log["dev"] is not None for log in logs)
+    assert not (tmp_path / "refresh" / "vectors").exists()
+
+
+def test_in_the_last_epoch_only_queries_still_to_come_are_mined_for(start, collection, tmp_path):
+    queries = len(collection.positives("train"))
+    _, logs = start(tmp_path, times=3)
+    assert [log["mined_at"] for log in logs] == [2, 4, 6]
+    assert [log["queries"] for log in logs] == [queries, queries, queries - 2 * CONFIG.batch_size]
+
+
+def test_new_negatives_get_their_positive_queries(start, monkeypatch, tmp_path):
+    answers, real = [], PairCollator.__call__
+
+    def seen(self, rows):
+        passages = {p for row in rows for p in self.negatives.get(row["query_id"], ())}
+        answers.append((passages, {p for p in passages if self.knowledge.answers.get(p)}))
+        return real(self, rows)
+
+    monkeypatch.setattr(PairCollator, "__call__", seen)
+    start(tmp_path, times=1)
+    assert all(passages == answered for passages, answered in answers)
+    assert all(passages for passages, _ in answers[4:])
+
+
+@pytest.mark.parametrize("cost", ["full", "pool"])
+def test_a_training_broken_off_anywhere_ends_with_the_same_bytes(start, broken_off, tmp_path, cost):
+    refresh = {"times": 2, "cost": cost}
+    whole, logs = start(tmp_path / "whole", **refresh)
+    for step in range(1, STEPS):
+        broken_off(tmp_path / str(step), step, **refresh)
+        model, again = start(tmp_path / str(step), **refresh)
+        assert same(model, whole), step
+        assert numbers(again) == numbers(logs)
+    for place in ("remine", "write_mined", "write_positive_queries", "write_json"):
+        broken_off(tmp_path / place, inside=place, **refresh)
+        model, again = start(tmp_path / place, **refresh)
+        assert same(model, whole), place
+        assert numbers(again) == numbers(logs)
+
+
+def test_what_a_killed_refresh_had_encoded_is_not_encoded_again(start, broken_off, monkeypatch, tmp_path):
+    asked = []
+
+    class Noted(PackedEncoder):
+        def encode(self, texts, task):
+            asked.append(task)
+            return super().encode(texts, task)
+
+    monkeypatch.setattr(rounds, "PackedEncoder", Noted)
+    broken_off(tmp_path, inside="write_mined", times=1)
+    assert asked == ["query", "document"]
+    start(tmp_path, times=1)
+    assert asked == ["query", "document"]
+
+
+def test_auto_ends_where_little_changes_or_dev_does_not_rise(start, capsys, tmp_path, monkeypatch):
+    _, logs = start(tmp_path / "a", times="auto", share=1.0, overlap=1e-6)
+    assert [log["overlap"] > 0 for log in logs] == [False, True]  # the pairs come without negatives
+    assert "the last refresh changed only" in capsys.readouterr().err
+    real = DevEvaluator.__call__
+    monkeypatch.setattr(DevEvaluator, "__call__", lambda *a, **k: real(*a, **k) | {rounds.PRIMARY: 0.5})
+    _, logs = start(tmp_path / "b", times="auto", share=1.0, overlap=1.0)
+    assert len(logs) == 1
+    assert "dev has not risen since the last refresh (50.00 then, 50.00 now)" in capsys.readouterr().err
+
+
+def test_auto_takes_what_its_share_pays_for(remining, capsys, tmp_path):
+    rich, poor = (remining(tmp_path, times="auto", share=share) for share in (1.0, 0.01))
+    _, cost = rich.cost()
+    assert boundaries(rich, 400, 4, 4) == [100, 200, 300]
+    assert boundaries(poor, 400, 4, 4) == []
+    assert "none, for more than 1%" in capsys.readouterr().err
+    exact = replace(rich, config=RefreshConfig(times="auto", share=2.5 * cost / rich.work(4)))
+    assert boundaries(exact, 400, 4, 9) == [133, 267]
+    assert boundaries(remining(tmp_path, times="off"), 400, 4, 4) == []
+    assert boundaries(remining(tmp_path, times=5), 3, 4, 4) == [1, 2]
+
+
+def test_the_pool_is_taken_where_it_saves(remining, tmp_path):
+    """Nearly every passage of the tiny corpus ranks high for some query; one rank each makes a small pool."""
+    wide = remining(tmp_path)
+    assert wide.cost()[0] is False
+    narrow = replace(wide, first=np.repeat(wide.first[:1, :1], len(wide.first), axis=0))
+    positives = len({p for own in wide.collection.positives("train").values() for p in own})
+    assert narrow.cost()[0] == (positives + 1 <= rounds.POOL_PAYS * len(wide.collection.passages))
+    assert remining(tmp_path, cost="pool").cost()[0] is True
