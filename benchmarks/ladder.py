@@ -5,12 +5,16 @@
     python benchmarks/ladder.py moe --sets nl2bash_a integreat_en scifact --seeds 13 14 15
     python benchmarks/ladder.py experts --sets nl2bash_a integreat_en --seeds 13
     python benchmarks/ladder.py rates --sets nl2bash_a integreat_en --seeds 13
+    python benchmarks/ladder.py sources --sets nl2bash_a scifact --seeds 13 14 15
+    python benchmarks/ladder.py refresh --sets nl2bash_a scifact --seeds 13 14 15
 
 `selection`: base / random negatives / ANCE / ANCE+CLP / neighbour batches / neighbour+CLP, training the intermediate
 layers; rows with explicit negatives have one each. `batches`: how they are drawn, with and without likely false
 negatives masked in them. `moe`: ANCE+CLP on all layers / intermediate only / experts with the paper's router / with
 the learned one / a dense control of as many trained parameters. `experts`: the learned router with one of its settings
-changed from row to row. `rates`: learning rates of what can be trained. Every cell is an ordinary run of whet under
+changed from row to row. `rates`: learning rates of what can be trained. `sources`: where the positive queries h* of
+mined negatives come from (those of other passages in the batch are the batch's own queries in every row). `refresh`:
+negatives as they were mined before training, or mined anew while it goes on. Every cell is an ordinary run of whet under
 runs/ladder/, so an interrupted ladder goes on where it stopped; the base model's vectors are shared by a set's cells.
 All rows of a ladder train for as many epochs in batches of 32. Texts are read up to MAX_LENGTH tokens, by base and
 tuned alike, to make the ladder affordable: the figures are for comparing rows, not for comparing with other papers.
@@ -29,7 +33,7 @@ import torch
 
 from whet.artifacts import peak_memory_mb, read_json, read_jsonl, write_json
 from whet.evaluate.significance import compare
-from whet.outcome import read_experts
+from whet.outcome import read_experts, read_refreshes
 from whet.pipeline import build
 from whet.run import DEFAULT_MODEL, open_run
 
@@ -92,7 +96,27 @@ BATCHES: Rows = {
     "ANCE + CLP": ANCE_CLP,
     "ANCE + CLP, masked": merged(ANCE_CLP, MASKED),
 }
-LADDERS = {"selection": SELECTION, "batches": BATCHES, "moe": MOE, "experts": EXPERTS, "rates": RATES}
+SOURCES: Rows = {
+    "no penalty": merged(ANCE_CLP, {"train": {"loss": "infonce"}}),
+    "gold": merged(ANCE_CLP, {"generate": {"sources": ("gold",)}}),
+    "offline": merged(ANCE_CLP, {"generate": {"sources": ("extractive",)}}),
+    "gold, else offline": ANCE_CLP,
+}
+REFRESH: Rows = {
+    "static": ANCE_CLP,
+    "full": merged(ANCE_CLP, {"refresh": {"times": 2, "cost": "full"}}),
+    "pool": merged(ANCE_CLP, {"refresh": {"times": 2, "cost": "pool"}}),
+    "auto": merged(ANCE_CLP, {"refresh": {"times": "auto"}}),
+}
+LADDERS = {
+    "selection": SELECTION,
+    "batches": BATCHES,
+    "moe": MOE,
+    "experts": EXPERTS,
+    "rates": RATES,
+    "sources": SOURCES,
+    "refresh": REFRESH,
+}
 
 
 def main() -> None:
@@ -122,8 +146,8 @@ def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) 
     """Run one cell; per-query nDCG@10 of base and tuned, and the seconds of its stages."""
     folder = runs / name / f"{row.replace(' ', '-')}-{seed}"
     train = {"seed": seed, "batch_size": 32, "mask_likely": False, "soft_weight": 0}
-    guard = {"data": "none", "interpolate": False}
-    fixed = {"max_length": MAX_LENGTH, "mine": {"negatives": 1}, "train": train, "guard": guard}
+    off = {"guard": {"data": "none", "interpolate": False}, "refresh": {"times": "off"}}
+    fixed = {"max_length": MAX_LENGTH, "mine": {"negatives": 1}, "train": train, **off}
     run = open_run(DATA / name, DEFAULT_MODEL, folder, overrides=merged(fixed, settings), force=True)
     share_vectors(folder, runs / name / "vectors")
     build(run, "evaluate")
@@ -134,6 +158,8 @@ def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) 
         "train": run.recipe.train.model_dump(mode="json"),
         "moe": run.recipe.moe.model_dump(mode="json"),
         "seconds": run.result["seconds"],
+        "positives": read_json(folder / "generate" / "summary.json"),
+        "refreshes": read_refreshes(folder),
         "peak_memory_mb": peak_memory_mb(),
         "best_step": trained["best_step"],
         "trained_parameters": trained["trained_parameters"],

@@ -35,7 +35,7 @@ def positives_finder(run: Run, collection: Collection, *, ask: bool = True) -> F
     config, passages = run.recipe.generate, list(collection.passages.values())
     searches, asked = searches_of(config, collection, run.base_encoder), asked_queries(run)
     writers: dict[QuerySource, Generator] = {}
-    if ask and config.generator != OFFLINE:
+    if ask and config.generator != OFFLINE and "generated" in config.sources:
         model = generator_of(config, "reverse", passages, run.path / REPLIES, examples=asked, yes=run.yes)
         writers["generated"] = model
     writers["extractive"] = ExtractiveGenerator(passages, asked)
@@ -45,7 +45,7 @@ def positives_finder(run: Run, collection: Collection, *, ask: bool = True) -> F
             source: (writer, Sieve(collection, searches, config.round_trip, modelled=source == "generated"))
             for source, writer in writers.items()
         }
-        return positive_queries(collection, mined, sieves)
+        return positive_queries(collection, mined, sieves, sources=config.sources)
 
     return find
 

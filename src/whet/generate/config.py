@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from whet.records import Style
+from whet.records import QuerySource, Style
 
 
 class GenerateConfig(BaseModel):
@@ -16,6 +16,10 @@ class GenerateConfig(BaseModel):
         "offline",
         description="offline (copied from the passages), openai:MODEL, gemini:MODEL, vllm:MODEL, ollama:MODEL, "
         "llamacpp:MODEL, each with @URL where it is elsewhere, or local:MODEL (folder or hub id, run by transformers)",
+    )
+    sources: tuple[QuerySource, ...] = Field(
+        ("gold", "given", "generated", "extractive"),
+        description="where a mined negative's positive query (CLP's h*) may come from",
     )
     passages: int = Field(1000, ge=1, description="passages that get training queries where the data has none")
     per_passage: int = Field(1, ge=1, le=20, description="queries for each of them")

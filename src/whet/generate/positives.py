@@ -44,27 +44,31 @@ def positive_queries(
     writers: Mapping[QuerySource, tuple[Generator, Sieve]],
     *,
     most: int = 1,
+    sources: Sequence[QuerySource] = ("gold", "given", "generated", "extractive"),
 ) -> tuple[list[PositiveQuery], PositivesSummary]:
     """Find queries that each mined negative answers, in the order in which the passages appear in `negatives`.
 
     First come gold ones: training queries that the passage is a positive of; then those that the data gives; of either
-    at most `most`. Else the first text that passes the sieve, of the first of `writers` that has one. A text that
-    equals a dev or test query is never used.
+    at most `most`. Else the first text that passes the sieve, of the first of `writers` that has one. Only `sources`
+    count. A text that equals a dev or test query is never used.
     """
     wanted = list(dict.fromkeys(negative.passage_id for mined in negatives for negative in mined.negatives))
-    found = _known_queries(collection, wanted)
+    known = _known_queries(collection, wanted)
+    found = {passage: [query for query in of_it if query.source in sources] for passage, of_it in known.items()}
     for source, (generator, sieve) in writers.items():
+        if source not in sources:
+            continue
         lacking = [passage for passage in wanted if not found[passage]]
         written = first_good([Brief(collection.passages[passage]) for passage in lacking], generator, sieve)
         found |= {passage: [PositiveQuery(passage, text, source)] for passage, text in written.items()}
-    sources = Counter(found[passage][0].source if found[passage] else "none" for passage in wanted)
+    by_source = Counter(found[passage][0].source if found[passage] else "none" for passage in wanted)
     summary = PositivesSummary(
         passages=len(wanted),
-        gold=sources["gold"],
-        given=sources["given"],
-        generated=sources["generated"],
-        extractive=sources["extractive"],
-        none=sources["none"],
+        gold=by_source["gold"],
+        given=by_source["given"],
+        generated=by_source["generated"],
+        extractive=by_source["extractive"],
+        none=by_source["none"],
         sieves={source: sieve.to_json() for source, (_, sieve) in writers.items()},
     )
     return [query for passage in wanted for query in found[passage][:most]], summary
