@@ -14,10 +14,10 @@ negatives masked in them. `moe`: ANCE+CLP on all layers / intermediate only / ex
 the learned one / a dense control of as many trained parameters. `experts`: the learned router with one of its settings
 changed from row to row. `rates`: learning rates of what can be trained. `sources`: where the positive queries h* of
 mined negatives come from (those of other passages in the batch are the batch's own queries in every row). `refresh`:
-negatives as they were mined before training, or mined anew while it goes on. Every cell is an ordinary run of whet under
-runs/ladder/, so an interrupted ladder goes on where it stopped; the base model's vectors are shared by a set's cells.
-All rows of a ladder train for as many epochs in batches of 32. Texts are read up to MAX_LENGTH tokens, by base and
-tuned alike, to make the ladder affordable: the figures are for comparing rows, not for comparing with other papers.
+negatives as they were mined before training, or mined anew while it goes on. Every cell is an ordinary run of whet
+under runs/ladder/, so an interrupted ladder goes on where it stopped; the base model's vectors are shared by a set's
+cells. All rows of a ladder train for as many epochs in batches of 32. Texts are read up to MAX_LENGTH tokens, by base
+and tuned alike, to make the ladder affordable: the figures are for comparing rows, not for comparing with other papers.
 """
 
 import argparse

@@ -198,3 +198,12 @@ def test_small_data_is_taught_and_goes_back_towards_base(pairs, small):
 
 def test_documentation_does_not_guard_itself():
     assert derive(replace(collection_of(9), name="pydoc"), "quick").guard.data == "none"
+
+
+def test_refreshing_takes_a_number_or_a_word():
+    found = [derive(collection_of(900), "quick", {"refresh": {"times": t}}).refresh for t in ("2", 3, "auto", False)]
+    assert [one.times for one in found] == [2, 3, "auto", 0]
+    assert [one.off for one in found] == [False, False, False, True]
+    assert derive(collection_of(9), "quick").refresh.off
+    for wrong in ("no", -1, 1.5, None):
+        assert refused({"refresh": {"times": wrong}})[0].endswith("expected a number from 0 on, auto or off")

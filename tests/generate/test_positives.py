@@ -99,6 +99,18 @@ def test_gold_comes_before_given_before_generated():
     assert [query.text for query in several] == ["what do cats do", "cats?"]
 
 
+def test_only_the_sources_asked_for_are_used():
+    data = small()
+    writer = writers(data, Scripted({"cats": ["warm sun"], "fish": ["fish swim"]}))
+    negatives = [mined("cats", "fish")]
+    gold, summary = positive_queries(data, negatives, writer, sources=["gold"])
+    assert [(one.passage_id, one.text) for one in gold] == [("cats", "what do cats do")]
+    assert (summary.gold, summary.none) == (1, 1)
+    offline, summary = positive_queries(data, negatives, writer, sources=["extractive"])
+    assert {one.passage_id: one.text for one in offline} == {"cats": "warm sun", "fish": "fish swim"}
+    assert (summary.gold, summary.extractive) == (0, 2)
+
+
 def test_dev_and_test_queries_never_come_back_as_training_text():
     data = small()
     answers = {"dogs": ["Strangers  come at NIGHT"]}

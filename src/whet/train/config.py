@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 # `intermediate` was tried at 2e-4 and 5e-4: equal on nl2bash_a, 2e-4 ahead by 2 on integreat_en (docs/LOG.md).
 LEARNING_RATE = {"all": 1e-4, "intermediate": 2e-4, "output": 2e-4, "moe": 2e-4, "norms": 2e-4, "last": 2e-4}
@@ -119,12 +119,20 @@ class MoEConfig(BaseModel):
         return default if self.router == "learned" else 0.0
 
 
+def _times(value: object) -> int | str:
+    if value in ("auto", "off"):
+        return str(value)
+    if isinstance(value, int | str) and str(int(value) if isinstance(value, bool) else value).isdecimal():
+        return int(value)  # YAML reads `off` as false
+    raise ValueError("expected a number from 0 on, auto or off")
+
+
 class RefreshConfig(BaseModel):
     """Whether, and at what cost, negatives are mined anew while the model learns (ANCE, arXiv 2007.00808)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    times: Annotated[int, Field(ge=0)] | Literal["auto", "off"] = Field(
+    times: Annotated[int | Literal["auto", "off"], BeforeValidator(_times)] = Field(
         "auto", description="how often, at equal distances; auto: as often as `share` allows while it changes something"
     )
     cost: Literal["auto", "full", "pool"] = Field(
