@@ -1,5 +1,6 @@
 """The options that several verbs share, each with its help text."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,18 @@ RefreshOption = Annotated[
         metavar="N|auto|off",
     ),
 ]
+RefreshAsyncOption = Annotated[
+    bool, typer.Option("--refresh-async", help="Mine anew in a second process while training goes on.")
+]
+RefreshGenerateOption = Annotated[
+    bool, typer.Option("--refresh-generate", help="Let the language model write queries for new negatives, too.")
+]
+PrefixCacheOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Keep what frozen lower layers give on disk where that pays: auto (default) or off.", metavar="auto|off"
+    ),
+]
 LabelsOption = Annotated[
     Path | None,
     typer.Option(help="Marks on the pairs that `whet audit` lists: the accepted are trained on as positives."),
@@ -63,36 +76,19 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, n
 __all__ = ["DEFAULT_MODEL"]
 
 
-def overrides_of(
-    recipe: Path | None,
-    train_only: str | None = None,
-    moe: int | None = None,
-    seed: int | None = None,
-    guard: str | None = None,
-    generator: str | None = None,
-    refresh: str | None = None,
-) -> dict[str, Any]:
-    """Recipe overrides from the file and the options; an option wins over the file."""
+def overrides_of(recipe: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Recipe overrides from the file and from options, by the setting that each means; an option wins over the file."""
     from whet.recipe import read_recipe
 
     found = read_recipe(recipe) if recipe else {}
-    named = (
-        ("train", "train_only", train_only),
-        ("moe", "experts", moe),
-        ("guard", "data", guard),
-        ("generate", "generator", generator),
-        ("refresh", "times", refresh),
-    )
-    for name, key, value in named:
-        if value is not None:
-            part = found.get(name) or {}
-            if not isinstance(part, dict):
-                raise ConfigError(
-                    f"{recipe}: {name} is {part!r}, expected a mapping such as `{name}: {{{key}: {value}}}`"
-                )
-            found[name] = {**part, key: value}
-    if seed is not None:
-        found["seed"] = seed
+    for setting, value in options.items():
+        name, _, key = setting.rpartition(".")
+        if value is None:
+            continue
+        part = (found.get(name) or {}) if name else found
+        if not isinstance(part, dict):
+            raise ConfigError(f"{recipe}: {name} is {part!r}, expected a mapping such as `{name}: {{{key}: {value}}}`")
+        found = found | ({name: {**part, key: value}} if name else {key: value})
     return found
 
 

@@ -18,8 +18,11 @@ from whet.cli.options import (
     ModelOption,
     MoEOption,
     OutOption,
+    PrefixCacheOption,
     QuietOption,
     RecipeOption,
+    RefreshAsyncOption,
+    RefreshGenerateOption,
     RefreshOption,
     SeedOption,
     TestQueriesOption,
@@ -63,6 +66,9 @@ def verb(name: str) -> Callable[..., None]:
         train_only: TrainOnlyOption = None,
         moe: MoEOption = None,
         refresh: RefreshOption = None,
+        refresh_async: RefreshAsyncOption = False,
+        refresh_generate: RefreshGenerateOption = False,
+        prefix_cache: PrefixCacheOption = None,
         guard: GuardOption = None,
         labels: LabelsOption = None,
         generator: GeneratorOption = None,
@@ -77,7 +83,18 @@ def verb(name: str) -> Callable[..., None]:
 
         set_quiet(quiet or name == "check")  # what the check finds is its result and goes to stdout
         try:
-            given = (effort, recipe, train_only, moe, refresh, guard, generator, test_queries, seed)
+            options = {
+                "train.train_only": train_only,
+                "moe.experts": moe,
+                "refresh.times": refresh,
+                "refresh.background": refresh_async or None,
+                "refresh.generate": refresh_generate or None,
+                "train.prefix_cache": prefix_cache,
+                "guard.data": guard,
+                "generate.generator": generator,
+                "seed": seed,
+            }
+            given = (effort, recipe, test_queries, *options.values())
             plain = model == DEFAULT_MODEL and not force and all(option is None for option in given)
             folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
             if folder == Path(data) and not plain:
@@ -86,7 +103,7 @@ def verb(name: str) -> Callable[..., None]:
             if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
                 run = reopen(folder, labels)
             else:
-                overrides = overrides_of(recipe, train_only, moe, seed, guard, generator, refresh)
+                overrides = overrides_of(recipe, options)
                 if name == "paraphrases":
                     overrides["generate"] = {"paraphrases": PARAPHRASES} | overrides.get("generate", {})
                 run = open_run(

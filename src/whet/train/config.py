@@ -60,6 +60,11 @@ class TrainConfig(BaseModel):
         "auto", description="of the training matmuls; auto takes bf16 only where the hardware has it"
     )
     memory_mb: int = Field(1280, ge=64, description="memory for activations; beyond it they are computed again")
+    prefix_cache: Literal["auto", "off"] = Field(
+        "auto",
+        description="keep what frozen lower layers (train_only last-N, experts in the last layers) give, on disk while "
+        "the training lasts, where texts are read more than once; off runs them every time",
+    )
     trackers: tuple[str, ...] = Field((), description="Hugging Face trackers to report to, e.g. tensorboard, wandb")
     seed: int = Field(13, ge=0, description="seed of batches and weights")
 

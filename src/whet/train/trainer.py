@@ -4,6 +4,7 @@ Thin over `SentenceTransformerTrainer`, which brings AdamW, schedules, checkpoin
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from whet.train.collate import Knowledge, Pair, PairCollator
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.freeze import train_only, without_dropout
+from whet.train.prefix import prefix_cache
 from whet.train.rounds import Remining, Rounds, boundaries
 from whet.train.watch import LossWatch, ProgressLine, StopEarly
 
@@ -85,6 +87,8 @@ def train_model(
     if not config.dropout:
         without_dropout(model)
     collator = PairCollator(model, material.collection, material.knowledge)
+    steps, autocast = _steps(config, len(material.pairs)), autocast_dtype(config, model.device)
+    at = boundaries(remining, steps, config.epochs, config.evaluations) if remining else []
     trainer = _Trainer(
         model=model,
         args=_arguments(config, material, folder, moe, watched=evaluator is not None),
@@ -95,7 +99,7 @@ def train_model(
         callbacks=[
             line := ProgressLine(),
             *([StopEarly(early_stopping_patience=config.patience)] if evaluator else []),
-            *_rounds(remining, collator, material.pairs, config),
+            *([Rounds(remining, collator, material.pairs, at, autocast)] if remining and at else []),
         ],
     )
     trainer.line, trainer.watch, trainer.collate = line, LossWatch(), collator
@@ -104,7 +108,8 @@ def train_model(
     if (last := newest_checkpoint(folder)) is not None:
         say(f"go on from {escape(last)}")
     try:
-        trainer.train(resume_from_checkpoint=last)
+        with _prefix(model, material, config, config.epochs + len(at), folder):
+            trainer.train(resume_from_checkpoint=last)
     except TrainingError as error:
         good = newest_checkpoint(folder)
         raise TrainingError(f"{error} {f'The last good checkpoint is {good}.' if good else _NO_CHECKPOINT}") from error
@@ -115,14 +120,17 @@ def train_model(
     return Trained(trained, total, best, state.log_history)
 
 
-def _rounds(
-    remining: Remining | None, collator: PairCollator, pairs: Sequence[Pair], config: TrainConfig
-) -> list[Rounds]:
-    """The callback that mines anew, where it is to be done at all."""
-    if remining is None:
-        return []
-    at = boundaries(remining, _steps(config, len(pairs)), config.epochs, config.evaluations)
-    return [Rounds(remining, collator, pairs, at, autocast_dtype(config, collator.model.device))] if at else []
+def _prefix(
+    model: "SentenceTransformer", material: Material, config: TrainConfig, passes: int, folder: Path
+) -> AbstractContextManager[None]:
+    """The cache of frozen lower layers, where it may be and pays."""
+    if config.prefix_cache == "off":
+        return nullcontext()
+    collection = material.collection
+    texts = {collection.queries[pair.query_id] for pair in material.pairs}
+    for pair in material.pairs:
+        texts.update(collection.passages[one].content for one in (pair.positive_id, *pair.negative_ids))
+    return prefix_cache(model, sorted(texts), passes, folder)
 
 
 class _Rows:
