@@ -28,7 +28,7 @@ from whet.train.collate import Knowledge, Pair
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import GUARD, DevEvaluator, DevSet, dev_set, ndcg_on
 from whet.train.guard import Point, guard_set, interpolate
-from whet.train.rounds import Remining
+from whet.train.remining import Remining
 from whet.train.trainer import Material, Trained, train_model
 
 if TYPE_CHECKING:

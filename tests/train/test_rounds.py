@@ -1,6 +1,7 @@
 """Rounds: what is mined anew, from which weights, when it is used, when it stops, and that it goes on after a break."""
 
 import json
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -9,16 +10,19 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from whet.encode import PackedEncoder
+from whet.errors import ConfigError, TrainingError
 from whet.mine.config import MineConfig
 from whet.mine.refresh import remine
 from whet.records import PositiveQuery
 from whet.search import top_k
+from whet.train import remining as remining_module
+from whet.train import round as round_module
 from whet.train import rounds
 from whet.train import trainer as trainer_module
 from whet.train.collate import PairCollator
 from whet.train.config import RefreshConfig, TrainConfig
 from whet.train.dev import DevEvaluator
-from whet.train.rounds import Remining, boundaries
+from whet.train.remining import Remining, boundaries
 from whet.train.trainer import train_model
 
 CONFIG = TrainConfig(train_only="all", learning_rate=0.02, epochs=2, batch_size=32, evaluations=4, negatives=2)
@@ -78,7 +82,7 @@ def broken_off(start, monkeypatch):
                 def stop(*_, **__):
                     raise KeyboardInterrupt
 
-                patch.setattr(rounds, inside, stop)
+                patch.setattr(round_module, inside, stop)
             with pytest.raises(KeyboardInterrupt):
                 start(folder, **options)
 
@@ -111,7 +115,7 @@ def test_negatives_come_from_the_weights_of_the_boundary_and_serve_from_there_on
         batches.append([(row["query_id"], self.negatives.get(row["query_id"])) for row in rows])
         return real(self, rows)
 
-    monkeypatch.setattr(rounds, "remine", noted)
+    monkeypatch.setattr(round_module, "remine", noted)
     monkeypatch.setattr(PairCollator, "__call__", seen)
     _, logs = start(tmp_path, times=2, cost=cost)
     assert [log["mined_at"] for log in logs] == [3, 5]
@@ -121,7 +125,7 @@ def test_negatives_come_from_the_weights_of_the_boundary_and_serve_from_there_on
     assert all(negatives == mined[1][query] for batch in batches[5:] for query, negatives in batch)
     assert mined[0] != mined[1]
     assert all(log["dev"] is not None for log in logs)
-    assert not (tmp_path / "refresh" / "vectors").exists()
+    assert not list((tmp_path / "refresh").glob("*/vectors"))
 
 
 def test_in_the_last_epoch_only_queries_still_to_come_are_mined_for(start, collection, tmp_path):
@@ -169,7 +173,7 @@ def test_what_a_killed_refresh_had_encoded_is_not_encoded_again(start, broken_of
             asked.append(task)
             return super().encode(texts, task)
 
-    monkeypatch.setattr(rounds, "PackedEncoder", Noted)
+    monkeypatch.setattr(round_module, "PackedEncoder", Noted)
     broken_off(tmp_path, inside="write_mined", times=1)
     assert asked == ["query", "document"]
     start(tmp_path, times=1)
@@ -205,5 +209,86 @@ def test_the_pool_is_taken_where_it_saves(remining, tmp_path):
     assert wide.cost()[0] is False
     narrow = replace(wide, first=np.repeat(wide.first[:1, :1], len(wide.first), axis=0))
     positives = len({p for own in wide.collection.positives("train").values() for p in own})
-    assert narrow.cost()[0] == (positives + 1 <= rounds.POOL_PAYS * len(wide.collection.passages))
+    assert narrow.cost()[0] == (positives + 1 <= remining_module.POOL_PAYS * len(wide.collection.passages))
     assert remining(tmp_path, cost="pool").cost()[0] is True
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """Wait for the second process when it is asked for the third time, so that it is done at the same step always."""
+
+    class Patient(subprocess.Popen):
+        asked = 0
+
+        def poll(self):
+            self.asked += 1
+            return self.wait(timeout=120) if self.asked > 2 else None
+
+    monkeypatch.setattr(rounds.subprocess, "Popen", Patient)
+
+
+LONG = CONFIG.model_copy(update={"epochs": 3, "evaluations": 6})
+
+
+def replayed(start, record, folder, config=LONG):
+    return start(folder, config, replay=str(record / "refresh"))
+
+
+def test_a_second_process_mines_what_this_one_would_and_the_step_is_recorded(start, patient, collection, tmp_path):
+    model, (log,) = start(tmp_path / "first", LONG, times=1, background=True, cost="full")
+    assert log["mined_at"] == 6
+    assert log["used_from"] == 9
+    folder = tmp_path / "first" / "refresh" / "round-1"
+    assert not {"model", "job.pickle", "vectors"} & {path.name for path in folder.iterdir()}
+    again, (found,) = replayed(start, tmp_path / "first", tmp_path / "again")
+    assert same(model, again)
+    assert numbers([found]) == numbers([log])
+    other, _ = start(tmp_path / "sync", LONG, times=1, cost="full")
+    assert not same(model, other)
+    lines = (folder / "negatives.jsonl").read_text()
+    assert lines == (tmp_path / "sync" / "refresh" / "round-1" / "negatives.jsonl").read_text()
+
+
+@pytest.mark.parametrize("step", [7, 9, *(pytest.param(step, marks=pytest.mark.slow) for step in (6, 8, 10, 11))])
+def test_a_training_with_a_second_process_broken_off_agrees_with_its_record(start, broken_off, patient, tmp_path, step):
+    threads = torch.get_num_threads()
+    broken_off(tmp_path / "first", step, config=LONG, times=1, background=True)
+    model, logs = start(tmp_path / "first", LONG, times=1, background=True)
+    again, found = replayed(start, tmp_path / "first", tmp_path / "again")
+    assert [log["mined_at"] for log in logs] == [6]
+    assert same(model, again)
+    assert numbers(found) == numbers(logs)
+    assert torch.get_num_threads() == threads
+
+
+def test_a_second_process_that_comes_too_late_is_stopped(start, tmp_path, capsys):
+    _, logs = start(tmp_path, times=1, background=True)
+    assert logs == []
+    assert "the last refresh came too late to be used" in capsys.readouterr().err
+    assert not list((tmp_path / "refresh").iterdir())
+
+
+def test_a_second_process_that_fails_is_told_of(start, patient, monkeypatch, tmp_path):
+    monkeypatch.setattr(rounds, "JOB", "elsewhere.pickle")
+    with pytest.raises(TrainingError, match=r"second process failed \(1\): FileNotFoundError.*job\.pickle.*log\.txt"):
+        start(tmp_path, LONG, times=1, background=True)
+
+
+def test_a_replay_of_nothing_or_of_other_data_is_refused(start, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="holds no rounds"):
+        start(tmp_path / "a", replay=str(tmp_path / "empty"))
+    start(tmp_path / "b", times=1)
+    path = tmp_path / "b" / "refresh" / "round-1" / "negatives.jsonl"
+    path.write_text(
+        path.read_text().replace('"query_id":"q', '"query_id":"x').replace('"query_id": "q', '"query_id": "x')
+    )
+    with pytest.raises(ConfigError, match="holds rounds of other data"):
+        start(tmp_path / "c", replay=str(tmp_path / "b" / "refresh"))
+
+
+def test_a_synchronous_training_is_replayed_too(start, tmp_path):
+    model, logs = start(tmp_path / "first", times=2)
+    again, found = replayed(start, tmp_path / "first", tmp_path / "again", CONFIG)
+    assert same(model, again)
+    assert numbers(found) == numbers(logs)

@@ -1,122 +1,41 @@
 """Training in rounds: negatives mined anew with the weights of the moment, as ANCE has it (arXiv 2007.00808).
 
-At a boundary the trainer writes a checkpoint first; then the training queries that are still to come are mined for, and
-what was found lies in `round-N/` before it is used. So a training that was killed anywhere goes on with the negatives
-that an unbroken one would have.
+At a boundary the trainer writes a checkpoint first; then the training queries that are still to come are mined for,
+here or in a second process, and what was found lies in its folder (`whet.train.round`) before it is used. So a training
+that was killed anywhere goes on: with the negatives that an unbroken one would have, or, where a second process mines,
+with those that it has, from a step that is recorded.
 """
 
 import copy
+import os
+import pickle
 import shutil
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from rich.markup import escape
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from whet.artifacts import read_json, write_json
-from whet.encode import PackedEncoder, StoredEncoder
+from whet.errors import ConfigError, TrainingError
 from whet.evaluate.measures import PRIMARY
-from whet.generate.positives import read_positive_queries, write_positive_queries
-from whet.mine.config import MineConfig
-from whet.mine.mined import read_mined, write_mined
-from whet.mine.refresh import Pool, Ranks, Remined, remine
+from whet.mine.mined import read_mined
+from whet.mine.refresh import Pool
 from whet.progress import say
 from whet.records import Collection, MinedQuery, PositiveQuery
 from whet.train.collate import Pair, PairCollator
-from whet.train.config import RefreshConfig
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-POOL_PAYS = 0.75  # of the corpus's characters: a pool that is larger saves too little
-STEP = 2.5  # forward passes that a training step costs a text: one forward, and the way back
-SUMMARY = "summary.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Remining:
-    """What mining anew needs: the collection and how it is mined, each query's first ranks, and h* for passages.
-
-    `stars` finds positive queries of mined passages; `negatives` per query are used. Rounds are kept in `folder`.
-    """
-
-    collection: Collection
-    mine: MineConfig
-    config: RefreshConfig
-    negatives: int
-    first: Ranks
-    stars: Callable[[Sequence[MinedQuery]], list[PositiveQuery]]
-    folder: Path
-    seed: int = 13
-
-    def cost(self) -> tuple[bool, int]:
-        """Whether the pool is taken, and characters that a refresh over all training queries encodes."""
-        sizes = np.array([len(passage.content) for passage in self.collection.passages.values()])
-        asked = sum(len(self.collection.queries[query]) for query in self.collection.positives("train"))
-        pool = Pool.of(self.collection, [self.first], self.config.sample, np.random.default_rng(self.seed))
-        taken = int(sizes[pool.rows].sum())
-        pays = self.config.cost == "pool" or (self.config.cost == "auto" and taken <= POOL_PAYS * sizes.sum())
-        return bool(pays), asked + (taken if pays else int(sizes.sum()))
-
-    def work(self, epochs: int) -> float:
-        """Characters that a training of so many epochs reads, each counted as often as a refresh could read it."""
-        texts = {passage.id: len(passage.content) for passage in self.collection.passages.values()}
-        read = sum(
-            len(self.collection.queries[query]) + texts[passage] * (1 + self.negatives)
-            for query, passages in self.collection.positives("train").items()
-            for passage in passages
-        )
-        return STEP * epochs * read
-
-
-def boundaries(remining: Remining, steps: int, epochs: int, evaluations: int) -> list[int]:
-    """Steps after which negatives are mined anew, at equal distances.
-
-    `auto` takes as many as its share of the training's work pays for, and no more than there are dev evaluations
-    before the end.
-    """
-    times = 0
-    if isinstance(remining.config.times, int):
-        times = remining.config.times
-    elif remining.config.times == "auto":
-        _, cost = remining.cost()
-        work = remining.work(epochs)
-        times = min(evaluations - 1, int(remining.config.share * work / max(1, cost)))
-        share = f"a refresh costs {cost / work:.1%} of the training's work"
-        say(f"{share}: {f'{times} planned' if times else f'none, for more than {remining.config.share:.0%}'}")
-    return sorted({round(steps * number / (times + 1)) for number in range(1, times + 1)} - {0, steps})
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Negatives mined from the weights after `mined_at` steps, in force from there on, and what is known of them."""
-
-    number: int
-    mined_at: int
-    negatives: Mapping[str, tuple[str, ...]]
-    answers: Mapping[str, list[str]]
-    ranks: Ranks
-    log: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, folder: Path, used: int) -> "Round":
-        """A round from its folder; `used` negatives of each query."""
-        log = read_json(folder / SUMMARY)
-        answers: dict[str, list[str]] = {}
-        for star in read_positive_queries(folder / "queries.jsonl"):
-            answers.setdefault(star.passage_id, []).append(star.text)
-        mined = read_mined(folder / "negatives.jsonl")
-        negatives = {one.query_id: tuple(n.passage_id for n in one.negatives[:used]) for one in mined}
-        ranks = np.load(folder / "ranks.npy", allow_pickle=False)
-        return cls(log["round"], log["mined_at"], negatives, answers, ranks, log)
+from whet.train.remining import Remining
+from whet.train.round import JOB, JOB_ABOUT, LOG, MINED, MODEL, SUMMARY, Job, Round, by_number, finish
 
 
 class Rounds(TrainerCallback):  # type: ignore[misc]
-    """Mines anew at the boundaries, and hands what was found to the collator."""
+    """Mines anew at the boundaries `at`, and hands what was found to the collator."""
 
     def __init__(
         self,
@@ -128,8 +47,11 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         self.remining, self.collator, self.pairs, self.autocast = remining, collator, pairs, autocast
         self.at = set(at)
+        self.threads = torch.get_num_threads()
         self.pooled = remining.cost()[0]
         self.rounds: list[Round] = []
+        self.mining: Path | None = None  # the folder of a round that a second process mines
+        self.process: subprocess.Popen[bytes] | None = None
         self.sampler: Any = None
 
     def on_train_begin(
@@ -137,31 +59,68 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Take up the rounds before this step; those after it are of a training that was broken off."""
         self.sampler = copy.copy(with_["train_dataloader"].batch_sampler)
-        folder = self.remining.folder
-        for path in sorted(folder.glob("round-*"), key=lambda path: int(path.name.split("-")[1])):
-            if (path / SUMMARY).exists() and read_json(path / SUMMARY)["mined_at"] <= state.global_step:
-                self._use(Round.read(path, self.remining.negatives))
-            else:
-                shutil.rmtree(path)
+        if self.remining.config.background:
+            torch.set_num_threads(max(1, self.threads - 1))
+        for folder in by_number(self.remining.folder):
+            known = {name: read_json(folder / name) for name in (SUMMARY, MINED, JOB_ABOUT) if (folder / name).exists()}
+            if known and next(iter(known.values()))["mined_at"] > state.global_step:
+                shutil.rmtree(folder)
+            elif SUMMARY in known and known[SUMMARY]["used_from"] <= state.global_step:
+                self._use(folder)
+            elif self.remining.config.background and known:
+                self._take_up(folder, done=MINED in known)
         self.on_save(args, state, control, **with_)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Have a checkpoint at every boundary, and a dev score where there is a dev set."""
+        """Have a checkpoint at every boundary, with a dev score where there is a dev set; take what was mined aside."""
         if state.global_step in self.at:
             control.should_save = True
             control.should_evaluate = args.eval_strategy != "no"
+        if self.mining is not None and self._mined(self.mining):
+            self._take(self.mining, state.global_step)
+            self.mining = self.process = None
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **with_: Any) -> None:
         """Mine anew, now that the checkpoint is written."""
         step = state.global_step
         if step not in self.at or control.should_training_stop or any(one.mined_at == step for one in self.rounds):
             return
+        if self.mining is not None:
+            if read_json(self.mining / JOB_ABOUT)["mined_at"] < step:
+                say(f"step {step}: the last refresh still goes on, so there is none here")
+            return
         dev = _last_dev(state)
         if self.remining.config.times == "auto" and (why := self._enough(dev)):
             say(f"negatives stay as they are: {why}")
             self.at = set()
+            return
+        folder = self.remining.folder / f"round-{len(self.rounds) + 1}"
+        job = self._job(state, int(args.num_train_epochs), dev)
+        if self.remining.config.background:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            with_["model"].save_pretrained(str(folder / MODEL), create_model_card=False)
+            (folder / JOB).write_bytes(pickle.dumps(job))
+            write_json(folder / JOB_ABOUT, job.about)
+            self._take_up(folder, done=False)
         else:
-            self._refresh(with_["model"], state, int(args.num_train_epochs), dev)
+            folder.mkdir(parents=True, exist_ok=True)
+            job.mine(with_["model"], folder)
+            self._take(folder, step)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Let go of a refresh that comes too late."""
+        if self.mining is not None:
+            self.close()
+            say("the last refresh came too late to be used")
+            shutil.rmtree(self.mining)
+
+    def close(self) -> None:
+        """Stop the second process, also after an error, and take its thread back."""
+        torch.set_num_threads(self.threads)
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     def _enough(self, dev: float | None) -> str:
         """Why a further refresh is not worth its cost; "" where it is."""
@@ -174,37 +133,24 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
             return f"dev has not risen since the last refresh ({100 * last['dev']:.2f} then, {100 * dev:.2f} now)"
         return ""
 
-    def _refresh(self, model: "SentenceTransformer", state: TrainerState, epochs: int, dev: float | None) -> None:
-        began, number = time.monotonic(), len(self.rounds) + 1
+    def _job(self, state: TrainerState, epochs: int, dev: float | None) -> Job:
+        """What is to be mined at this step."""
+        number = len(self.rounds) + 1
         part, rows = self._to_come(state.global_step, epochs)
         ranks = [self.remining.first[rows], *(one.ranks[rows] for one in self.rounds)]
         rng = np.random.default_rng([self.remining.seed, number])
         pool = Pool.of(part, ranks, self.remining.config.sample, rng) if self.pooled else None
-        vectors = self.remining.folder / "vectors"  # until they have been used, so that a killed refresh goes on
-        encoder = StoredEncoder(PackedEncoder(model, autocast=self.autocast), vectors)
-        found = remine(part, encoder, self.remining.mine, self.remining.config.depth, pool)
-        stars = self._stars(found.mined)
-        log = {
+        about = {
             "round": number,
             "mined_at": state.global_step,
             "epoch": round(state.epoch or 0.0, 4),
             "cost": "pool" if self.pooled else "full",
-            "queries": len(found.mined),
-            "overlap": round(self._overlap(found), 4),
-            "new_queries": len(stars),
+            "queries": len(rows),
             "dev": dev,
+            "threads": torch.get_num_threads(),
         }
-        folder = self.remining.folder / f"round-{number}"
-        folder.mkdir(parents=True, exist_ok=True)
-        write_mined(folder / "negatives.jsonl", found.mined)
-        write_positive_queries(folder / "queries.jsonl", stars)
-        every = np.full((len(self.remining.first), found.ranks.shape[1]), -1)
-        every[rows] = found.ranks
-        np.save(folder / "ranks.npy", every, allow_pickle=False)
-        write_json(folder / SUMMARY, log | found.to_json() | {"seconds": round(time.monotonic() - began, 2)})
-        shutil.rmtree(vectors)
-        self._use(Round.read(folder, self.remining.negatives))
-        say(_line(self.rounds[-1].log))
+        queries, depth = len(self.remining.first), self.remining.config.depth
+        return Job(part, rows, queries, pool, self.remining.mine, depth, self.autocast, about)
 
     def _to_come(self, step: int, epochs: int) -> tuple[Collection, np.ndarray]:
         """The collection with the training queries that later batches hold, and their rows among all of them."""
@@ -218,6 +164,32 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
         rows = np.flatnonzero([query in coming for query in queries])
         return replace(collection, qrels={**collection.qrels, "train": train}), rows
 
+    def _take_up(self, folder: Path, *, done: bool) -> None:
+        """Mine in a second process, with one thread, for training has the others; or wait to use what it has mined."""
+        self.mining = folder
+        (folder / SUMMARY).unlink(missing_ok=True)
+        if not done:
+            environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+            command = [sys.executable, "-m", "whet.train.round", str(folder)]
+            with (folder / LOG).open("wb") as log:
+                self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603
+
+    def _mined(self, folder: Path) -> bool:
+        """Whether the second process is done; raises TrainingError when it failed."""
+        code = 0 if self.process is None else self.process.poll()
+        if code:
+            said = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            why = said[-1] if said else "it said nothing"
+            raise TrainingError(f"mining anew in a second process failed ({code}): {why}. All of it: {folder / LOG}.")
+        return code == 0
+
+    def _take(self, folder: Path, step: int) -> None:
+        """Make what was mined a round, used from this step on."""
+        mined = read_mined(folder / "negatives.jsonl")
+        finish(folder, self._stars(mined), step, {"overlap": round(self._overlap(mined), 4)})
+        self._use(folder)
+        say(_line(self.rounds[-1].log))
+
     def _stars(self, mined: Sequence[MinedQuery]) -> list[PositiveQuery]:
         """h* of the negatives to be used that no query is known for."""
         used = [replace(one, negatives=one.negatives[: self.remining.negatives]) for one in mined]
@@ -225,19 +197,58 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
         lacking = [replace(one, negatives=tuple(n for n in one.negatives if n.passage_id not in known)) for one in used]
         return self.remining.stars(lacking)
 
-    def _overlap(self, found: Remined) -> float:
+    def _overlap(self, mined: Sequence[MinedQuery]) -> float:
         """The share of the new negatives that their queries had before."""
         before = {pair.query_id: pair.negative_ids for pair in self.pairs} | self.collator.negatives
         shares = [
             len({n.passage_id for n in one.negatives[: len(old)]}.intersection(old)) / len(old)
-            for one in found.mined
+            for one in mined
             if (old := before[one.query_id])
         ]
         return float(np.mean(shares)) if shares else 0.0
 
-    def _use(self, one: Round) -> None:
+    def _use(self, folder: Path) -> None:
+        one = Round.read(folder, self.remining.negatives)
         self.rounds.append(one)
         self.collator.refresh(one.negatives, one.answers)
+
+
+class Replayed(TrainerCallback):  # type: ignore[misc]
+    """Takes up the rounds of an earlier training from the steps that it recorded: the same training once more.
+
+    Raises ConfigError when the folder has no rounds, or rounds of other data.
+    """
+
+    def __init__(self, record: Path, remining: Remining, collator: PairCollator) -> None:
+        self.collator, self.folder, self.threads = collator, remining.folder, torch.get_num_threads()
+        self.sources = [path for path in by_number(record) if (path / SUMMARY).exists()]
+        self.rounds = [Round.read(path, remining.negatives) for path in self.sources]
+        queries = set(remining.collection.positives("train"))
+        if not self.rounds or not all(queries.issuperset(one.negatives) for one in self.rounds):
+            what = "rounds of other data" if self.rounds else "no rounds"
+            raise ConfigError(f"refresh.replay: {record} holds {what}; give RUN/train/refresh of a run on this data")
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Take up the rounds before this step, with as many threads as there were."""
+        torch.set_num_threads(self.rounds[0].log["threads"])
+        for path, one in zip(self.sources, self.rounds, strict=True):
+            shutil.copytree(path, self.folder / path.name, dirs_exist_ok=True)
+            if one.used_from <= state.global_step:
+                self.collator.refresh(one.negatives, one.answers)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Checkpoints as there were, and new negatives when they came."""
+        for one in self.rounds:
+            if one.mined_at == state.global_step:
+                control.should_save = True
+                control.should_evaluate = args.eval_strategy != "no"
+            if one.used_from == state.global_step:
+                say(f"replayed: {escape(_line(one.log))}")
+                self.collator.refresh(one.negatives, one.answers)
+
+    def close(self) -> None:
+        """As many threads as before."""
+        torch.set_num_threads(self.threads)
 
 
 def _last_dev(state: TrainerState) -> float | None:
@@ -251,7 +262,8 @@ def _line(log: Mapping[str, Any]) -> str:
     where = f"{log['encoded']:,} passages"
     if log["cost"] == "pool":
         where += f" (which hold {log['recall']:.0%} of the corpus's best, by estimate)"
+    later = f", used from step {log['used_from']}" if log["used_from"] != log["mined_at"] else ""
     return (
-        f"step {log['mined_at']}: negatives of {log['queries']:,} queries mined anew in {where}; "
+        f"step {log['mined_at']}: negatives of {log['queries']:,} queries mined anew in {where}{later}; "
         f"{1 - log['overlap']:.0%} are new, {log['suspected_share']:.1%} suspected answers; {log['seconds']:.0f} s"
     )

@@ -34,7 +34,8 @@ from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.freeze import train_only, without_dropout
 from whet.train.prefix import prefix_cache
-from whet.train.rounds import Remining, Rounds, boundaries
+from whet.train.remining import Remining, boundaries
+from whet.train.rounds import Replayed, Rounds
 from whet.train.watch import LossWatch, ProgressLine, StopEarly
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def train_model(
         callbacks=[
             line := ProgressLine(),
             *([StopEarly(early_stopping_patience=config.patience)] if evaluator else []),
-            *([Rounds(remining, collator, material.pairs, at, autocast)] if remining and at else []),
+            *(rounds := _rounds(remining, collator, material.pairs, at, autocast)),
         ],
     )
     trainer.line, trainer.watch, trainer.collate = line, LossWatch(), collator
@@ -114,10 +115,24 @@ def train_model(
         good = newest_checkpoint(folder)
         raise TrainingError(f"{error} {f'The last good checkpoint is {good}.' if good else _NO_CHECKPOINT}") from error
     finally:
-        line.close()
+        for opened in (line, *rounds):
+            opened.close()
     state = trainer.state
     best = (state.best_global_step or 0) if evaluator else state.global_step
     return Trained(trained, total, best, state.log_history)
+
+
+def _rounds(
+    remining: Remining | None,
+    collator: PairCollator,
+    pairs: Sequence[Pair],
+    at: Sequence[int],
+    autocast: torch.dtype | None,
+) -> list[Rounds | Replayed]:
+    """What mines anew on the way, or repeats what was mined."""
+    if remining and remining.config.replay:
+        return [Replayed(Path(remining.config.replay), remining, collator)]
+    return [Rounds(remining, collator, pairs, at, autocast)] if remining and at else []
 
 
 def _prefix(

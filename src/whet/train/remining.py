@@ -1,0 +1,72 @@
+"""What mining anew needs, what it costs in work, and so how often it is done."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from whet.mine.config import MineConfig
+from whet.mine.refresh import Pool, Ranks
+from whet.progress import say
+from whet.records import Collection, MinedQuery, PositiveQuery
+from whet.train.config import RefreshConfig
+
+POOL_PAYS = 0.75  # of the corpus's characters: a pool that is larger saves too little
+STEP = 2.5  # forward passes that a training step costs a text: one forward, and the way back
+
+
+@dataclass(frozen=True, slots=True)
+class Remining:
+    """What mining anew needs: the collection and how it is mined, each query's first ranks, and h* for passages.
+
+    `stars` finds positive queries of mined passages; `negatives` per query are used. Rounds are kept in `folder`.
+    """
+
+    collection: Collection
+    mine: MineConfig
+    config: RefreshConfig
+    negatives: int
+    first: Ranks
+    stars: Callable[[Sequence[MinedQuery]], list[PositiveQuery]]
+    folder: Path
+    seed: int = 13
+
+    def cost(self) -> tuple[bool, int]:
+        """Whether the pool is taken, and characters that a refresh over all training queries encodes."""
+        sizes = np.array([len(passage.content) for passage in self.collection.passages.values()])
+        asked = sum(len(self.collection.queries[query]) for query in self.collection.positives("train"))
+        pool = Pool.of(self.collection, [self.first], self.config.sample, np.random.default_rng(self.seed))
+        taken = int(sizes[pool.rows].sum())
+        pays = self.config.cost == "pool" or (self.config.cost == "auto" and taken <= POOL_PAYS * sizes.sum())
+        return bool(pays), asked + (taken if pays else int(sizes.sum()))
+
+    def work(self, epochs: int) -> float:
+        """Characters that a training of so many epochs reads, each counted as often as a refresh could read it."""
+        texts = {passage.id: len(passage.content) for passage in self.collection.passages.values()}
+        read = sum(
+            len(self.collection.queries[query]) + texts[passage] * (1 + self.negatives)
+            for query, passages in self.collection.positives("train").items()
+            for passage in passages
+        )
+        return STEP * epochs * read
+
+
+def boundaries(remining: Remining, steps: int, epochs: int, evaluations: int) -> list[int]:
+    """Steps after which negatives are mined anew, at equal distances.
+
+    `auto` takes as many as its share of the training's work pays for, and no more than there are dev evaluations
+    before the end.
+    """
+    times = 0
+    if remining.config.replay:
+        return []
+    if isinstance(remining.config.times, int):
+        times = remining.config.times
+    elif remining.config.times == "auto":
+        _, cost = remining.cost()
+        work = remining.work(epochs)
+        times = min(evaluations - 1, int(remining.config.share * work / max(1, cost)))
+        share = f"a refresh costs {cost / work:.1%} of the training's work"
+        say(f"{share}: {f'{times} planned' if times else f'none, for more than {remining.config.share:.0%}'}")
+    return sorted({round(steps * number / (times + 1)) for number in range(1, times + 1)} - {0, steps})
