@@ -1,8 +1,9 @@
 """`whet tune`, and its stages one at a time: check, mine, generate, train, evaluate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -33,6 +34,7 @@ from whet.cli.options import (
 )
 from whet.errors import ConfigError, DataError
 from whet.progress import set_quiet
+from whet.recipe import Effort
 from whet.run import RECIPE, Run, is_run_of, open_run, reopen
 
 PARAPHRASES = 3
@@ -82,41 +84,20 @@ def verb(name: str) -> Callable[..., None]:
         from whet.pipeline import build
 
         set_quiet(quiet or name == "check")  # what the check finds is its result and goes to stdout
+        options = {
+            "train.train_only": train_only,
+            "moe.experts": moe,
+            "refresh.times": refresh,
+            "refresh.background": refresh_async or None,
+            "refresh.generate": refresh_generate or None,
+            "train.prefix_cache": prefix_cache,
+            "guard.data": guard,
+            "generate.generator": generator,
+            "seed": seed,
+        }
+        files = {"labels": labels, "test_queries": test_queries}
         try:
-            options = {
-                "train.train_only": train_only,
-                "moe.experts": moe,
-                "refresh.times": refresh,
-                "refresh.background": refresh_async or None,
-                "refresh.generate": refresh_generate or None,
-                "train.prefix_cache": prefix_cache,
-                "guard.data": guard,
-                "generate.generator": generator,
-                "seed": seed,
-            }
-            given = (effort, recipe, test_queries, *options.values())
-            plain = model == DEFAULT_MODEL and not force and all(option is None for option in given)
-            folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
-            if folder == Path(data) and not plain:
-                raise ConfigError(f"{folder} is a run, whose recipe stands; to change it, give the run's data instead")
-            # Without options a single stage goes on with the run that is there, as it was made.
-            if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
-                run = reopen(folder, labels)
-            else:
-                overrides = overrides_of(recipe, options)
-                if name == "paraphrases":
-                    overrides["generate"] = {"paraphrases": PARAPHRASES} | overrides.get("generate", {})
-                run = open_run(
-                    data,
-                    model,
-                    folder,
-                    effort=effort or "standard",
-                    overrides=overrides,
-                    force=force,
-                    labels=labels,
-                    test_queries=test_queries,
-                    yes=yes,
-                )
+            run = _opened(name, data, model, out, effort, recipe, options, files, force=force, yes=yes)
         except DataError as error:
             if name == "check":
                 _show_faults(error, json=json)
@@ -127,6 +108,35 @@ def verb(name: str) -> Callable[..., None]:
             _show(name, build(run, until) if until else run, json=json)
 
     return command
+
+
+def _opened(
+    name: str,
+    data: str,
+    model: str,
+    out: Path | None,
+    effort: Effort | None,
+    recipe: Path | None,
+    options: Mapping[str, Any],
+    files: Mapping[str, Path | None],
+    *,
+    force: bool,
+    yes: bool,
+) -> Run:
+    """The run that a verb goes on with as it was made, or one that its options make."""
+    given = (effort, recipe, files["test_queries"], *options.values())
+    plain = model == DEFAULT_MODEL and not force and all(option is None for option in given)
+    folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
+    if folder == Path(data) and not plain:
+        raise ConfigError(f"{folder} is a run, whose recipe stands; to change it, give the run's data instead")
+    # Without options a single stage goes on with the run that is there, as it was made.
+    if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
+        return reopen(folder, files["labels"])
+    overrides = overrides_of(recipe, options)
+    if name == "paraphrases":
+        overrides["generate"] = {"paraphrases": PARAPHRASES} | overrides.get("generate", {})
+    effort = effort or "standard"
+    return open_run(data, model, folder, effort=effort, overrides=overrides, force=force, yes=yes, **files)
 
 
 def _show_audit(run: Run, *, json: bool) -> None:
