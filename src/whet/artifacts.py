@@ -27,6 +27,7 @@ from whet.progress import say
 FORMAT = 1
 MANIFEST = "manifest.json"
 SCRATCH = "scratch"
+VECTORS = "vectors"  # of texts, in a run: computed again where they are missing
 LOCK = ".lock"
 
 
@@ -133,6 +134,19 @@ def alone(run: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def clean(run: Path) -> int:
+    """Delete what a run can compute again, its vectors and the scratch files of stages; returns the bytes freed.
+
+    Results, teachers' scores and replies that were paid for stay. Raises ConfigError while another process builds here.
+    """
+    with alone(run):
+        found = [run / VECTORS, *run.glob(f"*/{SCRATCH}")]
+        size = sum(path.stat().st_size for folder in found for path in folder.rglob("*") if path.is_file())
+        for folder in found:
+            shutil.rmtree(folder, ignore_errors=True)
+    return size
 
 
 def _taken(run: Path, process: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from rich.markup import escape
 
-from whet.artifacts import read_json, write_json, write_jsonl
+from whet.artifacts import VECTORS, read_json, write_json, write_jsonl
 from whet.bm25 import Bm25
 from whet.encode import PackedEncoder, StoredEncoder
 from whet.evaluate.retrieve import DEPTH, ranking_of, retrieve
@@ -28,7 +28,7 @@ def write_evaluation(run: Run, folder: Path, *, train: Path) -> None:
     qrels = run.collection.qrels["test"]
     queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
     model = load_model(str(train / "model"))
-    tuned = StoredEncoder(PackedEncoder(model), run.path / "vectors")
+    tuned = StoredEncoder(PackedEncoder(model), run.path / VECTORS)
     hits = Bm25(list(run.passages.values())).top_k(list(queries.values()), DEPTH)
     rankings: dict[str, Ranking] = {
         "base": retrieve(run.base_encoder, queries, run.passages),

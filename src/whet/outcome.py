@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whet.artifacts import read_json, read_jsonl
+from whet.artifacts import VECTORS, read_json, read_jsonl
 from whet.records import LayerUse
 from whet.run import Run
 
@@ -111,7 +111,7 @@ def pairing_of(run: Run, examples: int = 3) -> "Pairing":
 
     _, rows, _ = read_evaluation(run.path)
     wins, losses = most_changed(rows, examples)
-    tuned = StoredEncoder(PackedEncoder(run.model), run.path / "vectors")
+    tuned = StoredEncoder(PackedEncoder(run.model), run.path / VECTORS)
     texts = list(run.passages.values())
     return Pairing(
         collection=run.collection,

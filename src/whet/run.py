@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from whet.artifacts import LOCK, MANIFEST, alone, peak_memory_mb, read_json, write_json
+from whet.artifacts import LOCK, MANIFEST, VECTORS, alone, peak_memory_mb, read_json, write_json
 from whet.data.accepted import with_marks
 from whet.data.asked import with_test_queries
 from whet.data.cut import Cutter
@@ -182,7 +182,7 @@ def _stored(model: "SentenceTransformer", max_length: int | None, path: Path) ->
 
     if max_length is not None:
         model.max_seq_length = max_length
-    return StoredEncoder(PackedEncoder(model), path / "vectors")
+    return StoredEncoder(PackedEncoder(model), path / VECTORS)
 
 
 def _besides(recipe: Recipe, pairs: int) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -216,3 +217,17 @@ def test_a_run_without_a_model_is_not_exported(whet, typed, tmp_path):
     ended = whet("export", out, tmp_path / "to")
     assert ended.returncode == 2
     assert f"Finish it: whet tune {out}" in ended.stderr.replace("\n", "")
+
+
+def test_clean_frees_what_can_be_computed_again_and_nothing_else(whet, tuned, typed, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(typed[1], run)
+    before = {path.relative_to(run) for path in run.rglob("*") if path.is_file()}
+    size = sum(path.stat().st_size for path in (run / "vectors").iterdir())
+    ended = whet("clean", run)
+    assert ended.returncode == 0
+    assert ended.stdout.startswith(f"{size / 2**20:,.1f} MiB freed")
+    after = {path.relative_to(run) for path in run.rglob("*") if path.is_file()}
+    assert size > 0
+    assert {path.parts[0] for path in before - after} == {"vectors"}
+    assert whet("clean", tmp_path).returncode == 2

@@ -9,7 +9,7 @@ from rich.markup import escape
 from whet import __version__
 from whet.cli import generate
 from whet.cli.demo import demo
-from whet.cli.results import compare_models, export_run, write_report
+from whet.cli.results import clean_run, compare_models, export_run, write_report
 from whet.cli.stages import add_stages
 from whet.errors import WhetError
 from whet.progress import console
@@ -43,6 +43,7 @@ app.add_typer(generate.app, name="generate")
 app.command("report")(write_report)
 app.command("export")(export_run)
 app.command("compare")(compare_models)
+app.command("clean")(clean_run)
 
 
 def main() -> None:

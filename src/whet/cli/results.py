@@ -11,7 +11,7 @@ from whet.cli.options import QuietOption, RunArgument
 from whet.errors import ConfigError, require
 from whet.export.folder import Format
 from whet.progress import set_quiet
-from whet.run import Run, reopen
+from whet.run import RECIPE, Run, reopen
 
 
 def write_report(run: RunArgument, quiet: QuietOption = False) -> None:
@@ -49,6 +49,15 @@ def export_run(
             model, origin = found.folder, replace(origin, evaluation=found.evaluation, note=found.sentence(merge_by))
             typer.echo(origin.note)
         typer.echo(str(export_model(model, to, origin=origin, formats=wanted)))
+
+
+def clean_run(run: RunArgument) -> None:
+    """Free the disk of what a run can compute again: vectors, and checkpoints of a training that is not finished."""
+    from whet.artifacts import clean
+
+    if not (run / RECIPE).exists():
+        raise ConfigError(f"{run} is not a run of whet: it has no {RECIPE}")
+    typer.echo(f"{clean(run) / 2**20:,.1f} MiB freed in {run}")
 
 
 def compare_models(

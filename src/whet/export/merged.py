@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from whet.artifacts import VECTORS
 from whet.encode import PackedEncoder, StoredEncoder
 from whet.evaluate.measures import PRIMARY, per_query
 from whet.evaluate.retrieve import retrieve
@@ -46,7 +47,7 @@ def merge_run(run: Run, how: How, folder: Path) -> Merged:
     model = merge(load_model(str(run.path / "model")), [run.passages[passage] for passage in passages][:SAMPLE], how)
     model.save_pretrained(str(folder), create_model_card=False)
     queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
-    encoder = StoredEncoder(PackedEncoder(model), run.path / "vectors")
+    encoder = StoredEncoder(PackedEncoder(model), run.path / VECTORS)
     qrels, rng = run.collection.qrels["test"], np.random.default_rng(run.recipe.seed)
     base, experts, bm25 = (read_trec(run.path / "evaluate" / f"{name}.trec") for name in ("base", "tuned", "bm25"))
     ranking = retrieve(encoder, queries, run.passages)

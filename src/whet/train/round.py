@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from whet.artifacts import read_json, write_json
+from whet.artifacts import VECTORS, read_json, write_json
 from whet.encode import PackedEncoder, StoredEncoder
 from whet.generate.positives import read_positive_queries, write_positive_queries
 from whet.mine.config import MineConfig
@@ -54,7 +54,7 @@ class Job:
         Vectors are kept until all is there, so that mining that was broken off goes on.
         """
         began = time.monotonic()
-        encoder = StoredEncoder(PackedEncoder(model, autocast=self.autocast), folder / "vectors")
+        encoder = StoredEncoder(PackedEncoder(model, autocast=self.autocast), folder / VECTORS)
         found = remine(self.part, encoder, self.config, self.depth, self.pool)
         write_mined(folder / "negatives.jsonl", found.mined)
         ranks = np.full((self.queries, found.ranks.shape[1]), -1)
@@ -62,7 +62,7 @@ class Job:
         np.save(folder / "ranks.npy", ranks, allow_pickle=False)
         took = {"seconds": round(time.monotonic() - began, 2)}
         write_json(folder / MINED, dict(self.about) | found.to_json() | took)
-        shutil.rmtree(folder / "vectors", ignore_errors=True)
+        shutil.rmtree(folder / VECTORS, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
