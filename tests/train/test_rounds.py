@@ -193,12 +193,14 @@ def test_auto_ends_where_little_changes_or_dev_does_not_rise(start, capsys, tmp_
 
 def test_auto_takes_what_its_share_pays_for(remining, capsys, tmp_path):
     rich, poor = (remining(tmp_path, times="auto", share=share) for share in (1.0, 0.01))
-    _, cost = rich.cost()
+    _, passages, queries = rich.cost()
     assert boundaries(rich, 400, 4, 4) == [100, 200, 300]
     assert boundaries(poor, 400, 4, 4) == []
     assert "none, for more than 1%" in capsys.readouterr().err
-    exact = replace(rich, config=RefreshConfig(times="auto", share=2.5 * cost / rich.work(4)))
-    assert boundaries(exact, 400, 4, 9) == [133, 267]
+    twice = replace(rich, config=RefreshConfig(times="auto", share=2.1 * (passages + queries) / rich.work(4)))
+    assert boundaries(twice, 400, 4, 9) == [133, 267]
+    half = replace(rich, config=RefreshConfig(times="auto", share=(passages + queries / 2) / rich.work(1)))
+    assert boundaries(half, 100, 1, 9) == [50]  # in the only epoch, for the queries still to come
     assert boundaries(remining(tmp_path, times="off"), 400, 4, 4) == []
     assert boundaries(remining(tmp_path, times=5), 3, 4, 4) == [1, 2]
 

@@ -13,7 +13,7 @@ from whet.records import Collection, MinedQuery, PositiveQuery
 from whet.train.config import RefreshConfig
 
 POOL_PAYS = 0.75  # of the corpus's characters: a pool that is larger saves too little
-STEP = 2.5  # forward passes that a training step costs a text: one forward, and the way back
+STEP = 5.0  # as long as encoding takes training on a text; measured on nl2bash_a, one thread (docs/LOG.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Remining:
     folder: Path
     seed: int = 13
 
-    def cost(self) -> tuple[bool, int]:
-        """Whether the pool is taken, and characters that a refresh over all training queries encodes."""
+    def cost(self) -> tuple[bool, int, int]:
+        """Whether the pool is taken; characters of the passages, and of all training queries, that a refresh reads."""
         sizes = np.array([len(passage.content) for passage in self.collection.passages.values()])
         asked = sum(len(self.collection.queries[query]) for query in self.collection.positives("train"))
         pool = Pool.of(self.collection, [self.first], self.config.sample, np.random.default_rng(self.seed))
         taken = int(sizes[pool.rows].sum())
         pays = self.config.cost == "pool" or (self.config.cost == "auto" and taken <= POOL_PAYS * sizes.sum())
-        return bool(pays), asked + (taken if pays else int(sizes.sum()))
+        return bool(pays), taken if pays else int(sizes.sum()), asked
 
     def work(self, epochs: int) -> float:
         """Characters that a training of so many epochs reads, each counted as often as a refresh could read it."""
@@ -64,9 +64,16 @@ def boundaries(remining: Remining, steps: int, epochs: int, evaluations: int) ->
     if isinstance(remining.config.times, int):
         times = remining.config.times
     elif remining.config.times == "auto":
-        _, cost = remining.cost()
+        _, passages, asked = remining.cost()
+        costs = [times * passages + asked * _left(times, epochs) for times in range(1, evaluations)]
         work = remining.work(epochs)
-        times = min(evaluations - 1, int(remining.config.share * work / max(1, cost)))
-        share = f"a refresh costs {cost / work:.1%} of the training's work"
-        say(f"{share}: {f'{times} planned' if times else f'none, for more than {remining.config.share:.0%}'}")
+        times = sum(cost <= remining.config.share * work for cost in costs)
+        if costs:
+            what = f"{times} planned" if times else f"none, for more than {remining.config.share:.0%}"
+            say(f"mining anew once is about {costs[0] / work:.0%} of the training's work: {what}")
     return sorted({round(steps * number / (times + 1)) for number in range(1, times + 1)} - {0, steps})
+
+
+def _left(times: int, epochs: int) -> float:
+    """Shares of the training queries that so many refreshes are for, summed: in the last epoch those to come."""
+    return sum(min(1.0, epochs * (1 - number / (times + 1))) for number in range(1, times + 1))
