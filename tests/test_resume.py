@@ -129,6 +129,24 @@ def test_a_run_that_mines_anew_killed_again_and_again_ends_like_an_unbroken_one(
 
 
 @pytest.mark.slow
+def test_a_run_whose_negatives_a_second_process_mines_agrees_with_its_record_however_it_was_killed(
+    tiny_data, tiny_model, tmp_path
+):
+    """Long enough for a second process to come in time; killed where it works, after it, and once more."""
+    out, again = tmp_path / "run", tmp_path / "again"
+    parts = {**RECIPE, "train": RECIPE["train"] | {"epochs": 150, "learning_rate": 1e-3, "patience": 9}}
+    places = {f"train, {count} steps on": ("torch.optim:AdamW.step", count) for count in (620, 100, 350, 40)}
+    jobs = jobs_of([], tiny_data, tiny_model, out, parts | {"refresh": {"times": 1, "background": True}})
+    killed = [(kill, *jobs[0][1:3], "train") for kill in places.values()]
+    replay = jobs_of([], tiny_data, tiny_model, again, parts | {"refresh": {"replay": str(out / "train" / "refresh")}})
+    ended = results([(None, ["--version"], str(tmp_path), "train"), *killed, *jobs, *replay])
+    check_each(list(places), ended[: len(places) + 1])
+    summary = json.loads((out / "train" / "refresh" / "round-1" / "summary.json").read_text())
+    assert summary["mined_at"] < summary["used_from"]
+    assert outcome(again) == outcome(out)
+
+
+@pytest.mark.slow
 def test_a_run_killed_at_any_place_ends_like_an_unbroken_one(tiny_data, tiny_model, tmp_path):
     jobs = jobs_of([], tiny_data, tiny_model, tmp_path / "whole")
     for place in PLACES:
