@@ -41,7 +41,7 @@ FOLDED = {
 }
 REFRESHED = {
     "train, before a boundary": ("torch.optim:AdamW.step", 5),
-    "train, a boundary's checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 2),
+    "train, a boundary's checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 1),
     "train, mining anew": ("whet.train.round:remine", 1),
     "train, its vectors": ("whet.encode:np.save", 1),
     "train, its negatives": ("whet.train.round:~write_mined", 1),

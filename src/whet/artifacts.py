@@ -142,7 +142,7 @@ def clean(run: Path) -> int:
     Results, teachers' scores and replies that were paid for stay. Raises ConfigError while another process builds here.
     """
     with alone(run):
-        found = [run / VECTORS, *run.glob(f"*/{SCRATCH}")]
+        found = [run / VECTORS, *run.glob(f"*/{SCRATCH}"), *run.glob(f"*.partial/*/**/{VECTORS}")]
         size = sum(path.stat().st_size for folder in found for path in folder.rglob("*") if path.is_file())
         for folder in found:
             shutil.rmtree(folder, ignore_errors=True)

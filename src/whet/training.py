@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from whet.artifacts import write_json, write_jsonl
 from whet.data.split import same_text
+from whet.errors import ConfigError
 from whet.evaluate.measures import PRIMARY
+from whet.generate.named import OFFLINE, local_model
 from whet.moe.upcycle import backbone, to_replace
 from whet.progress import say
 from whet.run import Run, training_pairs
 from whet.train.config import PYDOC
 from whet.train.freeze import modules_of
 from whet.train.guard import guard_set
-from whet.trials import Judge, Sources, Trial, judge_of
+from whet.trials import Judge, Sources, Trial, judge_of, why_not_refresh
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -55,12 +57,26 @@ def check_trials(run: Run) -> None:
             say(f"[yellow]guard: {known:,} of its {len(guard.passages):,} passages are trained on, too[/yellow]")
         if len(guard.queries) < FEWEST_GUARDING:
             say(f"[yellow]guard: it has {len(guard.queries)} queries; what so few say is mostly chance[/yellow]")
+    _check_refresh(run)
     for train, moe in run.recipe.trials().values():
         if moe.experts:
             to_replace(backbone(model), moe.layers, moe.site)
         for part in train.train_only.split("+"):
             if not (part == "moe" and moe.experts):
                 modules_of(model, part)
+
+
+def _check_refresh(run: Run) -> None:
+    """Raise ConfigError where a refresh that was asked for cannot be made, or would ask for money on the way."""
+    config, generator = run.recipe.refresh, run.recipe.generate.generator
+    asked = config.replay is not None or config.times not in ("auto", "off", 0)
+    for train, _ in run.recipe.trials().values():
+        if asked and (why := why_not_refresh(run, train)):
+            raise ConfigError(f"negatives cannot be mined anew: {why}. Leave --refresh out, or change that.")
+    if config.replay is not None and (run.recipe.candidates or not run.collection.positives("dev")):
+        raise ConfigError("refresh.replay repeats one training, and this recipe makes several (candidates, or folds)")
+    if config.generate and not config.off and not run.yes and generator != OFFLINE and not local_model(generator):
+        raise ConfigError("--refresh-generate asks a server in the middle of training: agree to that with --yes")
 
 
 def _keep(

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -203,10 +204,19 @@ def _train(
     return model, before, train_model(model, material, evaluator, train, scratch, moe, remining)
 
 
+def why_not_refresh(run: Run, train: TrainConfig) -> str:
+    """Why mining anew would make no sense for a training; "" where it would."""
+    if not train.negatives:
+        return "train.negatives is 0: there are no mined negatives"
+    if run.recipe.mine.strategy not in BY_MODEL:
+        return f"mine.strategy is {run.recipe.mine.strategy}, which the model's weights do not change"
+    return "train.loss is soft, and teachers have no labels for new negatives" if train.loss == "soft" else ""
+
+
 def remining_of(run: Run, collection: Collection, train: TrainConfig, folder: Path) -> Remining | None:
     """What mining anew needs, for the run's collection or a fold of it; None where negatives stay as they are."""
     config = run.recipe.refresh
-    if config.off or not train.negatives or run.recipe.mine.strategy not in BY_MODEL:
+    if config.off or why_not_refresh(run, train):
         return None
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         say("[yellow]negatives are not mined anew: training runs in several processes[/yellow]")
@@ -214,14 +224,14 @@ def remining_of(run: Run, collection: Collection, train: TrainConfig, folder: Pa
     queries = run.base_encoder.encode_queries([collection.queries[query] for query in collection.positives("train")])
     first = top_k(queries, run.base_encoder.encode_passages(list(run.passages.values())), config.depth).indices
     penalised = train.loss == "clp" and train.penalty_weight > 0
-    find = positives_finder(run, collection, ask=config.generate) if penalised else None
+    finder = cache(lambda: positives_finder(run, collection, ask=config.generate))  # made when it is first needed
     return Remining(
         collection,
         run.recipe.mine,
         config,
         train.negatives,
         first,
-        lambda mined: find(mined)[0] if find else [],
+        lambda mined: finder()(mined)[0] if penalised else [],
         folder,
         train.seed,
     )

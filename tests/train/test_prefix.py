@@ -144,3 +144,33 @@ def test_it_is_left_out_where_it_cannot_be_or_does_not_pay(tmp_path, monkeypatch
     train_only(left, "last-1")
     without_dropout(left)
     assert not used(left)
+
+
+class Wide(torch.nn.Module):
+    """A layer that hands on two things, as DeBERTa's do."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, hidden_states, *args, **kwargs):
+        found = self.layer(hidden_states, *args, **kwargs)
+        return (found, None)
+
+
+class Narrow(Wide):
+    def forward(self, hidden_states, *args, **kwargs):
+        return self.layer(hidden_states[0], *args, **kwargs)
+
+
+def test_layers_that_hand_on_more_run_as_ever(tiny_model, tmp_path):
+    model = SentenceTransformer(str(tiny_model))
+    without_dropout(model)
+    expected = PackedEncoder(model).encode_passages(TEXTS)
+    cache, layers = PrefixCache(model, 1, tmp_path / "hidden", PLENTY), backbone(model).encoder.layer
+    layers[0], layers[1] = Wide(layers[0]), Narrow(layers[1])
+    cache.layers = [layers[0]]
+    with cache:
+        for _ in range(2):
+            assert np.array_equal(PackedEncoder(model).encode_passages(TEXTS), expected)
+    assert cache.closed

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SHARE_OF_DISK = 0.25  # of what is free
 SAMPLE = 2000  # texts whose tokens are counted for the estimate
 FLOAT = 4  # bytes
+PRECISIONS = 2  # dev is scored in full precision, training may run in another
 
 
 def frozen_below(model: nn.Module) -> int:
@@ -57,8 +58,7 @@ def prefix_cache(model: "SentenceTransformer", texts: Sequence[str], passes: flo
     `texts` are those to be read, `passes` how often each is. The file lies in `folder` and is deleted at the end.
     """
     below, hidden = frozen_below(model), getattr(getattr(model, "config", None), "hidden_size", 0)
-    right = getattr(model.tokenizer, "padding_side", "") == "right"
-    if not below or passes <= 1 or not right or _drops_out(model):
+    if not below or passes <= 1 or not _can_keep(model):
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,12 +69,15 @@ def prefix_cache(model: "SentenceTransformer", texts: Sequence[str], passes: flo
         yield
         return
     say(f"{layers} run once a text; what they give takes about {max(1, size >> 20):,} MiB in {folder} meanwhile")
-    with PrefixCache(model, below, folder / "hidden.f32", int(SHARE_OF_DISK * free)):
+    with PrefixCache(model, below, folder / "hidden.f32", min(int(SHARE_OF_DISK * free), PRECISIONS * size)):
         yield
 
 
-def _drops_out(model: nn.Module) -> bool:
-    return any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+def _can_keep(model: "SentenceTransformer") -> bool:
+    """Whether lower layers give the same for a text every time, and nobody above reads more than their last output."""
+    drops = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+    reads_all = getattr(backbone(model).config, "output_hidden_states", False)
+    return not drops and not reads_all and getattr(model.tokenizer, "padding_side", "") == "right"
 
 
 def _tokens(model: "SentenceTransformer", texts: Sequence[str]) -> int:
@@ -90,18 +93,19 @@ class _Recorded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """Where a text's hidden states lie in the file."""
+    """Where a text's hidden states lie in the file, and their type."""
 
     offset: int
     tokens: int
+    dtype: torch.dtype
 
 
 class PrefixCache:
     """Within a `with`, the lowest `below` layers run once for every distinct text; then their output is read back.
 
     Texts are told apart by their tokens, and by the precision in force. Rows must be padded on the right; features
-    without rows, and whatever comes when the file holds `most` bytes, run through all layers as ever. Not for layers
-    that drop out, nor for several threads.
+    without rows, what comes when the file holds `most` bytes, and models whose layers hand on more than hidden states
+    run through all layers as ever. Not for layers that drop out, nor for several threads.
     """
 
     def __init__(self, model: nn.Module, below: int, path: Path, most: int) -> None:
@@ -110,8 +114,7 @@ class PrefixCache:
         self.kept: dict[bytes, _Kept] = {}
         self.found: Float[Tensor, "doc token dim"] | None = None  # of the rows at hand
         self.recorded: Float[Tensor, "doc token dim"] | None = None
-        self.recording = self.tuples = False
-        self.dtype = torch.float32
+        self.recording = self.tuples = self.closed = False
 
     def __enter__(self) -> "PrefixCache":
         self.file = self.path.open("w+b")
@@ -132,12 +135,12 @@ class PrefixCache:
 
     def _forward(self, *args: Any, **inputs: Any) -> Any:
         ids, mask = inputs.get("input_ids"), inputs.get("attention_mask")
-        if args or ids is None or mask is None or mask.ndim != 2 or not _padded_right(mask):
+        if args or self.closed or ids is None or mask is None or mask.ndim != 2 or not _padded_right(mask):
             return self.whole(*args, **inputs)
         lengths = mask.sum(dim=1).tolist()
         keys = list(self._keys(inputs, ids.shape, lengths))
         self._record(inputs, keys, lengths)
-        if not all(key in self.kept for key in keys):  # the file is full
+        if self.closed or not all(key in self.kept for key in keys):  # or the file is full
             return self.whole(**inputs)
         self.found = self._read(keys, ids)
         try:
@@ -154,6 +157,7 @@ class PrefixCache:
         given = self.real[at](hidden, *args, **others)
         if self.recording and last:
             self.tuples = isinstance(given, tuple)
+            self.closed = self.tuples and len(given) > 1
             self.recorded = given[0] if self.tuples else given
             raise _Recorded
         return given
@@ -188,12 +192,12 @@ class PrefixCache:
         finally:
             self.recording = False
         assert self.recorded is not None
-        self.dtype = self.recorded.dtype
+        dtype = self.recorded.dtype
         states = self.recorded.float().cpu().numpy()
         self.recorded = None
         self.file.seek(self.end)
         for row, at in zip(states, new, strict=True):
-            self.kept[keys[at]] = _Kept(self.end, lengths[at])
+            self.kept[keys[at]] = _Kept(self.end, lengths[at], dtype)
             self.end += self.file.write(np.ascontiguousarray(row[: lengths[at]]).tobytes())
         self.file.flush()
 
@@ -206,7 +210,7 @@ class PrefixCache:
             self.file.seek(place.offset)
             data = self.file.read(place.tokens * dim * FLOAT)
             row[: place.tokens] = np.frombuffer(data, np.float32).reshape(place.tokens, dim)
-        return torch.from_numpy(found).to(ids.device, self.dtype)
+        return torch.from_numpy(found).to(ids.device, self.kept[keys[0]].dtype)
 
 
 def _padded_right(mask: Int[Tensor, "doc token"]) -> bool:

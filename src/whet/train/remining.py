@@ -1,5 +1,6 @@
 """What mining anew needs, what it costs in work, and so how often it is done."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ class Remining:
 
 
 def boundaries(remining: Remining, steps: int, epochs: int, evaluations: int) -> list[int]:
-    """Steps after which negatives are mined anew, at equal distances.
+    """Steps after which negatives are mined anew, at equal distances, where dev is scored anyway if it is often enough.
 
     `auto` takes as many as its share of the training's work pays for, and no more than there are dev evaluations
     before the end.
@@ -71,7 +72,9 @@ def boundaries(remining: Remining, steps: int, epochs: int, evaluations: int) ->
         if costs:
             what = f"{times} planned" if times else f"none, for more than {remining.config.share:.0%}"
             say(f"mining anew once is about {costs[0] / work:.0%} of the training's work: {what}")
-    return sorted({round(steps * number / (times + 1)) for number in range(1, times + 1)} - {0, steps})
+    every = max(1, -(-steps // evaluations)) if times < evaluations else 1
+    ideal = [steps * number / (times + 1) for number in range(1, times + 1)]
+    return sorted({every * math.ceil(step / every - 0.5) for step in ideal} - {0, steps})
 
 
 def _left(times: int, epochs: int) -> float:

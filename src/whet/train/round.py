@@ -4,7 +4,7 @@ Where a second process mines, `model/`, `job.pickle` and `job.json` come first; 
 `mined.json`; then `queries.jsonl`, the positive queries of new negatives, and `summary.json`, which makes it a round.
 Of each group the last is written when all the others are there.
 
-    python -m whet.train.round FOLDER        mine a job in a process of its own
+    python -m whet.train.round FOLDER PARENT        mine a job in a process of its own
 """
 
 import os
@@ -69,7 +69,6 @@ class Job:
 class Round:
     """Negatives mined from the weights after `mined_at` steps, and used in all steps after `used_from`."""
 
-    number: int
     mined_at: int
     used_from: int
     negatives: Mapping[str, tuple[str, ...]]
@@ -87,14 +86,15 @@ class Round:
         mined = read_mined(folder / "negatives.jsonl")
         negatives = {one.query_id: tuple(n.passage_id for n in one.negatives[:used]) for one in mined}
         ranks = np.load(folder / "ranks.npy", allow_pickle=False)
-        return cls(log["round"], log["mined_at"], log["used_from"], negatives, answers, ranks, log)
+        return cls(log["mined_at"], log["used_from"], negatives, answers, ranks, log)
 
 
 def finish(folder: Path, stars: Sequence[PositiveQuery], used_from: int, more: Mapping[str, Any]) -> None:
     """Make what was mined a round: its positive queries, and the step from which it is used."""
     write_positive_queries(folder / "queries.jsonl", stars)
     log = read_json(folder / MINED) | {"used_from": used_from, "new_queries": len(stars)} | more
-    shutil.rmtree(folder / MODEL, ignore_errors=True)
+    for left in (MODEL, VECTORS):
+        shutil.rmtree(folder / left, ignore_errors=True)
     (folder / JOB).unlink(missing_ok=True)
     write_json(folder / SUMMARY, log)
 
@@ -105,8 +105,8 @@ def by_number(folder: Path) -> list[Path]:
 
 
 def main() -> None:
-    """Mine the job in the folder that is named; ends with the process that started it."""
-    folder, parent = Path(sys.argv[1]), os.getppid()
+    """Mine the job in the folder that is named; ends with the process that started it, whose id comes second."""
+    folder, parent = Path(sys.argv[1]), int(sys.argv[2])
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -117,8 +117,7 @@ def main() -> None:
     from sentence_transformers import SentenceTransformer
 
     job: Job = pickle.loads((folder / JOB).read_bytes())  # noqa: S301 - written by the parent process
-    model = SentenceTransformer(str(folder / MODEL), trust_remote_code=True)
-    job.mine(model, folder)
+    job.mine(SentenceTransformer(str(folder / MODEL), trust_remote_code=True), folder)  # code of our own making
 
 
 if __name__ == "__main__":

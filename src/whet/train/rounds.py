@@ -91,8 +91,7 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
             return
         dev = _last_dev(state)
         if self.remining.config.times == "auto" and (why := self._enough(dev)):
-            say(f"negatives stay as they are: {why}")
-            self.at = set()
+            say(f"step {step}: negatives stay as they are: {why}")
             return
         folder = self.remining.folder / f"round-{len(self.rounds) + 1}"
         job = self._job(state, int(args.num_train_epochs), dev)
@@ -105,7 +104,8 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
             self._take_up(folder, done=False)
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            job.mine(with_["model"], folder)
+            if not (folder / MINED).exists():  # by a training that was killed between mining and using
+                job.mine(with_["model"], folder)
             self._take(folder, step)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -148,6 +148,7 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
             "queries": len(rows),
             "dev": dev,
             "threads": torch.get_num_threads(),
+            "boundaries": sorted(self.at),
         }
         queries, depth = len(self.remining.first), self.remining.config.depth
         return Job(part, rows, queries, pool, self.remining.mine, depth, self.autocast, about)
@@ -170,14 +171,18 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
         (folder / SUMMARY).unlink(missing_ok=True)
         if not done:
             environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-            command = [sys.executable, "-m", "whet.train.round", str(folder)]
+            command = [sys.executable, "-m", "whet.train.round", str(folder), str(os.getpid())]
             with (folder / LOG).open("wb") as log:
                 self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603
 
     def _mined(self, folder: Path) -> bool:
-        """Whether the second process is done; raises TrainingError when it failed."""
+        """Whether the second process is done; does without one that was killed. Raises TrainingError when it failed."""
         code = 0 if self.process is None else self.process.poll()
-        if code:
+        if code is not None and code < 0:
+            say(f"the second process was killed by signal {-code}: negatives stay as they are")
+            self.mining = self.process = None
+            shutil.rmtree(folder)
+        elif code:
             said = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
             why = said[-1] if said else "it said nothing"
             raise TrainingError(f"mining anew in a second process failed ({code}): {why}. All of it: {folder / LOG}.")
@@ -239,7 +244,7 @@ class Replayed(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Checkpoints as there were, and new negatives when they came."""
         for one in self.rounds:
-            if one.mined_at == state.global_step:
+            if state.global_step in one.log["boundaries"]:
                 control.should_save = True
                 control.should_evaluate = args.eval_strategy != "no"
             if one.used_from == state.global_step:

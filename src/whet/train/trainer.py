@@ -109,7 +109,7 @@ def train_model(
     if (last := newest_checkpoint(folder)) is not None:
         say(f"go on from {escape(last)}")
     try:
-        with _prefix(model, material, config, config.epochs + len(at), folder):
+        with _prefix(model, material, config, len(at), folder):
             trainer.train(resume_from_checkpoint=last)
     except TrainingError as error:
         good = newest_checkpoint(folder)
@@ -136,7 +136,7 @@ def _rounds(
 
 
 def _prefix(
-    model: "SentenceTransformer", material: Material, config: TrainConfig, passes: int, folder: Path
+    model: "SentenceTransformer", material: Material, config: TrainConfig, refreshes: int, folder: Path
 ) -> AbstractContextManager[None]:
     """The cache of frozen lower layers, where it may be and pays."""
     if config.prefix_cache == "off":
@@ -145,7 +145,9 @@ def _prefix(
     texts = {collection.queries[pair.query_id] for pair in material.pairs}
     for pair in material.pairs:
         texts.update(collection.passages[one].content for one in (pair.positive_id, *pair.negative_ids))
-    return prefix_cache(model, sorted(texts), passes, folder)
+    if refreshes:
+        texts.update(passage.content for passage in collection.passages.values())
+    return prefix_cache(model, sorted(texts), config.epochs + refreshes, folder)
 
 
 class _Rows:
