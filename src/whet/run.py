@@ -1,5 +1,6 @@
 """A run: its folder, its data, its recipe, and the base model that it starts from."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -17,6 +18,7 @@ from whet.data.judgements import SPLIT_ORDER
 from whet.data.read import content_fingerprint, read
 from whet.data.split import with_splits
 from whet.errors import ArtifactError, ConfigError, DataError, Fault
+from whet.generate.config import GenerateConfig
 from whet.progress import say
 from whet.recipe import SMALL, Effort, Recipe, derive
 from whet.records import Collection
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 STAGES = ("check", "mine", "generate", "teach", "train", "evaluate", "report", "model")
 RECIPE = "recipe.json"
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+# What a run holds before its recipe, when it was stopped while queries were written for it.
+BEGUN = re.compile(rf"({re.escape(LOCK)}|{VECTORS}|(queries|paraphrases)(\.partial)?|replies\.sqlite.*)$")
 NO_DATA = Collection("", {}, {}, {})
 
 
@@ -108,16 +112,22 @@ def open_run(
     that has none (`whet.data.asked`); `yes` agrees to what calls of a language model's server may cost.
     """
     path = Path(out)
-    if path.exists() and not (path / RECIPE).exists() and any(item.name != LOCK for item in path.iterdir()):
+    if path.exists() and not (path / RECIPE).exists() and not all(BEGUN.match(item.name) for item in path.iterdir()):
         raise ConfigError(f"{path} is not empty and not a run of whet; give another --out")
     base = cache(lambda: load_model(model))
     collection, faults = _read(data, base, derive(NO_DATA, effort, overrides))
     if test_queries is not None:
         collection = with_test_queries(collection, test_queries)
     draft = derive(collection, effort, overrides)
+    if draft.generate != GenerateConfig():
+        from whet.generate.named import check_generator
+
+        check_generator(draft.generate)
     if not collection.positives("train"):
         from whet.generate.corpus import with_training_queries
 
+        for fault in faults:
+            say(f"[yellow]{escape(str(fault))}[/yellow]")
         encoder = _stored(base(), draft.max_length, path)
         collection = with_training_queries(collection, path, encoder, draft.generate, yes=yes)
     collection, split = with_splits(collection, seed=draft.seed)

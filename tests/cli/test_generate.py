@@ -9,6 +9,7 @@ import importlib
 import json
 import pydoc
 from importlib.metadata import distribution
+from pathlib import Path
 from pydoc_data.topics import topics
 
 import docx
@@ -16,6 +17,7 @@ import fpdf
 import pytest
 from typer.testing import CliRunner
 
+from generate.chat_server import Chat, serving
 from tiny import RECIPE
 from whet.artifacts import read_json, read_jsonl
 from whet.cli.main import app
@@ -113,3 +115,29 @@ def test_prompts_can_be_had_as_files(tmp_path, monkeypatch):
     assert {path.name for path in (tmp_path / "mine").iterdir()} == {path.name for path in OURS.iterdir()}
     again = CliRunner().invoke(app, ["generate", "prompts", "mine"])
     assert "is not empty" in str(again.exception)
+
+
+def test_a_run_that_was_refused_goes_on_when_the_same_command_is_right(typed, documents, tmp_path, capsys, monkeypatch):
+    (documents / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing more")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    chat = Chat(lambda body: json.dumps({"queries": ["what is told here of " + str(abs(hash(str(body))) % 997)]}))
+    with serving(chat) as url:
+        verb = ["generate", "queries", str(documents), "--recipe", "recipe.yaml", "--out", "run"]
+        server = ["--generator", f"openai:tiny@{url}"]
+        with_key = CliRunner().invoke(app, [*verb, "--generator", "openai:tiny@http://me:sk-secret@127.0.0.1:9/v1"])
+        assert "keep the key out" in str(with_key.exception)
+        assert "secret" not in "".join(capsys.readouterr()) + with_key.output
+        refused = CliRunner().invoke(app, [*verb, *server])
+        assert "give the same command with --yes" in str(refused.exception)
+        assert (tmp_path / "run").exists()
+        capped = CliRunner().invoke(app, [*verb, *server, "--yes"])
+        assert "is not empty" not in str(capped.exception)
+    assert chat.calls == 80
+    (documents / "broken.pdf").unlink()
+
+
+def test_what_cannot_be_read_is_named_before_anything_is_written(typed, documents, tmp_path):
+    (documents / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing more")
+    shown = typed("generate", "queries", said="broken.pdf: cannot be read")
+    assert str(Path("runs") / "papers" / "queries" / "queries.jsonl") in shown.replace("\n", "")
+    (documents / "broken.pdf").unlink()

@@ -20,7 +20,7 @@ import pytest
 from generate.chat_server import Chat, serving
 from whet.errors import ConfigError, GeneratorError
 from whet.generate.config import GenerateConfig
-from whet.generate.named import check_name, generator_of
+from whet.generate.named import check_generator, check_name, generator_of
 from whet.generate.pace import asked_pause
 from whet.records import Brief, Passage
 
@@ -83,7 +83,7 @@ def test_every_passage_gets_its_query_in_order_whatever_the_server_does(written,
         assert calls == 20 + len(faults)
         assert written(url, 20) == found
         assert chat.calls == calls  # all of it came from the store, bad answers too
-    assert "0 of 20 failed" in capsys.readouterr().err
+    assert "0 of 20 calls failed" in capsys.readouterr().err
 
 
 def test_what_always_fails_is_recorded_and_asked_again_the_next_time(written):
@@ -120,6 +120,14 @@ def test_caps_hold_with_many_calls_under_way_and_over_repeated_runs(written, cap
         assert all(one.failure.startswith("not asked: generate.max_") for one in first if not one.texts)
         written(url, 30, concurrency=16, reply_tokens=16, **caps)
         assert chat.calls <= most
+
+
+def test_a_cap_is_used_up_before_passages_are_given_up(written):
+    """A call is counted at 64 tokens out while it is under way, and takes 10: most of the cap is left to others."""
+    chat = Chat(ask_for, delay=0.02)
+    with serving(chat) as url:
+        written(url, 30, concurrency=16, reply_tokens=64, max_cost=0.003, price_in=0.0, price_out=10.0)
+    assert chat.calls == 24  # 24 · 10 tokens are 0.0024; a further one might take 64 more
 
 
 def test_the_servers_pause_is_kept_and_fewer_calls_are_made_at_a_time(written):
@@ -163,8 +171,10 @@ def test_a_wrong_key_ends_it_and_no_key_is_ever_shown(written, monkeypatch, tmp_
 
 
 def test_a_server_that_is_not_there_is_given_up(written):
-    with pytest.raises(GeneratorError, match=r"calls failed; the last: APIConnectionError"):
-        written("http://127.0.0.1:9/v1", 40, tries=2)
+    with pytest.raises(
+        GeneratorError, match=r"http://127.0.0.1:9/v1 does not answer: .* Is the server of tiny running"
+    ):
+        written("http://127.0.0.1:9/v1", 40, concurrency=2)
 
 
 def test_a_burst_of_refusals_is_no_dead_server_but_one_that_dies_half_way_is(written):
@@ -189,6 +199,10 @@ def test_names_keys_and_agreement(written, monkeypatch, tmp_path):
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match="needs a key: export GEMINI_API_KEY="):
         generator_of(GenerateConfig(generator="gemini:flash"), "reverse", (), tmp_path / "r")
+    with pytest.raises(ConfigError, match="keep the key out of the address"):
+        check_name("vllm:x@http://host/v1?key=sk-secret")
+    with pytest.raises(ConfigError, match="paraphrases need a language model"):
+        check_generator(GenerateConfig(paraphrases=2))
     with pytest.raises(ConfigError, match="keep the key out of the address"):
         generator_of(GenerateConfig(generator="vllm:x@http://me:pw@host/v1"), "reverse", (), tmp_path / "r")
     with pytest.raises(ConfigError, match="max_cost needs"):

@@ -1,92 +1,23 @@
 """Rounds: what is mined anew, from which weights, when it is used, when it stops, and that it goes on after a break."""
 
-import json
-import os
-import signal
-import subprocess
 from dataclasses import replace
 
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 
 from whet.encode import PackedEncoder
-from whet.errors import ConfigError, TrainingError
 from whet.mine.config import MineConfig
 from whet.mine.refresh import remine
-from whet.records import PositiveQuery
-from whet.search import top_k
 from whet.train import round as round_module
 from whet.train import rounds
-from whet.train import trainer as trainer_module
 from whet.train.collate import PairCollator
 from whet.train.config import RefreshConfig, TrainConfig
 from whet.train.dev import DevEvaluator
-from whet.train.remining import Remining, boundaries
-from whet.train.trainer import train_model
+from whet.train.remining import boundaries
 
 CONFIG = TrainConfig(train_only="all", learning_rate=0.02, epochs=2, batch_size=32, evaluations=4, negatives=2)
 MINE = MineConfig(negatives=2, depth=30, relative_margin=None)
 STEPS = 8  # of two epochs
-
-
-@pytest.fixture
-def remining(collection, tiny_model):
-    """Make what mining anew needs, rounds to be kept in a folder."""
-
-    def make(folder, **config):
-        encoder = PackedEncoder(SentenceTransformer(str(tiny_model)))
-        queries = encoder.encode_queries([collection.queries[query] for query in collection.positives("train")])
-        first = top_k(queries, encoder.encode_passages([p.content for p in collection.passages.values()]), 20).indices
-
-        def stars(mined):
-            lacking = dict.fromkeys(negative.passage_id for one in mined for negative in one.negatives)
-            return [PositiveQuery(passage, f"ba {passage[-1]}", "extractive") for passage in lacking]
-
-        return Remining(collection, MINE, RefreshConfig(**config), 2, first, stars, folder / "refresh")
-
-    return make
-
-
-@pytest.fixture
-def start(tiny_model, material, dev, remining):
-    """Train in a folder, negatives mined anew on the way; return the model and every round's numbers."""
-
-    def run(folder, config=CONFIG, **refresh):
-        model = SentenceTransformer(str(tiny_model))
-        evaluator = DevEvaluator(dev, folder / "dev")
-        train_model(model, material, evaluator, config, folder / "scratch", None, remining(folder, **refresh))
-        found = sorted((folder / "refresh").glob("round-*/summary.json"))
-        return model, [json.loads(path.read_text()) for path in found]
-
-    return run
-
-
-@pytest.fixture
-def broken_off(start, monkeypatch):
-    """Train, and break off right after a step, or where a function of `rounds` is called."""
-
-    def run(folder, step=None, inside=None, **options):
-        with monkeypatch.context() as patch:
-            if step:
-                real = trainer_module.ProgressLine.on_step_end
-
-                def end(self, args, state, control, **kwargs):
-                    if state.global_step == step:
-                        raise KeyboardInterrupt
-                    real(self, args, state, control, **kwargs)
-
-                patch.setattr(trainer_module.ProgressLine, "on_step_end", end)
-            else:
-
-                def stop(*_, **__):
-                    raise KeyboardInterrupt
-
-                patch.setattr(round_module, inside, stop)
-            with pytest.raises(KeyboardInterrupt):
-                start(folder, **options)
-
-    return run
 
 
 def same(left, right):
@@ -216,18 +147,6 @@ def test_the_pool_is_taken_where_it_saves(remining, tmp_path):
     assert remining(tmp_path, cost="pool").cost()[0] is True
 
 
-def test_a_second_process_that_was_killed_is_done_without(start, monkeypatch, tmp_path, capsys):
-    class Killed(subprocess.Popen):
-        def poll(self):
-            os.kill(self.pid, signal.SIGKILL)
-            return self.wait()
-
-    monkeypatch.setattr(rounds.subprocess, "Popen", Killed)
-    _, logs = start(tmp_path, times=1, background=True)
-    assert logs == []
-    assert "the second process was killed by signal 9: negatives stay as they are" in capsys.readouterr().err
-
-
 def test_after_auto_had_enough_a_broken_off_training_ends_with_the_same_bytes(start, broken_off, tmp_path):
     refresh = {"times": "auto", "share": 1.0, "overlap": 1e-6}
     whole, logs = start(tmp_path / "whole", **refresh)
@@ -238,82 +157,8 @@ def test_after_auto_had_enough_a_broken_off_training_ends_with_the_same_bytes(st
     assert numbers(again) == numbers(logs)
 
 
-@pytest.fixture
-def patient(monkeypatch):
-    """Wait for the second process when it is asked for the third time, so that it is done at the same step always."""
-
-    class Patient(subprocess.Popen):
-        asked = 0
-
-        def poll(self):
-            self.asked += 1
-            return self.wait(timeout=120) if self.asked > 2 else None
-
-    monkeypatch.setattr(rounds.subprocess, "Popen", Patient)
-
-
-LONG = CONFIG.model_copy(update={"epochs": 3, "evaluations": 6})
-
-
-def replayed(start, record, folder, config=LONG):
-    return start(folder, config, replay=str(record / "refresh"))
-
-
-def test_a_second_process_mines_what_this_one_would_and_the_step_is_recorded(start, patient, collection, tmp_path):
-    model, (log,) = start(tmp_path / "first", LONG, times=1, background=True, cost="full")
-    assert log["mined_at"] == 6
-    assert log["used_from"] == 9
-    folder = tmp_path / "first" / "refresh" / "round-1"
-    assert not {"model", "job.pickle", "vectors"} & {path.name for path in folder.iterdir()}
-    again, (found,) = replayed(start, tmp_path / "first", tmp_path / "again")
-    assert same(model, again)
-    assert numbers([found]) == numbers([log])
-    other, _ = start(tmp_path / "sync", LONG, times=1, cost="full")
-    assert not same(model, other)
-    lines = (folder / "negatives.jsonl").read_text()
-    assert lines == (tmp_path / "sync" / "refresh" / "round-1" / "negatives.jsonl").read_text()
-
-
-@pytest.mark.parametrize("step", [7, 9, *(pytest.param(step, marks=pytest.mark.slow) for step in (6, 8, 10, 11))])
-def test_a_training_with_a_second_process_broken_off_agrees_with_its_record(start, broken_off, patient, tmp_path, step):
-    threads = torch.get_num_threads()
-    broken_off(tmp_path / "first", step, config=LONG, times=1, background=True)
-    model, logs = start(tmp_path / "first", LONG, times=1, background=True)
-    again, found = replayed(start, tmp_path / "first", tmp_path / "again")
-    assert [log["mined_at"] for log in logs] == [6]
-    assert same(model, again)
-    assert numbers(found) == numbers(logs)
-    assert torch.get_num_threads() == threads
-
-
-def test_a_second_process_that_comes_too_late_is_stopped(start, tmp_path, capsys):
-    _, logs = start(tmp_path, times=1, background=True)
-    assert logs == []
-    assert "the last refresh came too late to be used" in capsys.readouterr().err
-    assert not list((tmp_path / "refresh").iterdir())
-
-
-def test_a_second_process_that_fails_is_told_of(start, patient, monkeypatch, tmp_path):
-    monkeypatch.setattr(rounds, "JOB", "elsewhere.pickle")
-    with pytest.raises(TrainingError, match=r"second process failed \(1\): FileNotFoundError.*job\.pickle.*log\.txt"):
-        start(tmp_path, LONG, times=1, background=True)
-
-
-def test_a_replay_of_nothing_or_of_other_data_is_refused(start, tmp_path):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match="holds no rounds"):
-        start(tmp_path / "a", replay=str(tmp_path / "empty"))
-    start(tmp_path / "b", times=1)
-    path = tmp_path / "b" / "refresh" / "round-1" / "negatives.jsonl"
-    path.write_text(
-        path.read_text().replace('"query_id":"q', '"query_id":"x').replace('"query_id": "q', '"query_id": "x')
-    )
-    with pytest.raises(ConfigError, match="holds rounds of other data"):
-        start(tmp_path / "c", replay=str(tmp_path / "b" / "refresh"))
-
-
 def test_a_synchronous_training_is_replayed_too(start, tmp_path):
     model, logs = start(tmp_path / "first", times=2)
-    again, found = replayed(start, tmp_path / "first", tmp_path / "again", CONFIG)
+    again, found = start(tmp_path / "again", replay=str(tmp_path / "first" / "refresh"))
     assert same(model, again)
     assert numbers(found) == numbers(logs)

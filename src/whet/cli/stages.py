@@ -179,3 +179,5 @@ def _show(name: str, run: Run, *, json: bool) -> None:
     elif json:
         found = {"check": "report.json", "train": "result.json"}.get(name, "summary.json")
         show_json({"stage": name, "folder": str(run.path / name)} | read_json(run.path / name / found))
+    else:
+        show_lines(sorted(str(path) for path in (run.path / name).glob("*.json*")))

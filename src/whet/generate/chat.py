@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from whet.artifacts import digest
 from whet.errors import ConfigError, GeneratorError, require
 from whet.generate.config import GenerateConfig
 from whet.generate.pace import LONGEST_WAIT, Pace, asked_pause
 from whet.generate.replies import Reply
-from whet.generate.spending import Spending
+from whet.generate.spending import NOT_ASKED, Spending
 from whet.progress import Bar
 
 PRESETS = {
@@ -32,6 +32,7 @@ PRESETS = {
 }
 """Server by name: its address (None is OpenAI's own, or OPENAI_BASE_URL), and the variable that holds its key."""
 
+SETTLING = 0.05  # seconds
 HERE = ("localhost", "127.0.0.1", "::1")
 SCHEMA = {
     "type": "json_schema",
@@ -65,6 +66,15 @@ Take = Callable[[Request, Reply], None]
 """What is done with a reply as it arrives."""
 
 
+def check_address(model: str, url: str, server: str) -> SplitResult:
+    """The parts of an address; raises ConfigError when it may hold a key."""
+    where = urlsplit(url)
+    if where.password or where.username or where.query:
+        variable = PRESETS[server][1]
+        raise ConfigError(f"generate.generator: keep the key out of the address of {model}; set {variable} instead")
+    return where
+
+
 class ChatServer:
     """A model of a chat server; `answer` is all that it does.
 
@@ -75,9 +85,7 @@ class ChatServer:
         preset, variable = PRESETS[server]
         self.model, self.config = model, config
         self.url = url or preset or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-        where = urlsplit(self.url)
-        if where.password or where.username or where.query:
-            raise ConfigError(f"generate.generator: keep the key out of the address of {model}; set {variable} instead")
+        where = check_address(model, self.url, server)
         self._key = os.environ.get(variable, "")
         if not self._key and where.hostname not in HERE:
             raise ConfigError(f"{server}:{model} at {self.url} needs a key: export {variable}=…")
@@ -149,6 +157,11 @@ class ChatServer:
             return -1
         return None  # the connection: cut, refused, timed out
 
+    def unreached(self, error: Exception) -> bool:
+        """Whether there was no connection at all."""
+        late = isinstance(error, self._openai.APITimeoutError)
+        return isinstance(error, self._openai.APIConnectionError) and not late
+
     def puts_off(self, error: Exception) -> bool:
         """Whether the server only asks for patience (HTTP 429)."""
         return isinstance(error, self._openai.RateLimitError)
@@ -188,7 +201,7 @@ class _Work:
     ) -> None:
         self.server, self.requests, self.spending, self.take, self.bar = server, requests, spending, take, bar
         self.failures: dict[str, str] = {}
-        self.in_a_row = 0
+        self.in_a_row = self.unreached = 0
         self.began, self.taken = time.monotonic(), 0
 
     async def run(self) -> None:
@@ -212,13 +225,16 @@ class _Work:
         server, told, failed = self.server, "", 0
         while failed < server.config.tries:
             async with self.pace.turn():
-                if capped := self.spending.begin(request.characters):
-                    return f"not asked: {capped}"
+                while (capped := self.spending.begin(request.characters)) and self.spending.under_way:
+                    await asyncio.sleep(SETTLING)  # calls under way count at their dearest until they are done
+                if capped:
+                    return f"{NOT_ASKED}{capped}"
                 reply = None
                 try:
                     reply = await server.call(client, request)
                 except server.errors as error:
                     told, asked, put_off = server.told(error), server.patience(error), server.puts_off(error)
+                    unreached = not self.taken and server.unreached(error)
                     if server.ends_all(error):
                         raise GeneratorError(f"{server.name} at {server.url}: {told}") from None
                 finally:
@@ -229,6 +245,11 @@ class _Work:
                     self.pace.faster()
                     return ""
                 self.in_a_row += 1
+                self.unreached = self.unreached + 1 if unreached else 0
+                if self.unreached >= 2 * server.config.concurrency:
+                    raise GeneratorError(
+                        f"{server.url} does not answer: {told}. Is the server of {server.name} running?"
+                    )
                 if self.in_a_row >= server.config.tries * server.config.concurrency:
                     raise GeneratorError(
                         f"{server.name} at {server.url}: {self.in_a_row} calls failed; the last: {told}"

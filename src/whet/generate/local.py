@@ -11,7 +11,7 @@ from whet.errors import ConfigError
 from whet.generate.chat import Request, Take
 from whet.generate.config import GenerateConfig
 from whet.generate.replies import Reply
-from whet.generate.spending import Spending
+from whet.generate.spending import NOT_ASKED, Spending
 from whet.progress import Bar
 
 BATCH = 8  # prompts that are read together
@@ -65,7 +65,7 @@ class LocalModel:
                 allowed = []
                 for request in ordered[start : start + BATCH]:
                     if capped := spending.begin(request.characters):
-                        failures[request.key] = f"not asked: {capped}"
+                        failures[request.key] = f"{NOT_ASKED}{capped}"
                     else:
                         allowed.append(request)
                 replies = self._replies(allowed) if allowed else []

@@ -10,7 +10,7 @@ from whet.generate.chat import Request, Take
 from whet.generate.prompts import Prompt
 from whet.generate.replies import Replies, Reply
 from whet.generate.reply import queries_in
-from whet.generate.spending import Spending
+from whet.generate.spending import NOT_ASKED, Spending
 from whet.progress import say
 from whet.records import Brief, Written
 
@@ -70,7 +70,7 @@ class ModelGenerator:
             requests = [self._request(brief) for brief in missing.values()]
             self.confirm(requests, sum(brief.count for brief in missing.values()))
             failures = self.answerer.answer(requests, self.spending, self._take)
-            say(f"{escape(self.name)}: {self.spending.line()}; {len(failures):,} of {len(requests):,} failed")
+            say(f"{escape(self.name)}: {self.spending.line()}; {_outcome(len(requests), list(failures.values()))}")
             known = self.replies.find(keys)
         return [
             queries_in(known[key].text, brief.count) if key in known else Written((), failures[key])
@@ -83,3 +83,12 @@ class ModelGenerator:
     def _request(self, brief: Brief) -> Request:
         messages = self.prompt.messages(brief)
         return Request(digest(self.answerer.fingerprint, messages), messages)
+
+
+def _outcome(calls: int, failures: Sequence[str]) -> str:
+    """What became of calls, in words; those that a cap forbade apart."""
+    capped = [why.removeprefix(NOT_ASKED) for why in failures if why.startswith(NOT_ASKED)]
+    failed = f"{len(failures) - len(capped):,} of {calls:,} calls failed"
+    if not capped:
+        return failed
+    return f"{failed}; {len(capped):,} not made: {capped[0]}; raise it and give the same command again"

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.prompt import Confirm
 
 from whet.errors import ConfigError
-from whet.generate.chat import PRESETS, ChatServer, Request
+from whet.generate.chat import PRESETS, ChatServer, Request, check_address
 from whet.generate.config import GenerateConfig
 from whet.generate.extractive import ExtractiveGenerator
 from whet.generate.local import LocalModel
@@ -60,10 +60,21 @@ def generator_of(
     return ModelGenerator(server, prompt_of(purpose, folder, shown), store, spending, _agreed(spending, name, yes))
 
 
+def check_generator(config: GenerateConfig) -> None:
+    """Raise ConfigError, before anything is done or said, for what can write nothing."""
+    check_name(config.generator)
+    if config.paraphrases and config.generator == OFFLINE:
+        raise ConfigError("paraphrases need a language model, for offline only copies; name one (--generator)")
+    Spending(config)
+
+
 def check_name(name: str) -> None:
-    """Raise ConfigError for what can name no generator."""
+    """Raise ConfigError for what can name no generator, and for an address that holds a key."""
     kind, _, rest = name.partition(":")
-    if name == OFFLINE or (kind in (LOCAL, *PRESETS) and rest.partition("@")[0]):
+    model, _, url = rest.partition("@")
+    if name == OFFLINE or (kind in (LOCAL, *PRESETS) and model):
+        if kind in PRESETS:
+            check_address(model, url, kind)
         return
     close = get_close_matches(kind, [OFFLINE, LOCAL, *PRESETS], n=1)
     meant = f" Did you mean {close[0]}{'' if close[0] == OFFLINE else ':MODEL'}?" if close else ""

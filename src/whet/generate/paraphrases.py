@@ -7,10 +7,9 @@ from pathlib import Path
 from whet.artifacts import building, read_json, read_jsonl, write_json, write_jsonl
 from whet.data.read import content_fingerprint
 from whet.encode import StoredEncoder
-from whet.errors import ConfigError
 from whet.generate.config import GenerateConfig
 from whet.generate.corpus import REPLIES, searches_of, settings_of
-from whet.generate.named import OFFLINE, generator_of
+from whet.generate.named import generator_of
 from whet.generate.sieve import Sieve
 from whet.progress import say
 from whet.records import Brief, Collection, Generator
@@ -21,11 +20,9 @@ def with_paraphrases(
 ) -> Collection:
     """The collection with up to `config.paraphrases` other wordings of each training query, which answer as it does.
 
-    The stage RUN/paraphrases. Dev and test queries are neither shown nor reworded. Raises ConfigError where the
-    generator is the offline one, which cannot reword, or a server's calls are not agreed to.
+    The stage RUN/paraphrases. Dev and test queries are neither shown nor reworded. Raises ConfigError where a server's
+    calls are not agreed to.
     """
-    if config.generator == OFFLINE:
-        raise ConfigError("paraphrases need a language model, for offline only copies; name one (--generator)")
 
     def write(folder: Path) -> None:
         passages = collection.passages.values()

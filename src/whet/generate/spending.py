@@ -10,6 +10,7 @@ from whet.generate.replies import Reply
 CHARACTERS_PER_TOKEN = 3.5  # of English, with a margin; scripts without spaces have more tokens
 SECONDS_PER_CALL = 2.0  # a guess
 TOKENS_PER_QUERY = 30
+NOT_ASKED = "not asked: "  # how the reason of a call begins that a cap forbade
 
 
 @dataclass

@@ -77,9 +77,8 @@ def train_model(
 ) -> Trained:
     """Train `model` in place and leave the weights of the checkpoint that did best on dev in it.
 
-    Without an evaluator training goes on to its end, and the last weights stay. Checkpoints lie in `folder`; if there
-    are complete ones, training goes on from the newest. `moe` weighs the losses of the experts that the model has;
-    `remining` says whether and how negatives are mined anew on the way.
+    Without an evaluator training goes on to its end, and the last weights stay. If there are complete checkpoints in
+    `folder`, it goes on from the newest. `moe` weighs the experts' losses, `remining` has negatives mined anew.
 
     Raises TrainingError when going on would be worthless, naming the newest good checkpoint; it stays in `folder`.
     """
