@@ -23,6 +23,15 @@ def numbers(logs):
     return [{name: value for name, value in log.items() if name != "seconds"} for log in logs]
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """The arithmetic of a training that keeps a thread for the second process, and of one that does not."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def patient(monkeypatch):
     """Wait for the second process when it is asked for the third time, so that it is done at the same step always."""
