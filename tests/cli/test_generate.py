@@ -130,8 +130,8 @@ def test_a_run_that_was_refused_goes_on_when_the_same_command_is_right(typed, do
         refused = CliRunner().invoke(app, [*verb, *server])
         assert "give the same command with --yes" in str(refused.exception)
         assert (tmp_path / "run").exists()
-        capped = CliRunner().invoke(app, [*verb, *server, "--yes"])
-        assert "is not empty" not in str(capped.exception)
+        agreed = CliRunner().invoke(app, [*verb, *server, "--yes"])
+        assert "is not empty" not in str(agreed.exception)
     assert chat.calls == 80
     (documents / "broken.pdf").unlink()
 

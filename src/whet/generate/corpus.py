@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +147,9 @@ def _clusters(vectors: Vectors, count: int, seed: int) -> Int64[np.ndarray, " do
 def searches_of(config: GenerateConfig, collection: Collection, encoder: Encoder) -> list[Search]:
     """The searches of the round trip."""
     texts = [passage.content for passage in collection.passages.values()]
+    vectors = cache(lambda: encoder.encode_passages(texts))  # only where the base model is asked
 
     def base(queries: Sequence[str], k: int) -> Hits:
-        return top_k(encoder.encode_queries(list(queries)), encoder.encode_passages(texts), k)
+        return top_k(encoder.encode_queries(list(queries)), vectors(), k)
 
     return [Bm25(texts).top_k if name == "bm25" else base for name in config.searches]

@@ -15,9 +15,11 @@ END_MARKS = ".!?…。！？।؟۔"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Lengths in terms, shortest first; whether most queries have no capitals, and no mark at their end."""
+    """Lengths in terms, and the usual ones; whether most queries have no capitals, and no mark at their end."""
 
     lengths: Sequence[int]
+    shortest: float
+    longest: float
     lower: bool
     bare: bool
 
@@ -30,12 +32,13 @@ class Form:
         cased = [query for query in found if query != query.swapcase()]
         lower = sum(query == query.lower() for query in cased) >= MOST_OF * max(FEWEST, len(cased))
         bare = sum(query[-1] not in END_MARKS for query in found) >= MOST_OF * len(found)
-        return cls(tuple(sorted(len(terms(query)) for query in found)), lower, bare)
+        lengths = [len(terms(query)) for query in found]
+        shortest, longest = np.percentile(lengths, MIDDLE)
+        return cls(lengths, float(shortest), float(longest), lower, bare)
 
     def usual(self, text: str) -> bool:
         """Whether a text is as long as eight queries in ten are."""
-        low, high = np.percentile(self.lengths, MIDDLE)
-        return bool(low <= len(terms(text)) <= high)
+        return self.shortest <= len(terms(text)) <= self.longest
 
     def length(self, rng: np.random.Generator) -> int:
         """The length of a query drawn at random."""

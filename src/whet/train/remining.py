@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ POOL_PAYS = 0.75  # of the corpus's characters: a pool that is larger saves too 
 STEP = 5.0  # as long as encoding takes training on a text; measured on nl2bash_a, one thread (docs/LOG.md)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Remining:
     """What mining anew needs: the collection and how it is mined, each query's first ranks, and h* for passages.
 
@@ -33,6 +34,7 @@ class Remining:
     folder: Path
     seed: int = 13
 
+    @cached_property
     def cost(self) -> tuple[bool, int, int]:
         """Whether the pool is taken; characters of the passages, and of all training queries, that a refresh reads."""
         sizes = np.array([len(passage.content) for passage in self.collection.passages.values()])
@@ -65,7 +67,7 @@ def boundaries(remining: Remining, steps: int, epochs: int, evaluations: int) ->
     if isinstance(remining.config.times, int):
         times = remining.config.times
     elif remining.config.times == "auto":
-        _, passages, asked = remining.cost()
+        _, passages, asked = remining.cost
         costs = [times * passages + asked * _left(times, epochs) for times in range(1, evaluations)]
         work = remining.work(epochs)
         times = sum(cost <= remining.config.share * work for cost in costs)

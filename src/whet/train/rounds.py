@@ -48,7 +48,7 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
         self.remining, self.collator, self.pairs, self.autocast = remining, collator, pairs, autocast
         self.at = set(at)
         self.threads = torch.get_num_threads()
-        self.pooled = remining.cost()[0]
+        self.pooled = remining.cost[0]
         self.rounds: list[Round] = []
         self.mining: Path | None = None  # the folder of a round that a second process mines
         self.process: subprocess.Popen[bytes] | None = None
