@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ladder import DATA, RESULTS, machine
+from ladder import DATA, RESULTS, machine, share_vectors
 
 from whet.artifacts import peak_memory_mb, read_json, write_json
 from whet.auditing import audit, candidates, read_suspects
@@ -47,19 +47,17 @@ def main() -> None:
         whole = cut(with_splits(read(DATA / name)[0], seed=13)[0], wanted.train_queries)
         settings = {"max_length": wanted.max_length}
         collection, hidden = hide(whole, wanted.share, rng)
-        run = open_run(collection, DEFAULT_MODEL, wanted.runs / name, overrides=settings)
-        trained = (run.path / "train").exists()  # by an earlier call, which has left what it found before
-        before = found[name]["before tuning"] if trained else search(run, hidden)
-        after = search(build(run, "train"), hidden)
+        run = opened(collection, wanted.runs, name, settings)
         about = {"training queries": len(collection.positives("train")), "max_length": wanted.max_length}
-        found[name] = {**about, "before tuning": before, "after tuning": after}
+        kept = wanted.runs / f"{name}-before.json"  # an interrupted call goes on, and may find a tuned model
+        if not kept.exists():
+            write_json(kept, search(run, hidden))
+        found[name] = {**about, "before tuning": read_json(kept), "after tuning": search(build(run, "train"), hidden)}
         if wanted.tune:
             marked = accept(collection, [(one.query_id, one.passage_id) for one in read_suspects(run.path / "audit")])
             tunings = {"as it was": whole, "suspects accepted": marked}
-            found[name]["tuned"] = {
-                how: tuned(data, wanted.runs / f"{name}-{how}", settings) for how, data in tunings.items()
-            }
-            found[name]["tuned"]["hidden"] = tuned(collection, wanted.runs / name, settings)
+            runs = {how: opened(data, wanted.runs, f"{name}-{how}", settings) for how, data in tunings.items()}
+            found[name]["tuned"] = {how: tuned(one) for how, one in (runs | {"hidden": run}).items()}
         write_json(RESULT, {"about": __doc__, "machine": machine(), "sets": found})
         print(name, found[name])
 
@@ -123,9 +121,16 @@ def accept(collection: Collection, pairs: list[tuple[str, str]]) -> Collection:
     return replace(collection, qrels={**collection.qrels, "train": train})
 
 
-def tuned(data: Collection, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+def opened(data: Collection, runs: Path, name: str, settings: dict[str, Any]) -> Run:
+    """A run whose vectors lie beside those of the others."""
+    run = open_run(data, DEFAULT_MODEL, runs / name, overrides=settings)
+    share_vectors(run.path, runs / "vectors")
+    return run
+
+
+def tuned(run: Run) -> dict[str, Any]:
     """Tune with default settings; the result's main numbers."""
-    result = build(open_run(data, DEFAULT_MODEL, folder, overrides=settings), "evaluate").result
+    result = build(run, "evaluate").result
     return {key: result[key] for key in ("base", "tuned", "interval", "p_value")}
 
 
