@@ -86,9 +86,10 @@ def test_nothing_of_a_folds_own_queries_is_learned_from(mined):
             assert near == [one for one in before if one.query_id not in fold.positives("dev")]
 
 
-def test_points_are_judged_by_all_folds_and_finished_folds_stay(mined, monkeypatch):
+def test_points_are_judged_by_all_folds_and_finished_folds_stay(mined, monkeypatch, capsys):
     folder = mined.path.parent / "trained"
     write_training(mined, folder, sources(mined))
+    assert capsys.readouterr().err.count("min left for all trainings") == FOLDS - 1
     found = read_json(folder / "result.json")
     lines = [read_json(folder / "dev" / f"fold-{n + 1}.json") for n in range(FOLDS)]
     judge = judge_of(mined, folder, sources(mined))

@@ -1,6 +1,7 @@
 """How a training is judged: on the dev split, or by cross-validation where there are too few queries for one."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -127,6 +128,7 @@ class CrossValidated:
         self.sets = [_dev_set(run, fold, FOLD_POOL, len(self.shares)) for fold in self.folds]
         self.guard_set = guard_set(run.recipe.guard)
         self.guard = self._guarded(PackedEncoder(run.base_model))
+        self.took: list[float] = []  # seconds of each fold that was trained
         self.base = self._pooled([ndcg_on(run.base_encoder, dev) for dev in self.sets])
         queries = len(run.collection.positives("train"))
         say(
@@ -153,7 +155,8 @@ class CrossValidated:
         """Score of each share on one fold's queries, kept as `fold-N.json` in `scores`."""
         kept, fold, dev = scores / f"fold-{at + 1}.json", self.folds[at], self.sets[at]
         if not kept.exists():
-            say(f"fold {at + 1} of {len(self.folds)}: train on {len(fold.positives('train'))} queries")
+            say(f"fold {at + 1} of {len(self.folds)}: train on {len(fold.positives('train'))} queries{self._left(at)}")
+            began = time.monotonic()
             material = material_of(self.run, fold, self.sources)
             places = scratch / f"fold-{at + 1}", scratch / f"fold-{at + 1}" / REFRESH
             model, before, _ = _train(self.run, material, None, train, moe, *places)
@@ -161,7 +164,13 @@ class CrossValidated:
                 model, before, lambda _: (ndcg_on(PackedEncoder(model), dev), None), self.shares, None
             )
             write_json(kept, [asdict(point) for point in line])
+            self.took.append(time.monotonic() - began)
         return {point["share"]: point["dev"] for point in read_json(kept)}
+
+    def _left(self, at: int) -> str:
+        """How long all trainings to come will take, by the folds before."""
+        seconds = (len(self.folds) + 1 - at) * float(np.mean(self.took)) if self.took else 0.0
+        return f", about {max(1, round(seconds / 60))} min left for all trainings" if seconds else ""
 
     def _pooled(self, scores: Sequence[float]) -> float:
         """Mean over the queries of all folds, from each fold's mean."""

@@ -213,6 +213,11 @@ BROKEN = [
         {"notes.txt": " ", "scan.pdf": "%PDF-"},
         [("notes.txt", "holds no text", "OCR"), ("scan.pdf", "cannot be read"), ("holds any text", "[no-text]")],
     ),
+    Broken(
+        "a program under a text's name",
+        {"tool.txt": bytes(range(1, 256)) * 4},
+        [("tool.txt", "cannot be read", "control characters", "no text"), ("holds any text", "[no-text]")],
+    ),
     Broken("no such file", {}, [("gone.jsonl", "no such file or folder", "Give a BEIR folder")], load="gone.jsonl"),
     Broken("a damaged saved dataset", {"dataset_info.json": "{"}, [("datasets cannot load it", "save_to_disk")]),
 ]

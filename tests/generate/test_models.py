@@ -104,6 +104,9 @@ def test_from_passages_alone_to_a_tuned_model(served, model, config, corpus, tin
         run = tuned(corpus, tiny_model, tmp_path / "run", generate)
     rows = read_jsonl(run.path / "queries" / "queries.jsonl")
     assert len(rows) > 50
+    spent = read_json(run.path / "queries" / "summary.json")["spent_so_far"]
+    assert spent["calls"] == 100
+    assert min(spent["tokens_in"], spent["tokens_out"]) > 0
     assert all(row["text"] == last(run.collection.passages[row["passage_id"]].text) for row in rows)
     assert run.collection.synthetic == {"train"}
     assert run.result["synthetic"] is False  # the test queries are real

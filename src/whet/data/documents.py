@@ -13,6 +13,8 @@ HEADING = re.compile(r"h([1-6])$")
 BLOCKS = ["h1", "h2", "h3", "h4", "h5", "h6", "p", "li", "pre", "dt", "dd", "tr", "blockquote", "figcaption", "caption"]
 BLOCKS += ["div", "section", "article", "main", "body"]
 CELLS = " | "  # between the cells of a table's row
+CONTROLS = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # not tab, line or page ends, nor escape, which colours
+MOST_CONTROLS = 0.01  # of a text's characters
 DROPPED = ("script", "style", "nav", "header", "footer", "aside", "form", "noscript", "template", "svg")
 
 
@@ -203,8 +205,8 @@ def _decoded(path: Path) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("cp1252", errors="replace")
-    if "\0" in text:
-        raise ValueError("it holds zero bytes, so it is no text")
+    if "\0" in text or len(CONTROLS.findall(text)) > MOST_CONTROLS * len(text):
+        raise ValueError("it holds zero bytes or control characters, so it is no text")
     return text
 
 

@@ -19,6 +19,7 @@ from whet.errors import DataError, Fault
 from whet.generate.config import GenerateConfig
 from whet.generate.named import OFFLINE, generator_of, local_model
 from whet.generate.positives import first_good
+from whet.generate.replies import spent_in
 from whet.generate.sieve import Search, Sieve
 from whet.progress import say
 from whet.records import Brief, Collection, Encoder, Generator, Passage, Vectors
@@ -43,7 +44,7 @@ def with_training_queries(
         generator = generator_of(config, "queries", passages, run / REPLIES, yes=yes)
         rows, summary = write_queries(collection, generator, encoder, config)
         write_jsonl(folder / "queries.jsonl", rows)
-        write_json(folder / "summary.json", summary)
+        write_json(folder / "summary.json", summary | spent_in(run / REPLIES))
 
     say(f"{escape(collection.name)} has no training queries: {escape(config.generator)} writes them")
     inputs = {"data": content_fingerprint(collection), "model": encoder.fingerprint}

@@ -10,6 +10,7 @@ from whet.encode import StoredEncoder
 from whet.generate.config import GenerateConfig
 from whet.generate.corpus import REPLIES, searches_of, settings_of
 from whet.generate.named import generator_of
+from whet.generate.replies import spent_in
 from whet.generate.sieve import Sieve
 from whet.progress import say
 from whet.records import Brief, Collection, Generator
@@ -32,9 +33,8 @@ def with_paraphrases(
         found = reworded(collection, generator, sieve, config.paraphrases)
         rows = [{"query_id": query, "text": text} for query, texts in found.items() for text in texts]
         write_jsonl(folder / "paraphrases.jsonl", rows)
-        write_json(
-            folder / "summary.json", {"generator": generator.name, "queries": len(rows), "sieve": sieve.to_json()}
-        )
+        summary = {"generator": generator.name, "queries": len(rows), "sieve": sieve.to_json()}
+        write_json(folder / "summary.json", summary | spent_in(run / REPLIES))
 
     inputs = {"data": content_fingerprint(collection), "model": encoder.fingerprint}
     made = building(run, "paraphrases", inputs=inputs, config=settings_of(config), build=write).path

@@ -62,3 +62,13 @@ class Replies:
     def close(self) -> None:
         """Close the file."""
         self._open.close()
+
+
+def spent_in(path: Path) -> dict[str, dict[str, int]]:
+    """Calls and tokens of a run's store so far, for a summary; nothing where no model was asked."""
+    if not path.exists():
+        return {}
+    store = Replies(path)
+    calls, tokens_in, tokens_out = store.spent()
+    store.close()
+    return {"spent_so_far": {"calls": calls, "tokens_in": tokens_in, "tokens_out": tokens_out}}
