@@ -22,7 +22,10 @@ from ladder import DATA, RESULTS, machine
 
 from whet.artifacts import write_json
 from whet.data.read import read
+from whet.encode import PackedEncoder
+from whet.records import Teacher
 from whet.run import DEFAULT_MODEL, load_model
+from whet.teach.models import EmbeddingTeacher
 from whet.teach.named import teacher_of
 from whet.teach.scores import Pairs, ask
 
@@ -50,7 +53,11 @@ def main() -> None:
 def measure(name: str, teacher_name: str, count: int) -> dict[str, Any]:
     """Score `count` pairs, and time it."""
     collection, _ = read(DATA / name)
-    teacher = teacher_of(teacher_name, collection, lambda: load_model(DEFAULT_MODEL))
+    teacher: Teacher
+    if teacher_name == "base":  # not by vectors that a run has: here the encoding is measured
+        teacher = EmbeddingTeacher(load_model(DEFAULT_MODEL), teacher_name)
+    else:
+        teacher = teacher_of(teacher_name, collection, PackedEncoder(load_model(DEFAULT_MODEL)))
     rng = np.random.default_rng(0)
     sides = (
         [collection.queries[query] for query in collection.positives("train")],

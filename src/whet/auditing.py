@@ -32,7 +32,7 @@ from whet.data.faults import Faults
 from whet.mine.known import judged
 from whet.progress import say
 from whet.records import Teacher
-from whet.run import Run, load_model, training_pairs
+from whet.run import Run, load_model, stored_encoder, training_pairs
 from whet.search import top_k
 from whet.teach.named import teacher_of
 from whet.teach.scores import Pairs, ask
@@ -150,10 +150,10 @@ def _trained(run: Run) -> dict[str, str] | None:
 
 def _teacher(run: Run, name: str) -> Teacher:
     if name != TUNED:
-        return teacher_of(name, run.collection, lambda: run.base_model)
-    from whet.teach.models import EmbeddingTeacher
+        return teacher_of(name, run.collection, run.base_encoder)
+    from whet.teach.models import VectorTeacher
 
-    return EmbeddingTeacher(load_model(str(run.path / "train" / "model")), TUNED)
+    return VectorTeacher(stored_encoder(load_model(str(run.path / "train" / "model")), run.path), run.collection, TUNED)
 
 
 def candidates(run: Run) -> list[tuple[int, int, int]]:

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 from rich.markup import escape
 
-from whet.artifacts import VECTORS, read_json, write_json, write_jsonl
+from whet.artifacts import read_json, write_json, write_jsonl
 from whet.bm25 import Bm25
-from whet.encode import PackedEncoder, StoredEncoder
 from whet.evaluate.retrieve import DEPTH, ranking_of, retrieve
 from whet.evaluate.runs import write_qrels, write_trec
 from whet.evaluate.slices import query_rows, slice_rows
@@ -18,7 +17,7 @@ from whet.moe.upcycle import expert_layers
 from whet.moe.usage import expert_use, starving
 from whet.progress import say
 from whet.records import Encoder, Ranking
-from whet.run import Run, load_model
+from whet.run import Run, load_model, stored_encoder
 
 EXPERT_SAMPLE = 500  # test passages that are run once more to see which experts they use
 
@@ -28,7 +27,7 @@ def write_evaluation(run: Run, folder: Path, *, train: Path) -> None:
     qrels = run.collection.qrels["test"]
     queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
     model = load_model(str(train / "model"))
-    tuned = StoredEncoder(PackedEncoder(model), run.path / VECTORS)
+    tuned = stored_encoder(model, run.path)
     hits = Bm25(list(run.passages.values())).top_k(list(queries.values()), DEPTH)
     rankings: dict[str, Ranking] = {
         "base": retrieve(run.base_encoder, queries, run.passages),

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whet.artifacts import VECTORS, read_json, read_jsonl
+from whet.artifacts import read_json, read_jsonl
 from whet.records import LayerUse
-from whet.run import Run
+from whet.run import Run, stored_encoder
 
 if TYPE_CHECKING:
     from whet.export.card import Origin
@@ -105,13 +105,12 @@ def origin_of(run: Run) -> "Origin":
 
 def pairing_of(run: Run, examples: int = 3) -> "Pairing":
     """Both models of a finished run side by side, with the queries whose ranking changed most as examples."""
-    from whet.encode import PackedEncoder, StoredEncoder
     from whet.evaluate.slices import most_changed
     from whet.serve.ranks import Pairing, Side
 
     _, rows, _ = read_evaluation(run.path)
     wins, losses = most_changed(rows, examples)
-    tuned = StoredEncoder(PackedEncoder(run.model), run.path / VECTORS)
+    tuned = stored_encoder(run.model, run.path)
     texts = list(run.passages.values())
     return Pairing(
         collection=run.collection,

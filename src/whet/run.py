@@ -70,7 +70,7 @@ class Run:
     @cached_property
     def base_encoder(self) -> "StoredEncoder":
         """The base model's vectors, computed once for mining, dev and test."""
-        return _stored(self.base_model, self.recipe.max_length, self.path)
+        return stored_encoder(self.base_model, self.path, self.recipe.max_length)
 
     @cached_property
     def passages(self) -> dict[str, str]:
@@ -128,7 +128,7 @@ def open_run(
 
         for fault in faults:
             say(f"[yellow]{escape(str(fault))}[/yellow]")
-        encoder = _stored(base(), draft.max_length, path)
+        encoder = stored_encoder(base(), path, draft.max_length)
         collection = with_training_queries(collection, path, encoder, draft.generate, yes=yes)
     collection, split = with_splits(collection, seed=draft.seed)
     if labels is not None:
@@ -136,7 +136,7 @@ def open_run(
     if draft.generate.paraphrases:
         from whet.generate.paraphrases import with_paraphrases
 
-        encoder = _stored(base(), draft.max_length, path)
+        encoder = stored_encoder(base(), path, draft.max_length)
         collection = with_paraphrases(collection, path, encoder, draft.generate, yes=yes)
     recipe = derive(collection, effort, overrides)
     source = None if isinstance(data, Collection) else source_of(data)
@@ -186,8 +186,8 @@ def _cutter(model: "SentenceTransformer", recipe: Recipe) -> Cutter:
     return Cutter(lambda texts: token_lengths(model, texts), min(recipe.passage_tokens, most))
 
 
-def _stored(model: "SentenceTransformer", max_length: int | None, path: Path) -> "StoredEncoder":
-    """A model's vectors, kept in the run's folder."""
+def stored_encoder(model: "SentenceTransformer", path: Path, max_length: int | None = None) -> "StoredEncoder":
+    """An encoder by a model whose vectors are kept in the run's folder."""
     from whet.encode import PackedEncoder, StoredEncoder
 
     if max_length is not None:

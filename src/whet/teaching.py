@@ -54,7 +54,7 @@ def write_lesson(run: Run, folder: Path, *, mine: Path) -> None:
     relevant = np.array([run.collection.qrels["train"][query].get(passage, 0) > 0 for query, passage in ids])
     heard: dict[str, Heard] = {}
     for name in config.teachers:
-        teacher = teacher_of(name, run.collection, lambda: run.base_model)
+        teacher = teacher_of(name, run.collection, run.base_encoder)
         heard[name] = _hear(run, teacher, ids)
         del teacher  # before the next one is loaded
     kept = {name: one for name, one in heard.items() if one.quality.better_than_chance}

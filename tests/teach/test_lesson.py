@@ -20,7 +20,7 @@ from whet.pipeline import build
 from whet.run import open_run
 from whet.teach.lesson import read_labels
 from whet.teach.lexical import Bm25Teacher
-from whet.teach.models import EmbeddingTeacher
+from whet.teach.models import VectorTeacher
 from whet.teaching import pairs_to_teach
 
 BRIEF = RECIPE | {"train": RECIPE["train"] | {"epochs": 1, "soft_weight": 0.5}, "max_length": 32}
@@ -53,7 +53,7 @@ def opened(data, tiny_model, tmp_path):
 def asked(monkeypatch):
     """The pairs that each real teacher was asked for, counted."""
     counts = {}
-    for teacher in (EmbeddingTeacher, Bm25Teacher):
+    for teacher in (VectorTeacher, Bm25Teacher):
 
         def score(self, queries, passages, real=teacher.score):
             counts[self.name] = counts.get(self.name, 0) + len(queries)

@@ -17,11 +17,11 @@ import torch
 from tiny import VOCABULARY, tiny_bert
 from whet.bm25 import Bm25, character_grams
 from whet.data.read import read
-from whet.encode import fingerprint_of
+from whet.encode import PackedEncoder, StoredEncoder, fingerprint_of
 from whet.errors import ConfigError, DataError, TeacherError
 from whet.records import Teacher
 from whet.teach.lexical import Bm25Teacher
-from whet.teach.models import CrossEncoderTeacher, EmbeddingTeacher
+from whet.teach.models import CrossEncoderTeacher, EmbeddingTeacher, VectorTeacher
 from whet.teach.named import kind_of, teacher_of
 from whet.teach.outside import EndpointTeacher, FileTeacher
 from whet.teach.scores import Pairs, ask
@@ -239,6 +239,23 @@ def test_embeddings_from_a_server(endpoint, tmp_path):
     assert "secret-key" not in str(caught.value)
 
 
+def test_a_run_teaches_with_the_vectors_that_it_has(models, collection, tmp_path, monkeypatch):
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(models["bi"]))
+    own = StoredEncoder(PackedEncoder(model), tmp_path)
+    asked = [collection.queries[query] for query in collection.positives("train")]
+    passages = [passage.content for passage in collection.passages.values()]
+    own.encode_queries(asked)  # as mining does
+    own.encode_passages(passages)
+    monkeypatch.setattr(PackedEncoder, "encode", None)  # it would fail if a text were encoded again
+    teacher = VectorTeacher(own, collection, "base")
+    assert isinstance(teacher, Teacher)
+    expected = EmbeddingTeacher(model, "base").score(asked[:40], passages[:40])
+    assert np.std(expected) > 1e-4
+    np.testing.assert_allclose(teacher.score(asked[:40], passages[:40]), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_names(models, collection, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # its client tries a hub that is away long
     assert [kind_of(str(models[kind])) for kind in ("bi", "sparse", "late", "cross", "ranker")] == [
@@ -251,7 +268,7 @@ def test_names(models, collection, monkeypatch):
     from sentence_transformers import SentenceTransformer
 
     base = SentenceTransformer(str(models["bi"]))
-    assert teacher_of("base", collection, lambda: base).model is base
+    assert teacher_of("base", collection, PackedEncoder(base)).fingerprint == fingerprint_of(base)
     assert teacher_of("bm25-characters", collection, None).name == "BM25 of characters"
     assert teacher_of(f"bi:{models['bi']}", collection, None).fingerprint == fingerprint_of(base)
     for name in ("nothing/there-is", "file:/no/where.csv", "cross:/no/where"):

@@ -1,4 +1,7 @@
-"""Teachers that are sentence-transformers models: bi-encoders, sparse and late-interaction ones, cross-encoders."""
+"""Teachers that are sentence-transformers models: bi-encoders, sparse and late-interaction ones, cross-encoders.
+
+The models of a run itself, base and tuned, teach with the vectors of the corpus that the run needs anyway.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -9,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from whet.encode import fingerprint_of
+from whet.records import Collection, Encoder, Vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
@@ -17,6 +21,44 @@ if TYPE_CHECKING:
     Embedder: TypeAlias = SentenceTransformer | SparseEncoder | MultiVectorEncoder
 
 CACHE_MB = 256  # of each kind of text; 170,000 vectors of 384 dimensions
+
+
+class VectorTeacher:
+    """A model by its vectors of the collection's passages, and of its training and dev queries; it knows no others.
+
+    Scores are dot products: cosines, unless the model compares by the dot product.
+    """
+
+    block = 16384
+
+    def __init__(self, encoder: Encoder, collection: Collection, name: str) -> None:
+        self.encoder, self.collection, self.name = encoder, collection, name
+
+    @property
+    def fingerprint(self) -> str:
+        """The encoder's."""
+        return self.encoder.fingerprint
+
+    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
+        """The similarity of each query with the passage beside it; KeyError for a text of another collection."""
+        left, right = self._queries, self._passages
+        rows = [left[0][text] for text in queries], [right[0][text] for text in passages]
+        found: Float32[np.ndarray, " pair"] = np.einsum("pd,pd->p", left[1][rows[0]], right[1][rows[1]])
+        return found
+
+    @cached_property
+    def _queries(self) -> tuple[dict[str, int], Vectors]:
+        """Row of every query's text, and the vectors; each split by itself, as mining and dev evaluation have them."""
+        splits = [
+            [self.collection.queries[query] for query in self.collection.positives(split)] for split in ("train", "dev")
+        ]
+        vectors = np.concatenate([self.encoder.encode_queries(texts) for texts in splits if texts])
+        return _rows([text for texts in splits for text in texts]), vectors
+
+    @cached_property
+    def _passages(self) -> tuple[dict[str, int], Vectors]:
+        texts = [passage.content for passage in self.collection.passages.values()]
+        return _rows(texts), self.encoder.encode_passages(texts)
 
 
 class EmbeddingTeacher:
@@ -69,6 +111,10 @@ class CrossEncoderTeacher:
         pairs = list(zip(queries, passages, strict=True))
         found: Float32[np.ndarray, " pair"] = self.model.predict(pairs, show_progress_bar=False)
         return found
+
+
+def _rows(texts: Sequence[str]) -> dict[str, int]:
+    return {text: at for at, text in enumerate(texts)}
 
 
 class _Recent:

@@ -1,18 +1,14 @@
 """Teachers by name: what a recipe writes, and the teacher that it means."""
 
-from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from whet.artifacts import read_json, source_digest
 from whet.errors import ConfigError
-from whet.records import Collection, Teacher
+from whet.records import Collection, Encoder, Teacher
 from whet.teach.lexical import Bm25Teacher
 from whet.teach.outside import EndpointTeacher, FileTeacher
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 KNOWN = ("base", "bm25", "bm25-characters")
 KINDS = ("bi", "cross", "sparse", "late")
@@ -23,16 +19,16 @@ FORMS = (
 )
 
 
-def teacher_of(name: str, collection: Collection, base: "Callable[[], SentenceTransformer]") -> Teacher:
+def teacher_of(name: str, collection: Collection, base: Encoder) -> Teacher:
     """The teacher that a name means; FORMS says what names there are.
 
-    `base` loads the model that is to be trained. Raises ConfigError when the name means nothing.
+    `base` is the model that is to be trained. Raises ConfigError when the name means nothing.
     """
-    from whet.teach.models import EmbeddingTeacher
+    from whet.teach.models import VectorTeacher
 
     kind, _, rest = name.partition(":")
     if name == "base":
-        return EmbeddingTeacher(base(), "base")
+        return VectorTeacher(base, collection, name)
     if name in ("bm25", "bm25-characters"):
         texts = [passage.content for passage in collection.passages.values()]
         return Bm25Teacher(texts, "words" if name == "bm25" else "characters")
