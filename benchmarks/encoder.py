@@ -18,7 +18,7 @@ from ladder import machine
 from whet.artifacts import write_json
 from whet.data.read import load
 from whet.encode import PackedEncoder
-from whet.run import DEFAULT_MODEL, load_model
+from whet.models import DEFAULT_MODEL, load_model
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RESULT = Path(__file__).parent / "results" / "encoder.json"

@@ -33,9 +33,10 @@ import torch
 
 from whet.artifacts import peak_memory_mb, read_json, read_jsonl, write_json
 from whet.evaluate.significance import compare
+from whet.models import DEFAULT_MODEL
 from whet.outcome import read_experts, read_refreshes
 from whet.pipeline import build
-from whet.run import DEFAULT_MODEL, open_run
+from whet.run import open_run
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RESULTS = Path(__file__).parent / "results"

@@ -31,9 +31,9 @@ from whet.evaluate.retrieve import retrieve
 from whet.evaluate.significance import compare
 from whet.export.merged import SAMPLE
 from whet.export.onnx import write_onnx
+from whet.models import DEFAULT_MODEL, load_model
 from whet.moe.merge import merge
 from whet.records import Collection, Encoder, Vectors
-from whet.run import DEFAULT_MODEL, load_model
 
 RESULT = RESULTS / "moe_export.json"
 

@@ -24,9 +24,10 @@ from whet.artifacts import peak_memory_mb, read_json, write_json
 from whet.auditing import audit, candidates, read_suspects
 from whet.data.read import read
 from whet.data.split import with_splits
+from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
 from whet.records import Collection, Judgements
-from whet.run import DEFAULT_MODEL, Run, open_run
+from whet.run import Run, open_run
 
 RESULT = RESULTS / "planted_audit.json"
 

@@ -20,9 +20,10 @@ from ladder import DATA, MAX_LENGTH, RESULTS, machine
 from whet.artifacts import write_json
 from whet.data.read import read
 from whet.encode import PackedEncoder
+from whet.models import DEFAULT_MODEL, load_model
 from whet.moe.upcycle import upcycle
 from whet.records import Collection
-from whet.run import DEFAULT_MODEL, load_model, training_pairs
+from whet.run import training_pairs
 from whet.train import trainer
 from whet.train.collate import Knowledge, Pair, PairCollator
 from whet.train.config import MoEConfig, TrainConfig

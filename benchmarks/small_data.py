@@ -28,9 +28,10 @@ from whet.evaluate.measures import means, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.evaluate.significance import compare
 from whet.evaluate.space import space_of
+from whet.models import DEFAULT_MODEL, load_model
 from whet.pipeline import build
 from whet.records import Collection, Encoder
-from whet.run import DEFAULT_MODEL, Run, load_model, open_run
+from whet.run import Run, open_run
 from whet.train.config import GuardConfig
 from whet.train.dev import ndcg_on
 from whet.train.guard import guard_set

@@ -23,8 +23,8 @@ from ladder import DATA, RESULTS, machine
 from whet.artifacts import write_json
 from whet.data.read import read
 from whet.encode import PackedEncoder
+from whet.models import DEFAULT_MODEL, load_model
 from whet.records import Teacher
-from whet.run import DEFAULT_MODEL, load_model
 from whet.teach.models import EmbeddingTeacher
 from whet.teach.named import teacher_of
 from whet.teach.scores import Pairs, ask

@@ -16,8 +16,9 @@ from ladder import DATA, MAX_LENGTH, RESULTS, machine
 
 from whet.artifacts import read_json, write_json
 from whet.data.read import read
+from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
-from whet.run import DEFAULT_MODEL, open_run
+from whet.run import open_run
 
 RESULT = RESULTS / "unlabelled.json"
 SETS = ("integreat_en", "nl2bash_a", "medquad_mini", "scifact")

@@ -239,3 +239,14 @@ def test_a_drive_without_locks_is_no_obstacle(tmp_path, monkeypatch):
     monkeypatch.setattr("fcntl.flock", refuse)
     with alone(tmp_path), alone(tmp_path):
         pass
+
+
+def test_only_scratch_inside_a_folder_does_not_count(tmp_path):
+    folder = tmp_path / SCRATCH / "me" / "mine"  # where clusters keep users' files
+    (folder / SCRATCH).mkdir(parents=True)
+    (folder / "found.txt").write_text("one")
+    before = folder_digest(folder)
+    (folder / SCRATCH / "left.txt").write_text("x")
+    assert folder_digest(folder) == before
+    (folder / "found.txt").write_text("two")
+    assert folder_digest(folder) != before

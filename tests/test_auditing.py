@@ -20,9 +20,10 @@ from whet.cli.main import app
 from whet.data.accepted import with_marks
 from whet.data.read import read
 from whet.errors import ConfigError, DataError
+from whet.models import load_model
 from whet.pipeline import build
 from whet.records import Collection, Passage
-from whet.run import load_model, open_run
+from whet.run import open_run
 from whet.teach.suspects import features, relevance
 
 HIDDEN = 12
@@ -154,9 +155,13 @@ def write_rows(path, rows):
         ("accept,query_id,passage_id\nyes,q0,p5\nno,q0,p5\n", "the opposite for the same pair at .*marked.csv:2"),
         ("accept,query_id,passage_id,query\nyes,q0,p5,what was asked before\n", "another text now"),
         ("accept,query_id,passage_id\nyes,q0,p80\n", "answers a dev or test query"),
+        ("accept,query_id,passage_id\nyes,q0,copy\n", "answers a dev or test query"),
     ],
 )
 def test_marks_that_are_wrong(audited, tmp_path, text, said):
+    held_out = audited.collection.passages["p80"]
+    copied = {**audited.collection.passages, "copy": replace(held_out, id="copy", text=f"{held_out.text.upper()} ")}
+    audited = replace(audited, collection=replace(audited.collection, passages=copied))
     (tmp_path / "marked.csv").write_text(text)
     with pytest.raises(DataError, match=said):
         with_marks(audited.collection, tmp_path / "marked.csv")

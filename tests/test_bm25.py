@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import whet
 from whet.bm25 import Bm25, terms
+from whet.evaluate.retrieve import retrieve_lexically
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -37,10 +38,12 @@ def lucene_bm25(query, texts, k1=1.2, b=0.75):
 def test_scores_are_the_formula_and_ties_go_to_the_lower_index(texts, query):
     hits = Bm25(texts).top_k([query], len(texts))
     expected = lucene_bm25(query, texts) if any(map(terms, texts)) else [0.0] * len(texts)
-    by_index = np.empty(len(texts), np.float32)
-    by_index[hits.indices[0]] = hits.scores[0]
+    found = hits.indices[0] >= 0
+    by_index = np.zeros(len(texts), np.float32)
+    by_index[hits.indices[0][found]] = hits.scores[0][found]
     np.testing.assert_allclose(by_index, expected, rtol=1e-5)
-    assert hits.indices[0].tolist() == np.argsort(-by_index, kind="stable").tolist()
+    assert hits.indices[0][found].tolist() == np.argsort(-by_index, kind="stable")[: found.sum()].tolist()
+    assert not hits.scores[0][~found].any()
     assert Bm25(texts).top_k([query], 2).indices[0].tolist() == hits.indices[0][:2].tolist()
 
 
@@ -60,9 +63,9 @@ def test_terms_of_many_scripts(text, expected):
     assert terms(text) == expected
 
 
-def test_an_unknown_query_scores_zero_everywhere():
+def test_an_unknown_query_finds_nothing():
     hits = Bm25(["a b", "c"]).top_k(["zzz", ""], 5)
-    assert hits.indices.tolist() == [[0, 1], [0, 1]]
+    assert hits.indices.tolist() == [[-1, -1], [-1, -1]]
     assert not hits.scores.any()
     assert Bm25([]).top_k(["a"], 5).indices.shape == (1, 0)
 
@@ -81,3 +84,9 @@ def test_figures_of_the_shared_data(name, ndcg):
     gains = [[ids[i] in relevant[query] for i in row] for query, row in zip(relevant, hits.indices, strict=True)]
     best = [discounts[: len(found)].sum() for found in relevant.values()]
     assert np.mean(np.array(gains) @ discounts / best) == pytest.approx(ndcg, abs=0.02)
+
+
+def test_what_shares_no_term_is_not_found():
+    hits = Bm25(["zebra", "quagga", "zebra zebra"]).top_k(["zebra", "nothing"], 3)
+    assert hits.indices.tolist() == [[2, 0, -1], [-1, -1, -1]]
+    assert retrieve_lexically({"q": "nothing"}, {"p": "zebra"}) == {"q": {}}

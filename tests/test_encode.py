@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
 
 from architectures import ARCHITECTURES, PROMPTS, bert_mean, build, qwen3, qwen3_without_special_tokens, static
-from tiny import VOCABULARY, WORDS
+from tiny import VOCABULARY, WORDS, tiny_bert
 from whet import encode
-from whet.encode import PackedEncoder, cut, embed, token_lengths, token_rows
+from whet.encode import PackedEncoder, cut, embed, to_unit_length, token_lengths, token_rows
 
 SAME = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -193,3 +194,14 @@ def test_half_precision_only_where_asked(tmp_path):
     assert 1e-5 < (exact - rounded).abs().max() < 0.3
     with torch.autocast("cpu", dtype=torch.bfloat16):  # the trainer's own is left on
         torch.testing.assert_close(embed(model, features), rounded)
+
+
+def test_a_model_of_dot_products_is_trained_to_unit_length_and_saved_so(tmp_path):
+    model = SentenceTransformer(str(tiny_bert(tmp_path / "dot", normalise=False, similarity="dot")))
+    assert not np.allclose(np.linalg.norm(model.encode(["stone"]), axis=1), 1)
+    assert to_unit_length(model)
+    assert not to_unit_length(model)
+    model.save_pretrained(str(tmp_path / "unit"))
+    vectors = SentenceTransformer(str(tmp_path / "unit")).encode(["stone", "oil"])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    assert not to_unit_length(SentenceTransformer(str(tiny_bert(tmp_path / "cosine", normalise=False))))

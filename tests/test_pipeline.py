@@ -21,7 +21,7 @@ from without_whet import WITHOUT_WHET
 
 FILES = {
     "check": ["manifest.json", "report.json", "split.json"],
-    "mine": ["likely.jsonl", "manifest.json", "negatives.jsonl", "neighbours.npy", "summary.json"],
+    "mine": ["manifest.json", "negatives.jsonl", "summary.json"],
     "generate": ["manifest.json", "queries.jsonl", "summary.json"],
     "teach": ["manifest.json", "summary.json"],
     "train": ["dev", "log.jsonl", "manifest.json", "model", "result.json"],

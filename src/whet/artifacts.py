@@ -51,6 +51,14 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
+def rolling_digest(parts: Iterable[object]) -> str:
+    """The same kind of hash of many parts, one after the other, without holding them all."""
+    seen = hashlib.sha256()
+    for part in parts:
+        seen.update(digest(part).encode("ascii"))
+    return seen.hexdigest()[:40]
+
+
 def file_digest(path: Path) -> str:
     """Hash of one file's bytes (40 hex digits)."""
     with path.open("rb") as file:
@@ -59,8 +67,9 @@ def file_digest(path: Path) -> str:
 
 def folder_digest(folder: Path) -> str:
     """Hash of every file below a folder, names included; the manifest and scratch files do not count."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST and SCRATCH not in p.parts)
-    return digest([(p.relative_to(folder).as_posix(), file_digest(p)) for p in files])
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    inside = [(path, path.relative_to(folder)) for path in files]
+    return digest([(name.as_posix(), file_digest(path)) for path, name in inside if SCRATCH not in name.parts])
 
 
 def source_digest(name: str | None) -> str:

@@ -27,12 +27,14 @@ from whet.artifacts import (
     write_jsonl,
     write_text,
 )
-from whet.data.accepted import Mark, read_marks
+from whet.data.accepted import Mark, held_out_texts, read_marks
 from whet.data.faults import Faults
+from whet.data.split import same_text
 from whet.mine.known import judged
+from whet.models import load_model, stored_encoder
 from whet.progress import say
 from whet.records import Teacher
-from whet.run import Run, load_model, stored_encoder, training_pairs
+from whet.run import Run, training_pairs
 from whet.search import top_k
 from whet.teach.named import teacher_of
 from whet.teach.scores import Pairs, ask
@@ -162,8 +164,8 @@ def candidates(run: Run) -> list[tuple[int, int, int]]:
     vectors = run.base_encoder.encode_queries(texts), run.base_encoder.encode_passages(list(run.passages.values()))
     found = top_k(*vectors, run.recipe.teach.audit_depth).indices
     known = judged(run.collection)
-    held_out = {p for split in ("dev", "test") for answers in run.collection.positives(split).values() for p in answers}
-    barred = np.array([passage in held_out for passage in run.passages])
+    held_out = held_out_texts(run.collection)
+    barred = np.array([same_text(text) in held_out for text in run.passages.values()])
     open_ = ~known.known_positive(found) & ~np.isin(known.keys(found), known.refuted) & ~barred[found]
     return [(q, int(found[q, rank]), rank + 1) for q, rank in np.argwhere(open_ & (found >= 0)).tolist()]
 

@@ -86,7 +86,7 @@ class Bm25:
             self._index.index((ids, self._vocabulary), create_empty_token=False, show_progress=False)
 
     def top_k(self, queries: Sequence[str], k: int) -> Hits:
-        """Find the k best passages of every query text (all, where there are fewer); sharing no term scores 0."""
+        """Find the k best passages of every query text; -1 where there are fewer that share a term with it."""
         k = min(k, self._size)
         indices, scores = np.zeros((len(queries), k), np.int64), np.zeros((len(queries), k), np.float32)
         for row, query in enumerate(queries):
@@ -95,6 +95,7 @@ class Bm25:
             near = np.flatnonzero(found >= cut)
             indices[row] = near[np.argsort(-found[near], kind="stable")][:k]
             scores[row] = found[indices[row]]
+        indices[scores <= 0] = -1
         return Hits(indices, scores)
 
     def score_pairs(self, queries: Sequence[str], rows: Int64[np.ndarray, " pair"]) -> Float32[np.ndarray, " pair"]:

@@ -252,6 +252,19 @@ class StoredEncoder:
         return vectors
 
 
+def to_unit_length(model: "SentenceTransformer") -> bool:
+    """Let a model that compares by dot products give vectors of length 1, for which those are cosines.
+
+    Returns whether anything had to be changed; a model that compares otherwise, or normalises already, stays as it is.
+    """
+    from sentence_transformers.base.modules import Normalize
+
+    if model.similarity_fn_name != "dot" or any(isinstance(module, Normalize) for module in model):
+        return False
+    model.append(Normalize())
+    return True
+
+
 def fingerprint_of(model: "SentenceTransformer") -> str:
     """Hash of everything in a model that decides its vectors, the same before and after use (40 hex digits).
 

@@ -7,17 +7,17 @@ import numpy as np
 from rich.markup import escape
 
 from whet.artifacts import read_json, write_json, write_jsonl
-from whet.bm25 import Bm25
-from whet.evaluate.retrieve import DEPTH, ranking_of, retrieve
+from whet.evaluate.retrieve import retrieve, retrieve_lexically
 from whet.evaluate.runs import write_qrels, write_trec
 from whet.evaluate.slices import query_rows, slice_rows
 from whet.evaluate.space import Space, space_of
 from whet.evaluate.verdict import assess
+from whet.models import load_model, stored_encoder
 from whet.moe.upcycle import expert_layers
 from whet.moe.usage import expert_use, starving
 from whet.progress import say
 from whet.records import Encoder, Ranking
-from whet.run import Run, load_model, stored_encoder
+from whet.run import Run
 
 EXPERT_SAMPLE = 500  # test passages that are run once more to see which experts they use
 
@@ -28,11 +28,10 @@ def write_evaluation(run: Run, folder: Path, *, train: Path) -> None:
     queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
     model = load_model(str(train / "model"))
     tuned = stored_encoder(model, run.path)
-    hits = Bm25(list(run.passages.values())).top_k(list(queries.values()), DEPTH)
     rankings: dict[str, Ranking] = {
         "base": retrieve(run.base_encoder, queries, run.passages),
         "tuned": retrieve(tuned, queries, run.passages),
-        "bm25": ranking_of(hits, list(queries), list(run.passages)),
+        "bm25": retrieve_lexically(queries, run.passages),
     }
     for name, ranking in rankings.items():
         write_trec(folder / f"{name}.trec", ranking, name)

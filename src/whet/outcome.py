@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whet.artifacts import read_json, read_jsonl
+from whet.models import stored_encoder
 from whet.records import LayerUse
-from whet.run import Run, stored_encoder
+from whet.run import Run
 
 if TYPE_CHECKING:
     from whet.export.card import Origin

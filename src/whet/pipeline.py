@@ -15,6 +15,7 @@ from rich.markup import escape
 from whet.artifacts import MANIFEST, SCRATCH, Artifact, alone, read_json, run_stage, source_digest, write_json
 from whet.data.check import check
 from whet.errors import ConfigError
+from whet.models import DEFAULT_MODEL, load_model
 from whet.outcome import (
     origin_of,
     read_evaluation,
@@ -29,7 +30,7 @@ from whet.outcome import (
 from whet.progress import say
 from whet.recipe import Effort
 from whet.records import Collection
-from whet.run import DEFAULT_MODEL, STAGES, Run, load_model, open_run, peak_of, seconds_of, training_pairs
+from whet.run import STAGES, Run, open_run, peak_of, seconds_of, training_pairs
 
 
 def tune(
@@ -119,11 +120,15 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         mined, summary = mine_negatives(run.collection, queries, passages, run.recipe.mine)
         write_mined(folder / "negatives.jsonl", mined)
         write_json(folder / "summary.json", summary.to_json())
-        near = neighbours(run.collection, queries, passages, training_pairs(run.collection), run.recipe.neighbours)
-        np.save(folder / "neighbours.npy", near, allow_pickle=False)
-        write_likely(folder / "likely.jsonl", likely_positives(run.collection, queries, passages, run.recipe.mine))
+        if nearest:
+            near = neighbours(run.collection, queries, passages, training_pairs(run.collection), nearest)
+            np.save(folder / "neighbours.npy", near, allow_pickle=False)
+        if train.mask_likely:
+            write_likely(folder / "likely.jsonl", likely_positives(run.collection, queries, passages, run.recipe.mine))
 
-    config = {"mine": run.recipe.mine.model_dump(), "neighbours": run.recipe.neighbours}
+    train = run.recipe.train
+    nearest = run.recipe.neighbours if train.batches == "neighbour" else 0  # both searches are made only where used
+    config = {"mine": run.recipe.mine.model_dump(), "neighbours": nearest, "likely": train.mask_likely}
     made = run_stage(run.path, "mine", inputs=run.inputs, config=config, build=write)
     if not made.skipped:
         say(MiningSummary(**read_json(made.path / "summary.json")).line())

@@ -59,7 +59,7 @@ class Bar:
         self.done += by
         self.bar.update(self.task, advance=by, note=note)
         now = time.monotonic()
-        if not self.live and now - self.last >= LINE_EVERY_S and self.done < self.total:
+        if not self.live and now - self.last >= LINE_EVERY_S and self.first < self.done < self.total:
             self.last = now
             left = (now - self.began) / (self.done - self.first) * (self.total - self.done)
             say(f"{self.what} {self.done}/{self.total}, about {left:.0f} s left {note}".rstrip())

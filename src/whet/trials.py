@@ -9,26 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from jaxtyping import Int32
 
 from whet.artifacts import SCRATCH, read_json, write_json
 from whet.data.split import folds, same_text
-from whet.encode import PackedEncoder
+from whet.encode import PackedEncoder, to_unit_length
 from whet.evaluate.measures import PRIMARY
-from whet.evaluate.retrieve import retrieve
+from whet.evaluate.retrieve import retrieve_lexically
 from whet.generate.positives import read_positive_queries
 from whet.generating import positives_finder
 from whet.mine.likely import read_likely
 from whet.mine.mined import read_mined
+from whet.mine.neighbours import of_rows
 from whet.moe.upcycle import upcycle
 from whet.progress import say
-from whet.records import Collection, Encoder
+from whet.records import Collection, Encoder, Ranking
 from whet.run import Run, training_pairs
 from whet.search import top_k
 from whet.teach.lesson import read_labels
 from whet.train.collate import Knowledge, Pair
 from whet.train.config import MoEConfig, TrainConfig
-from whet.train.dev import GUARD, DevEvaluator, DevSet, dev_set, ndcg_on
+from whet.train.dev import GUARD, HARD, DevEvaluator, DevSet, dev_set, ndcg_on
 from whet.train.guard import Point, guard_set, interpolate
 from whet.train.remining import Remining
 from whet.train.trainer import Material, Trained, train_model
@@ -86,7 +86,7 @@ class HeldOut:
 
     def __init__(self, run: Run, folder: Path, sources: Sources) -> None:
         self.run, self.folder = run, folder
-        self.dev = _dev_set(run, run.collection, DEV_POOL, run.recipe.train.evaluations)
+        self.dev = _dev_set(run, run.collection, _lexical(run, "dev"), DEV_POOL, run.recipe.train.evaluations)
         say(f"dev: {len(self.dev.queries)} queries, searched in {len(self.dev.passages):,} of {len(run.passages):,}")
         self.material = material_of(run, run.collection, sources)
         self.guard_set = guard_set(run.recipe.guard)
@@ -125,7 +125,8 @@ class CrossValidated:
         self.run, self.folder, self.sources = run, folder, sources
         self.folds = folds(run.collection, run.recipe.seed)
         self.shares = run.recipe.guard.shares if run.recipe.guard.interpolate else (1.0,)
-        self.sets = [_dev_set(run, fold, FOLD_POOL, len(self.shares)) for fold in self.folds]
+        lexical = _lexical(run, "train")
+        self.sets = [_dev_set(run, fold, lexical, FOLD_POOL, len(self.shares)) for fold in self.folds]
         self.guard_set = guard_set(run.recipe.guard)
         self.guard = self._guarded(PackedEncoder(run.base_model))
         self.took: list[float] = []  # seconds of each fold that was trained
@@ -180,11 +181,14 @@ class CrossValidated:
         return None if self.guard_set is None else ndcg_on(encoder, self.guard_set)
 
 
-def _dev_set(run: Run, collection: Collection, bounds: range, evaluations: int) -> DevSet:
-    queries = {query: collection.queries[query] for query in collection.positives("dev")}
-    ranking = retrieve(run.base_encoder, queries, run.passages)
+def _lexical(run: Run, split: str) -> Ranking:
+    queries = {query: run.collection.queries[query] for query in run.collection.positives(split)}
+    return retrieve_lexically(queries, run.passages, HARD)
+
+
+def _dev_set(run: Run, collection: Collection, lexical: Ranking, bounds: range, evaluations: int) -> DevSet:
     rng = np.random.default_rng([run.recipe.seed, POOL_SEED])
-    return dev_set(collection, ranking, rng, dev_budget(collection, run.recipe.train, bounds, evaluations))
+    return dev_set(collection, lexical, rng, dev_budget(collection, run.recipe.train, bounds, evaluations))
 
 
 def dev_budget(collection: Collection, train: TrainConfig, bounds: range, evaluations: int) -> int:
@@ -205,6 +209,8 @@ def _train(
 ) -> "tuple[SentenceTransformer, Mapping[str, Tensor], Trained]":
     """The trained model, its weights before, where the way back is to be walked, and what was done."""
     model = run.fresh_model()
+    if to_unit_length(model):
+        say("the model compares by dot products and is trained by cosines: the tuned one gives vectors of length 1")
     if moe.experts:
         upcycle(model, moe.layers, moe.site, moe.experts, moe.top_k, moe.router, moe.level, seed=train.seed)
     walked = run.recipe.guard.interpolate
@@ -247,8 +253,9 @@ def remining_of(run: Run, collection: Collection, train: TrainConfig, folder: Pa
 
 
 def _floor(run: Run, guard: float | None) -> float | None:
-    """The lowest guard score that will do; None where there is no guard, or no way back from where it is not met."""
-    return guard - run.recipe.guard.budget if guard is not None and run.recipe.guard.interpolate else None
+    """The lowest guard score that will do; None without a guard or a way back, and where the tuned model is forced."""
+    used = guard is not None and run.recipe.guard.interpolate and not run.force
+    return guard - run.recipe.guard.budget if guard is not None and used else None
 
 
 def _on_line(
@@ -280,16 +287,11 @@ def material_of(run: Run, collection: Collection, sources: Sources) -> Material:
     unseen = {same_text(collection.queries[query]) for query in collection.positives("dev")}
     stars = read_positive_queries(sources.generate / "queries.jsonl")
     found = [star for star in stars if same_text(star.text) not in unseen]
-    near = np.load(sources.mine / "neighbours.npy", allow_pickle=False)
     likely = read_likely(sources.mine / "likely.jsonl") if train.mask_likely else {}
     labels: dict[str, dict[str, float]] = read_labels(sources.teach) if train.taught else {}
     knowledge = Knowledge.of(collection, found, likely, labels)
-    return Material(collection, pairs, knowledge, _only(near, [place[pair] for pair in own]))
-
-
-def _only(near: Int32[np.ndarray, "row near"], rows: list[int]) -> Int32[np.ndarray, "own near"]:
-    """Neighbour lists of some rows, which are named by their new numbers; others become -1."""
-    number = np.full(len(near) + 1, -1, np.int32)  # the last one is for -1 itself
-    number[rows] = np.arange(len(rows))
-    renamed: Int32[np.ndarray, "own near"] = number[near[rows]]
-    return renamed
+    near = None
+    if train.batches == "neighbour":
+        whole = np.load(sources.mine / "neighbours.npy", allow_pickle=False)
+        near = of_rows(whole, [place[pair] for pair in own])
+    return Material(collection, pairs, knowledge, near)

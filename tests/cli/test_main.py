@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -113,7 +114,7 @@ def test_mined_files_are_the_same_bytes_under_another_hash_seed(tuned, typed, tm
         {p.name: p.read_bytes() for p in (out / "mine").iterdir() if p.name != "manifest.json"}
         for out in (typed[1], tmp_path)
     )
-    assert sorted(one) == ["likely.jsonl", "negatives.jsonl", "neighbours.npy", "summary.json"]
+    assert sorted(one) == ["negatives.jsonl", "summary.json"]
     assert one == two
 
 
@@ -217,6 +218,37 @@ def test_a_run_without_a_model_is_not_exported(whet, typed, tmp_path):
     ended = whet("export", out, tmp_path / "to")
     assert ended.returncode == 2
     assert f"Finish it: whet tune {out}" in ended.stderr.replace("\n", "")
+
+
+def test_results_of_other_data_are_not_shown_as_if_they_were_of_this(whet, tuned, typed, tmp_path):
+    shutil.copytree(typed[1], tmp_path / "run")
+    shutil.copytree(typed[0][0], tmp_path / "data")
+    made = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    (tmp_path / "run" / "recipe.json").write_text(json.dumps(made | {"data": str(tmp_path / "data")}))
+    assert whet("report", tmp_path / "run").returncode == 0
+    before = (tmp_path / "run" / "recipe.json").read_bytes()
+    with (tmp_path / "data" / "corpus.jsonl").open("a") as corpus:
+        corpus.write('{"_id": "new", "text": "one passage more"}\n')
+    for ended in (whet("report", tmp_path / "run"), whet("export", tmp_path / "run", tmp_path / "to")):
+        assert ended.returncode == 2
+        assert "is not what its results were made from" in ended.stderr.replace("\n", " ")
+    assert (tmp_path / "run" / "recipe.json").read_bytes() == before
+
+
+def test_a_run_made_with_relative_paths_is_opened_from_anywhere(whet, typed, tmp_path, monkeypatch):
+    model = Path(typed[0][2])
+    monkeypatch.chdir(model.parent)
+    (tmp_path / "scores.csv").write_text("query_id,passage_id,score\n")
+    recipe = {"guard": {"data": os.path.relpath(typed[0][0])}, "teach": {"teachers": ["base", "bm25"]}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | recipe))
+    options = ["--model", model.name, "--out", tmp_path / "run", "--recipe", tmp_path / "recipe.yaml"]
+    assert whet("check", typed[0][0], *options).returncode == 0
+    monkeypatch.chdir(tmp_path)
+    assert whet("check", tmp_path / "run").returncode == 0
+    made = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert made["model"] == str(model.resolve())
+    assert made["overrides"]["guard"]["data"] == str(Path(typed[0][0]).resolve())
+    assert made["overrides"]["teach"]["teachers"] == ["base", "bm25"]
 
 
 def test_clean_frees_what_can_be_computed_again_and_nothing_else(whet, tuned, typed, tmp_path):

@@ -141,7 +141,8 @@ def test_large_collections_are_sampled_and_say_so(parts, monkeypatch):
     found = report(passages, queries, {"test": qrels["test"], "train": qrels["dev"]}, **settings)
     assert found.truncated == 1.0
     assert found.notes == (
-        "near-duplicates: 25 of 90 passages compared, positives first",
+        "near-duplicates: 25 of 90 passages compared, those that answer test and dev queries first, then those of "
+        "train",
         "truncation: 10 of 90 passages measured",
     )
     assert report(passages, queries, {"test": qrels["test"], "train": qrels["dev"]}, **settings) == found
@@ -196,3 +197,14 @@ def test_medquad_is_checked_well_within_a_minute(shared):
     assert time.process_time() - began < 40
     assert {"near-duplicate", "leaking-query", "leaking-passage"} == set(kinds(found))
     assert found.notes == ()
+
+
+def test_held_out_texts_are_compared_however_many_are_trained_on(monkeypatch):
+    monkeypatch.setattr("whet.data.check.MOST_COMPARED", 8)
+    rng = np.random.default_rng(3)
+    passages = {f"p{n}": Passage(f"p{n}", words(rng, 40)) for n in range(20)}
+    passages["copy"] = Passage("copy", f"{passages['p0'].text} and so on")
+    queries = {f"q{n}": words(rng, 8) for n in range(20)} | {"qt": "another question"}
+    train = {f"q{n}": {f"p{n}": 1} for n in range(20)}
+    found = check(Collection("c", passages, queries, {"train": train, "test": {"qt": {"copy": 1}}}))
+    assert [(near.id, near.other) for near in found.leaks if near.kind == "passage"] == [("copy", "p0")]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from whet.data.asked import with_test_queries
 from whet.data.cut import BETWEEN, Cutter, pieces, read_documents
-from whet.data.documents import read_sections
+from whet.data.documents import document_files, read_sections
 from whet.data.faults import Faults
 from whet.data.read import read
 from whet.data.split import with_splits
@@ -222,3 +222,37 @@ def test_real_test_queries_are_told_by_words_id_or_document(handbook, tmp_path):
         with_test_queries(handbook, asked)
     with pytest.raises(ConfigError, match="no such table"):
         with_test_queries(handbook, tmp_path / "gone.csv")
+
+
+def test_an_answer_is_whole_words_with_its_grade_and_many_hits_are_warned_of(tmp_path, capsys):
+    texts = {"eyes": "Close your eyes.", "yes": "They said yes.", "大仏": "奈良の大仏です。"}
+    texts |= {f"same {n}": f"Number {n} is blue." for n in range(7)}
+    data = Collection("c", {name: Passage(name, text) for name, text in texts.items()}, {}, {})
+    asked = tmp_path / "asked.csv"
+    asked.write_text(
+        "query,positive,score\nis it so?,yes,2\nwhere?,大仏,1\nwhat not?,eyes,0\nwhich colour?,is blue,1\n"
+    )
+    found = with_test_queries(data, asked)
+    blue = {f"same {n}": 1 for n in range(7)}
+    assert list(found.qrels["test"].values()) == [{"yes": 2}, {"大仏": 1}, {"eyes": 0}, blue]
+    assert "'is blue' stands in 7 passages" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_runs_of_whet_are_no_documents(tmp_path):
+    (tmp_path / "guide.md").write_text(MARKDOWN)
+    for place in (tmp_path / "runs" / "docs", tmp_path / ".hidden"):
+        place.mkdir(parents=True)
+        (place / "report.md").write_text("Ours.")
+    (tmp_path / "runs" / "docs" / ".lock").touch()
+    assert document_files(tmp_path) == [tmp_path / "guide.md"]
+
+
+def test_tables_beside_documents_are_not_passed_over(tmp_path):
+    (tmp_path / "README.md").write_text("About the data.")
+    (tmp_path / "sizes.csv").write_text("name,size\na,1\n")
+    assert read(tmp_path)[1] == ()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train-00000-of-00001.csv").write_text("question,answer\nq,p\n")
+    (fault,) = read(tmp_path)[1]
+    assert (fault.kind, fault.level) == ("unnamed-tables", "error")
+    assert "train-00000-of-00001.csv" in str(fault)

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -273,3 +274,26 @@ def test_medquad_is_read_in_about_a_second(shared):
     assert time.process_time() - began < 3
     assert (len(collection.passages), len(collection.positives("test"))) == (16337, 2000)
     assert sum(map(len, collection.positives("train").values())) == 13394
+
+
+def test_a_cell_may_be_a_whole_document(tmp_path):
+    (tmp_path / "pairs.csv").write_text(f"query,positive\nwhat?,{'word ' * 40_000}\n")
+    collection, faults = read(tmp_path / "pairs.csv")
+    assert not faults
+    assert [len(passage.text) for passage in collection.passages.values()] == [200_000]
+
+
+def test_the_fingerprint_knows_every_part(tmp_path):
+    base = Collection("a", {"p": Passage("p", "t")}, {"q": "x"}, {"train": {"q": {"p": 1}}})
+    others = [
+        replace(base, passages={"p": Passage("p", "t", "x")}),
+        replace(base, passages={**base.passages, "q": Passage("q", "")}),
+        replace(base, queries={"q": "y"}),
+        replace(base, queries={"q": "x", "r": "x"}),
+        replace(base, qrels={"test": {"q": {"p": 1}}}),
+        replace(base, negatives={"q": ["p"]}),
+        replace(base, answers={"p": ["x"]}),
+    ]
+    found = [content_fingerprint(one) for one in (base, *others)]
+    assert len(set(found)) == len(found)
+    assert content_fingerprint(replace(base, name="b")) == found[0]

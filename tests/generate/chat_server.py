@@ -12,6 +12,8 @@ FAULTS = {
     "400": (400, {}, {"error": {"message": "this prompt is not to our taste"}}),
     "401": (401, {}, {"error": {"message": "Incorrect API key provided: sk-secret-key"}}),
     "no schema": (400, {}, {"error": {"message": "response_format is not supported"}}),
+    "no limit": (400, {}, {"error": {"message": "'max_tokens' is unsupported. Use 'max_completion_tokens' instead."}}),
+    "no temperature": (400, {}, {"error": {"message": "'temperature' does not support 0.7 with this model."}}),
 }
 
 

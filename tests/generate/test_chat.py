@@ -250,3 +250,16 @@ def test_killed_at_a_random_call_and_started_again_nothing_is_paid_twice(tmp_pat
         assert subprocess.run(command, env=environment, check=False, timeout=60).returncode == 0
     assert len(chat.paid) == 25
     assert sum(chat.paid.values()) == 25
+
+
+def test_a_server_is_asked_as_its_newer_models_want_it(written):
+    def refuse(number, body):
+        return "no limit" if "max_tokens" in body else "no temperature" if "temperature" in body else ""
+
+    chat = Chat(ask_for, refuse)
+    with serving(chat) as url:
+        found = written(url, 6, concurrency=1)
+    assert all(one.texts for one in found)
+    assert chat.calls == 8
+    assert chat.bodies[-1]["max_completion_tokens"] > 0
+    assert chat.bodies[-1].keys().isdisjoint(["max_tokens", "temperature"])

@@ -176,7 +176,7 @@ ANOTHER = """
 import json, pickle, sys
 from pathlib import Path
 import numpy as np
-from whet.run import load_model
+from whet.models import load_model
 folders, into = sorted(Path(sys.argv[1]).iterdir()), Path(sys.argv[2])
 texts = json.loads((into / "texts.json").read_text())
 loaded = {folder.name: load_model(str(folder)).encode(texts) for folder in folders}

@@ -60,12 +60,12 @@ def test_relations_by_hand(model):
     assert batch["positive"].tolist() == [0, 3, 1]  # passages: a c e b copy
     first = [False, True, True, False, False]  # q1: b is another positive, copy reads as a does
     assert batch["negative"].tolist() == [first, first, [True, False, False, True, True]]
-    assert batch["answers"].int().tolist() == [  # stars: q1 q1 q2 "bana"
-        [1, 1, 0, 0],
+    assert batch["answers"].int().tolist() == [  # stars: q1 q1 q2 "bana"; q1 counts once
+        [1, 0, 0, 0],
         [0, 0, 1, 0],
         [0, 0, 1, 1],
-        [1, 1, 0, 0],
-        [1, 1, 0, 0],
+        [1, 0, 0, 0],
+        [1, 0, 0, 0],
     ]
 
 

@@ -1,6 +1,7 @@
 """The dev pool holds what a score needs, within its budget; the evaluator leaves what it measured."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY, means, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.records import Collection, Passage
-from whet.train.dev import HARD, DevEvaluator, dev_set
+from whet.train.dev import FEWEST, HARD, DevEvaluator, dev_set
 
 LENGTH = 10
 
@@ -30,11 +31,26 @@ def pool(budget, seed=0):
     return dev_set(DATA, RANKING, np.random.default_rng(seed), budget)
 
 
-def test_positives_are_in_the_pool_whatever_the_budget():
+def test_positives_are_in_the_pool_whatever_the_budget_and_as_much_again_of_others():
     found = pool(budget=0)
-    assert set(found.passages) == {"p3", "p4", "p190"}
+    assert set(found.passages) > {"p3", "p4", "p190"}
+    assert len(found.passages) == 6
+    assert set(found.passages) > hard_up_to(1)
     assert list(found.queries) == ["a", "b"]
     assert not found.whole
+
+
+def test_where_positives_fill_the_pool_fewer_queries_are_asked():
+    many = collection_of(400, {f"q{i}": {f"p{i}": 1} for i in range(300)})
+    ranking = {f"q{i}": {f"p{300 + i % 100}": 1.0} for i in range(300)}
+    drawn = [dev_set(many, ranking, np.random.default_rng(seed), 240 * LENGTH) for seed in (0, 1)]
+    for found in drawn:
+        assert len(found.queries) == 120  # half of the budget is theirs
+        assert list(found.queries) == list(found.qrels)
+        assert list(found.queries) == [query for query in many.queries if query in found.queries]
+        assert len(found.passages) == 240
+    assert set(drawn[0].queries) != set(drawn[1].queries)
+    assert len(dev_set(many, ranking, np.random.default_rng(0), 0).queries) == FEWEST
 
 
 def hard_up_to(rank):
@@ -87,3 +103,8 @@ def test_a_model_that_tells_nothing_apart_is_refused(tiny_model, dev, tmp_path):
     with pytest.raises(TrainingError, match=r"at step 8 the model does not tell passages apart: the cosines of 64 p"):
         DevEvaluator(dev, tmp_path)(model, steps=8)
     assert not list(tmp_path.iterdir())
+
+
+def test_two_passages_have_no_spread(tiny_model, dev, tmp_path):
+    few = replace(dev, passages=dict(list(dev.passages.items())[:2]))
+    DevEvaluator(few, tmp_path)(SentenceTransformer(str(tiny_model)), steps=3)

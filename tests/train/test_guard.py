@@ -5,6 +5,8 @@ base and tuned weights is walked as told, its best point within the budget is le
 where none is; on the whole road the scores are in the log and the result, and the model that comes out is that point.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,14 +15,16 @@ from tiny import RECIPE
 from whet.artifacts import read_json, read_jsonl, write_json
 from whet.data.read import read
 from whet.errors import ConfigError
+from whet.models import load_model
 from whet.outcome import read_share, read_tradeoff
 from whet.pipeline import build
 from whet.records import Collection, Passage
 from whet.report.contents import ReportInput, tradeoff_lines
-from whet.run import load_model, open_run
+from whet.run import open_run
 from whet.train import guard
 from whet.train.config import GuardConfig
 from whet.train.guard import guard_set, interpolate
+from whet.trials import _floor
 
 
 def test_the_set_holds_answers_and_others_and_is_the_same_each_time(tiny_data):
@@ -91,6 +95,15 @@ def test_the_whole_road_goes_back_as_far_as_the_budget_says(tiny_data, tiny_mode
     assert found["line"][-1]["dev"] == pytest.approx(at_best["eval_nDCG@10"])
     model = load_model(str(run.path / "train" / "model"))
     assert not np.allclose(model.encode("stone"), run.base_model.encode("stone"))
+
+
+def test_force_keeps_the_tuned_weights_whatever_the_guard_says(tiny_data, tiny_model, tmp_path):
+    guarded = {"data": str(tiny_data), "interpolate": True, "queries": 20, "passages": 60, "shares": [1.0]}
+    parts = {"train": RECIPE["train"], "guard": guarded}
+    run = open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=parts)
+    assert _floor(run, 0.9) == pytest.approx(0.89)
+    assert _floor(replace(run, force=True), 0.9) is None
+    assert _floor(run, None) is None
 
 
 @pytest.mark.parametrize(("named", "asked"), [("NanoNQ", "zeta-alpha-ai/NanoNQ"), ("owner/set", "owner/set")])

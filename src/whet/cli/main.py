@@ -55,6 +55,10 @@ def main() -> None:
         console.quiet = False
         console.print(f"[red]error[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
+    except PermissionError as error:
+        console.quiet = False
+        console.print(f"[red]error[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             console.print("stopped; the same command goes on from here")

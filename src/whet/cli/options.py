@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from whet.errors import ConfigError
+from whet.models import DEFAULT_MODEL
 from whet.recipe import Effort
-from whet.run import DEFAULT_MODEL
 
 DataArgument = Annotated[
     str,

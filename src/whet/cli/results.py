@@ -1,5 +1,6 @@
 """Verbs over a finished run: report, export, compare. They read it and never train."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -7,7 +8,9 @@ from typing import Annotated, Literal, cast
 
 import typer
 
+from whet.artifacts import MANIFEST, read_json
 from whet.cli.options import QuietOption, RunArgument
+from whet.data.read import content_fingerprint
 from whet.errors import ConfigError, require
 from whet.export.folder import Format
 from whet.progress import set_quiet
@@ -43,8 +46,9 @@ def export_run(
     wanted = cast("list[Format]", ["st", *(formats or []), *(["onnx"] if onnx else [])])
     made = finished(run)
     origin, model = origin_of(made), run / "model"
-    with TemporaryDirectory(dir=run) as aside:
+    with ExitStack() as stack:
         if merge or merge_by != "average":
+            aside = stack.enter_context(TemporaryDirectory(dir=run))
             found = merge_run(made, merge_by, Path(aside))
             model, origin = found.folder, replace(origin, evaluation=found.evaluation, note=found.sentence(merge_by))
             typer.echo(origin.note)
@@ -76,8 +80,13 @@ def compare_models(
 
 
 def finished(path: Path) -> Run:
-    """Open a run whose every stage is there; raises ConfigError otherwise."""
-    run = reopen(path)
+    """Open a run whose every stage is there, on the data that they were made from; raises ConfigError otherwise."""
+    run = reopen(path, record=False)
     if not (path / "model" / "modules.json").exists():
         raise ConfigError(f"{path} is not finished: it has no model. Finish it: whet tune {path}")
+    if read_json(path / "evaluate" / MANIFEST)["inputs"]["data"] != content_fingerprint(run.collection):
+        raise ConfigError(
+            f"the data of {path} is not what its results were made from: it has changed, or another version of whet "
+            f"made them. Bring them up to date: whet tune {path}"
+        )
     return run

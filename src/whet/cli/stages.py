@@ -135,8 +135,18 @@ def _opened(
     overrides = overrides_of(recipe, options)
     if name == "paraphrases":
         overrides["generate"] = {"paraphrases": PARAPHRASES} | overrides.get("generate", {})
-    effort = effort or "standard"
-    return open_run(data, model, folder, effort=effort, overrides=overrides, force=force, yes=yes, **files)
+    labels, asked = files["labels"], files["test_queries"]
+    return open_run(
+        data,
+        model,
+        folder,
+        effort=effort or "standard",
+        overrides=overrides,
+        force=force,
+        labels=labels,
+        test_queries=asked,
+        yes=yes,
+    )
 
 
 def _show_audit(run: Run, *, json: bool) -> None:

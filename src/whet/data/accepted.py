@@ -68,7 +68,7 @@ def with_marks(collection: Collection, path: Path) -> Collection:
     if not marks and not faults:
         raise ConfigError(f"{path}: nothing is marked in it; write yes or no into the column accept")
     train = {query: dict(judged) for query, judged in collection.qrels["train"].items()}
-    held_out = {p for split in ("dev", "test") for found in collection.positives(split).values() for p in found}
+    held_out = held_out_texts(collection)
     for mark in marks:
         if mark.query not in train or mark.passage not in collection.passages:
             what = f"query {mark.query!r} with passage {mark.passage!r} is not in the training data"
@@ -77,7 +77,7 @@ def with_marks(collection: Collection, path: Path) -> Collection:
         elif _moved(collection, mark):
             what = f"{mark.query!r} or {mark.passage!r} is another text now than when it was marked"
             faults.error("moved-id", mark.where, what, "The data has changed since the audit: audit it anew.")
-        elif mark.accepted and mark.passage in held_out:
+        elif mark.accepted and same_text(collection.passages[mark.passage].content) in held_out:
             what = f"passage {mark.passage!r} answers a dev or test query: trained on, it would be no test any more"
             faults.error("held-out", mark.where, what, "Delete the row.")
         else:
@@ -93,6 +93,12 @@ def with_marks(collection: Collection, path: Path) -> Collection:
         say(f"[yellow]warning[/yellow] {escape(str(fault))}")
     say(f"{escape(str(path))}: {counted[1]} pair(s) accepted, {counted[0]} refused")
     return replace(collection, qrels={**collection.qrels, "train": train})
+
+
+def held_out_texts(collection: Collection) -> set[str]:
+    """Texts of the passages that answer a dev or test query, under whatever id."""
+    answers = {p for split in ("dev", "test") for found in collection.positives(split).values() for p in found}
+    return {same_text(collection.passages[passage].content) for passage in answers}
 
 
 def _moved(collection: Collection, mark: Mark) -> bool:

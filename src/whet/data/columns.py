@@ -1,7 +1,7 @@
 """Which column of a table is what: by name, never by order."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.markup import escape
@@ -26,6 +26,16 @@ class Columns:
     negatives: tuple[str, ...]
     negative_queries: str | None
     grade: str | None
+
+
+def has_pairs(names: Iterable[str]) -> bool:
+    """Whether there is a column for the query and one for the positive.
+
+    >>> has_pairs(["Question", "answer"]), has_pairs(["name", "answer"])
+    (True, False)
+    """
+    known = {name.lower() for name in names}
+    return not known.isdisjoint(QUERY) and not known.isdisjoint(POSITIVE)
 
 
 def understand(names: Sequence[str], where: str, faults: Faults) -> Columns | None:

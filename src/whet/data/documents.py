@@ -1,5 +1,6 @@
 """Documents as they lie in a folder: plain text, Markdown, HTML, PDF and Word, as sections under their headings."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from whet.artifacts import LOCK
 from whet.data.faults import Faults
 
 HEADING = re.compile(r"h([1-6])$")
@@ -54,14 +56,18 @@ class Outline:
 
 
 def document_files(folder: Path) -> list[Path]:
-    """Every file below a folder that can be read, sorted; those whose name or folder begins with a dot do not count.
+    """Every file below a folder that can be read, sorted.
 
-    A file stands for itself.
+    Those whose name or folder begins with a dot do not count, nor do runs of whet. A file stands for itself.
     """
     if folder.is_file():
         return [folder]
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in READERS and path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    found = []
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        folders[:] = [name for name in folders if not name.startswith(".") and not (here / name / LOCK).exists()]
+        found += [here / name for name in files if not name.startswith(".")]
+    return sorted(path for path in found if path.suffix.lower() in READERS and path.is_file())
 
 
 def read_sections(path: Path, faults: Faults) -> list[Section]:

@@ -55,6 +55,7 @@ def _delimited_rows(path: Path, faults: Faults) -> Iterator[Row]:
     delimiter = "\t" if path.suffix == ".tsv" else max(",;\t", key=lines[0].count)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     begins = 1
+    csv.field_size_limit(max(csv.field_size_limit(), sum(map(len, lines))))  # a cell may be a whole document
     try:
         header = [name.strip() for name in next(reader)]
         begins = first = reader.line_num + 1

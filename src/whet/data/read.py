@@ -1,11 +1,12 @@
 """The way in: whatever the user has, as one Collection, or every fault that stands against it."""
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from rich.markup import escape
 
-from whet.artifacts import digest
+from whet.artifacts import rolling_digest
 from whet.data.beir import is_beir, read_beir
 from whet.data.cut import Cutter, read_documents
 from whet.data.documents import READERS, document_files
@@ -13,7 +14,7 @@ from whet.data.faults import Faults
 from whet.data.files import SUFFIXES
 from whet.data.hub import is_saved_dataset, read_hub, read_saved
 from whet.data.split import with_splits
-from whet.data.table import read_tables, split_files
+from whet.data.table import question_tables, read_tables, split_files
 from whet.errors import DataError, Fault
 from whet.progress import say
 from whet.records import Collection
@@ -79,11 +80,11 @@ def read(source: str | Path, cutter: Callable[[], Cutter] = lambda: GUESSED) -> 
 
 def content_fingerprint(collection: Collection) -> str:
     """Hash of everything in a collection but its name (40 hex digits); the order of passages and queries counts."""
-    passages = [(passage.id, passage.title, passage.text) for passage in collection.passages.values()]
-    queries = list(collection.queries.items())
+    passages = ((passage.id, passage.title, passage.text) for passage in collection.passages.values())
     given = {query: list(passages) for query, passages in collection.negatives.items()}
     answers = {passage: list(texts) for passage, texts in collection.answers.items()}
-    return digest(passages, queries, dict(collection.qrels), given, answers)
+    rest = dict(collection.qrels), given, answers
+    return rolling_digest(chain(passages, [len(collection.passages)], collection.queries.items(), rest))
 
 
 def _dispatch(source: str, path: Path, faults: Faults, cutter: Callable[[], Cutter]) -> Collection:
@@ -116,9 +117,13 @@ def _read_folder(folder: Path, faults: Faults, cutter: Callable[[], Cutter]) -> 
     if is_beir(folder):
         return read_beir(folder, faults)
     files = split_files(folder)
-    if not files and document_files(folder):
+    if not files and (tables := question_tables(folder)):
+        what = f"its tables are not named after a split: {', '.join(path.name for path in tables[:5])}"
+        cure = "Give the one file itself, or name them train, dev and test; give documents in a folder of their own."
+        faults.error("unnamed-tables", folder, what, cure)
+    elif not files and document_files(folder):
         return read_documents(folder, cutter(), faults)
-    if not files:
+    elif not files:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
         faults.error("unknown-format", folder, f"no data that is understood in this folder; found {found}", EXPECTED)
     return read_tables(folder.resolve().name, files, faults)

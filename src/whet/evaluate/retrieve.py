@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from whet.bm25 import Bm25
 from whet.records import Encoder, Ranking
 from whet.search import Hits, top_k
 
@@ -15,6 +16,12 @@ def retrieve(encoder: Encoder, queries: Mapping[str, str], passages: Mapping[str
         encoder.encode_passages(list(passages.values())),
     )
     hits = top_k(query_vectors, vectors, depth, backend="exact")
+    return ranking_of(hits, list(queries), list(passages))
+
+
+def retrieve_lexically(queries: Mapping[str, str], passages: Mapping[str, str], depth: int = DEPTH) -> Ranking:
+    """Rank passages (id → text) for queries (id → text) by BM25; what shares no term with a query is not ranked."""
+    hits = Bm25(list(passages.values())).top_k(list(queries.values()), depth)
     return ranking_of(hits, list(queries), list(passages))
 
 

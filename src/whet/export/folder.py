@@ -40,7 +40,7 @@ def export_model(
     Raises ConfigError on an unknown format or when `out` holds something that whet did not export, MissingExtra when a
     format's extra is not installed, ArtifactError when vectors differ.
     """
-    others = _others(formats)
+    others, out = _others(formats), out.resolve()
     if out.exists() and any(out.iterdir()) and not (out / CHECKSUMS).exists():
         raise ConfigError(f"{out}: holds files that are no export of whet's; name a folder that is new or empty")
     aside = out.with_name(out.name + ".partial")

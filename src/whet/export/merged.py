@@ -12,8 +12,9 @@ from whet.evaluate.retrieve import retrieve
 from whet.evaluate.runs import read_trec
 from whet.evaluate.significance import Comparison, compare
 from whet.evaluate.verdict import Evaluation, assess, points, signed
+from whet.models import load_model
 from whet.moe.merge import How, merge
-from whet.run import Run, load_model, training_pairs
+from whet.run import Run, training_pairs
 
 SAMPLE = 500  # training passages that tell how the experts are used
 

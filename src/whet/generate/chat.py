@@ -48,6 +48,13 @@ SCHEMA = {
     },
 }
 
+BLAMES = {
+    "response_format": ("response_format", "schema"),
+    "max_tokens": ("max_completion_tokens",),
+    "temperature": ("temperature",),
+}
+"""An option, and the words of a server that refuses it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -91,7 +98,7 @@ class ChatServer:
             raise ConfigError(f"{server}:{model} at {self.url} needs a key: export {variable}=…")
         self._openai = require("openai", "openai")
         self.errors: tuple[type[Exception], ...] = (self._openai.OpenAIError,)
-        self._schema = True  # until the server says that it knows none
+        self._refused: set[str] = set()  # options that the server has said it does not take
 
     @property
     def name(self) -> str:
@@ -132,21 +139,25 @@ class ChatServer:
     async def call(self, client: Any, request: Request) -> Reply:
         """One call; raises what the client raises."""
         began = time.monotonic()
-        options = {"response_format": SCHEMA} if self._schema else {}
+        create = client.chat.completions.with_raw_response.create
+        options = self._options()
         try:
-            raw = await client.chat.completions.with_raw_response.create(
-                model=self.model,
-                messages=request.messages,
-                temperature=self.config.temperature,
-                max_tokens=self.config.reply_tokens,
-                **options,
-            )
+            raw = await create(model=self.model, messages=request.messages, **options)
         except (self._openai.BadRequestError, self._openai.UnprocessableEntityError) as error:
-            if not options or ("response_format" not in str(error) and "schema" not in str(error).lower()):
+            said = str(error).lower()
+            blamed = next((name for name, words in BLAMES.items() if any(word in said for word in words)), None)
+            if blamed not in options:
                 raise
-            self._schema = False
+            self._refused.add(blamed)
             return await self.call(client, request)
         return _reply(raw.text, round(time.monotonic() - began, 3))
+
+    def _options(self) -> dict[str, Any]:
+        """What every call is made with, less what the server refuses; newer models have another name for the limit."""
+        limit = self.config.reply_tokens
+        wanted = {"response_format": SCHEMA, "max_tokens": limit, "temperature": self.config.temperature}
+        found = {name: value for name, value in wanted.items() if name not in self._refused}
+        return found if "max_tokens" in found else found | {"max_completion_tokens": limit}
 
     def patience(self, error: Exception) -> float | None:
         """Seconds that the server wants before the next try; None where it does not say, -1 where trying is no use."""

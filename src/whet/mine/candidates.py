@@ -95,8 +95,7 @@ def _searches(
         yield "ance", top_k(query_vectors, passage_vectors, depth).indices
     if config.strategy in ("bm25", "mix"):
         index = Bm25([passage.content for passage in collection.passages.values()])
-        hits = index.top_k([collection.queries[query] for query in queries], depth)
-        yield "bm25", np.where(hits.scores > 0, hits.indices, -1)
+        yield "bm25", index.top_k([collection.queries[query] for query in queries], depth).indices
     if config.strategy == "random":
         drawn = [rng.choice(len(collection.passages), depth, replace=False) for _ in queries]
         yield "random", np.array(drawn, dtype=np.int64)

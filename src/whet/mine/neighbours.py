@@ -45,6 +45,14 @@ def neighbours(
     return _lend(chosen[of_pair], np.searchsorted(positives, rows_of_pairs), k)
 
 
+def of_rows(near: Int32[np.ndarray, "row near"], rows: list[int]) -> Int32[np.ndarray, "own near"]:
+    """Neighbour lists of some rows, which are named by their new numbers; others become -1."""
+    number = np.full(len(near) + 1, -1, np.int32)  # the last one is for -1 itself
+    number[rows] = np.arange(len(rows))
+    renamed: Int32[np.ndarray, "own near"] = number[near[rows]]
+    return renamed
+
+
 def _lend(
     chosen: Int64[np.ndarray, "pair found"], passage_of_pair: Int64[np.ndarray, " pair"], k: int
 ) -> Int32[np.ndarray, "pair k"]:

@@ -116,9 +116,13 @@ class PairCollator:
             self.knowledge.likely.get(pair.query_id, frozenset()).difference(pair.negative_ids) for pair in pairs
         ]
         negative = [[p not in own | barred for p in passages] for own, barred in zip(known, doubtful, strict=True)]
+        first: dict[str, int] = {}
+        for row, text in enumerate(stars):
+            first.setdefault(text, row)
         answers = [
             [
-                text in self.knowledge.answers.get(p, ()) or (row < len(known) and p in known[row])
+                first[text] == row  # a text counts once, however often it is asked
+                and (text in self.knowledge.answers.get(p, ()) or (row < len(known) and p in known[row]))
                 for row, text in enumerate(stars)
             ]
             for p in passages

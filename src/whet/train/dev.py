@@ -1,7 +1,8 @@
 """The dev set during training: the final evaluation's measures, on a pool of passages small enough to encode often.
 
-The pool holds every positive of the dev queries, what the base model ranks highest for them, and a random sample for
-the rest of a budget. Scores on a pool are higher than on the whole corpus; they are compared with each other only.
+The pool holds every positive of the dev queries, what BM25 ranks highest for them, and a random sample for the rest of
+a budget. What the base model ranks highest would be its own mistakes and nobody else's: any other model looks better
+against them (docs/LOG.md). Scores on a pool are higher than on the whole corpus, and compared with each other only.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,9 @@ from whet.records import Collection, Encoder, Judgements, Ranking
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-HARD = 30  # the deepest rank of the base model's own ranking that the pool takes in
+HARD = 30  # the deepest rank of BM25 that the pool takes in
+POSITIVE_SHARE = 0.5  # of the budget that positives may take: beyond it, fewer dev queries are asked
+FEWEST = 50  # dev queries that are asked in any case
 RANDOM_SHARE = 0.2  # of the budget that the positives leave, kept for passages drawn at random
 GUARD = f"guard_{PRIMARY}"
 ALIKE = 1e-3  # standard deviation of cosines below which a model tells nothing apart
@@ -38,20 +41,22 @@ class DevSet:
     whole: bool
 
 
-def dev_set(collection: Collection, base: Ranking, rng: np.random.Generator, budget: int) -> DevSet:
-    """Draw the pool; `base` is the base model's ranking of the dev queries, `budget` counts characters.
+def dev_set(collection: Collection, lexical: Ranking, rng: np.random.Generator, budget: int) -> DevSet:
+    """Draw the pool; `lexical` is BM25's ranking of the dev queries, `budget` counts characters.
 
-    Every positive is in the pool, then, as far as the budget goes, all first ranks, all second ranks and so on.
+    Every positive is in the pool, then, as far as the budget goes, all first ranks, all second ranks and so on. Where
+    the positives would take most of the budget, queries are drawn at random, FEWEST at least.
     """
-    qrels = collection.qrels["dev"]
-    positives = collection.positives("dev")
+    positives = _asked(collection, rng, POSITIVE_SHARE * budget)
+    qrels = {query: collection.qrels["dev"][query] for query in positives}
     queries = {query: collection.queries[query] for query in positives}
-    ranked = [list(base.get(query, {}))[:HARD] for query in queries]
+    ranked = [list(lexical.get(query, {}))[:HARD] for query in queries]
     hard = [found[rank] for rank in range(HARD) for found in ranked if rank < len(found)]
     ids = list(collection.passages)
     others = [ids[place] for place in rng.permutation(len(ids)).tolist()]
     wanted = dict.fromkeys(passage for found in positives.values() for passage in found)
-    left = budget - sum(len(collection.passages[passage].content) for passage in wanted)
+    taken = sum(len(collection.passages[passage].content) for passage in wanted)
+    left = max(budget - taken, (1 / POSITIVE_SHARE - 1) * taken)
     for source, reserve in ((hard, RANDOM_SHARE * left), (others, 0.0)):
         for passage in source:
             if left <= reserve:
@@ -61,6 +66,18 @@ def dev_set(collection: Collection, base: Ranking, rng: np.random.Generator, bud
                 left -= len(collection.passages[passage].content)
     pool = {p: passage.content for p, passage in collection.passages.items() if p in wanted}
     return DevSet(queries, qrels, pool, whole=len(pool) == len(collection.passages))
+
+
+def _asked(collection: Collection, rng: np.random.Generator, room: float) -> dict[str, list[str]]:
+    """Dev queries and their positives: all, or as many as have room for their positives' characters, at random."""
+    positives, drawn, used = collection.positives("dev"), set[str](), 0
+    queries = list(positives)
+    for at in rng.permutation(len(queries)).tolist():
+        used += sum(len(collection.passages[passage].content) for passage in positives[queries[at]])
+        if used > room and len(drawn) >= FEWEST:
+            break
+        drawn.add(queries[at])
+    return {query: found for query, found in positives.items() if query in drawn}
 
 
 def ndcg_on(encoder: Encoder, dev: DevSet) -> float:
@@ -103,9 +120,11 @@ class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
         return scores
 
     def _check_spread(self, encoder: PackedEncoder, step: int) -> None:
-        texts = list(self.dev.passages.values())[:64]
+        texts = list(dict.fromkeys(self.dev.passages.values()))[:64]
+        if not step or len(texts) < 3:
+            return
         vectors = encoder.encode_passages(texts)
-        spread = float(np.std((vectors @ vectors.T)[np.triu_indices(len(texts), 1)])) if len(texts) > 1 else 1.0
+        spread = float(np.std((vectors @ vectors.T)[np.triu_indices(len(texts), 1)]))
         if not spread > ALIKE:
             raise TrainingError(
                 f"at step {step} the model does not tell passages apart: the cosines of {len(texts)} passages have a "

@@ -27,6 +27,7 @@ from whet.losses import ContrastivePenaltyLoss, InfoNCELoss, SoftLabelLoss, Soft
 from whet.losses.adapters import Packing
 from whet.moe.balance import RoutedLoss
 from whet.moe.upcycle import expert_layers
+from whet.precision import autocast_dtype
 from whet.progress import say
 from whet.train.batches import NeighbourBatchSampler, RandomBatchSampler
 from whet.train.collate import Knowledge, Pair, PairCollator
@@ -87,7 +88,7 @@ def train_model(
     if not config.dropout:
         without_dropout(model)
     collator = PairCollator(model, material.collection, material.knowledge)
-    steps, autocast = _steps(config, len(material.pairs)), autocast_dtype(config, model.device)
+    steps, autocast = _steps(config, len(material.pairs)), autocast_dtype(config.precision, model.device)
     at = boundaries(remining, steps, config.epochs, config.evaluations) if remining else []
     trainer = _Trainer(
         model=model,
@@ -103,6 +104,7 @@ def train_model(
         ],
     )
     trainer.line, trainer.watch, trainer.collate = line, LossWatch(), collator
+    trainer.contrastive_share = 1 - config.penalty_weight if config.loss == "clp" else 1.0
     for noisy in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(noisy)
     if (last := newest_checkpoint(folder)) is not None:
@@ -164,6 +166,7 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
     line: ProgressLine
     watch: LossWatch
     collate: PairCollator
+    contrastive_share: float
 
     def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         self.line.tokens += sum(int(v.sum()) for name, v in inputs.items() if name.endswith("attention_mask"))
@@ -175,7 +178,7 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
         parts = self.accum_loss_components["train"]
         before = parts.get("contrastive", 0.0)
         loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)
-        share = 1 - getattr(self.loss, "penalty_weight", 0.0)
+        share = self.contrastive_share
         contrastive = float(parts["contrastive"] - before) / share if "contrastive" in parts and share else None
         self.watch.see(float(loss), contrastive, labels, self.state.global_step + 1)
         return loss
@@ -200,7 +203,8 @@ def _dataset(pairs: Sequence[Pair]) -> Dataset:
 
 
 def _loss(model: "SentenceTransformer", config: TrainConfig, moe: MoEConfig | None) -> torch.nn.Module:
-    packing = Packing(graph_tokens=graph_tokens(model, config.memory_mb), autocast=autocast_dtype(config, model.device))
+    kept, autocast = graph_tokens(model, config.memory_mb), autocast_dtype(config.precision, model.device)
+    packing = Packing(graph_tokens=kept, autocast=autocast)
     soft = SoftPart(config.soft_weight or 1.0, config.soft_loss) if config.taught else None
     loss: InfoNCELoss
     if config.loss == "clp":
@@ -258,23 +262,6 @@ def _sampler(config: TrainConfig, material: Material) -> Any:
         passages=[pair.positive_id for pair in material.pairs],
         known=[material.knowledge.unfit(pair.query_id) for pair in material.pairs],
     )
-
-
-def autocast_dtype(config: TrainConfig, device: torch.device) -> torch.dtype | None:
-    """bf16 where the hardware multiplies it fast, else None (fp32).
-
-    On a CPU without avx512_bf16 or AMX bf16 products are ten times slower than fp32 ones; with them a training step of
-    MiniLM took 0.6 of the time (docs/LOG.md).
-    """
-    if config.precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
-    else:
-        fast = config.precision == "bf16"
-    return torch.bfloat16 if fast else None
-
-
-def _cpu_has_bf16() -> bool:
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def graph_tokens(model: "SentenceTransformer", memory_mb: int) -> int | None:
