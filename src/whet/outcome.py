@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from whet.artifacts import read_json, read_jsonl
 from whet.records import LayerUse
-from whet.run import Run, stored_encoder
+from whet.run import DEFAULT_MODEL, Run, packaged_model, stored_encoder
 
 if TYPE_CHECKING:
     from whet.export.card import Origin
@@ -100,7 +100,16 @@ def origin_of(run: Run) -> "Origin":
         sizes={"passages": len(run.passages)} | sizes,
         settings=settings["train"] | (experts if run.recipe.moe.experts else {}),
         evaluation=read_evaluation(run.path)[0],
+        licence=_licence(run.base),
     )
+
+
+def _licence(base: str) -> str | None:
+    """The licence of a base model that lies in a folder; None where it does not, or names none."""
+    from whet.export.card import licence_of
+
+    folder = packaged_model() if base == DEFAULT_MODEL else Path(base)
+    return licence_of(folder) if folder else None
 
 
 def pairing_of(run: Run, examples: int = 3) -> "Pairing":
