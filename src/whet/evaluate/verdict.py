@@ -28,10 +28,10 @@ def verdict(comparison: Comparison, alpha: float = ALPHA) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Base and tuned (and BM25) on one test set: means in [0, 1], and tuned against base on every measure.
+    """Base, tuned and BM25 on one test set: means in [0, 1], and tuned against base on every measure.
 
-    The verdict is about `measure` alone. `bm25` is empty where BM25 was not run. `kept_base` says that the tuned model
-    is the base model, for no other did better on dev; `synthetic` that the test queries were generated.
+    The verdict is about `measure` alone. `kept_base` says that the tuned model is the base model, for no other did
+    better on dev; `synthetic` that the test queries were generated.
     """
 
     measure: str
@@ -96,10 +96,8 @@ class Evaluation:
         return cls(**{**record, "comparisons": comparisons})
 
 
-def assess(
-    qrels: Judgements, base: Ranking, tuned: Ranking, bm25: Ranking | None, rng: np.random.Generator
-) -> Evaluation:
-    """Measure two rankings (and BM25's) on the same judgements and compare tuned with base on every measure.
+def assess(qrels: Judgements, base: Ranking, tuned: Ranking, bm25: Ranking, rng: np.random.Generator) -> Evaluation:
+    """Measure two rankings and BM25's on the same judgements and compare tuned with base on every measure.
 
     Raises WhetError when no query has a positive passage or a score is not finite.
     """
@@ -108,7 +106,7 @@ def assess(
         measure=PRIMARY,
         base=means(before),
         tuned=means(after),
-        bm25=means(per_query(qrels, bm25)) if bm25 is not None else {},
+        bm25=means(per_query(qrels, bm25)),
         comparisons={measure: compare(before[measure], after[measure], rng) for measure in MEASURES},
     )
 

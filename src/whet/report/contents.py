@@ -50,7 +50,7 @@ class ReportInput:
 
 @dataclass(frozen=True, slots=True)
 class MeasureLine:
-    """One line of the before/after table, as text; `bm25` is empty where BM25 was not run."""
+    """One line of the before/after table, as text."""
 
     measure: str
     bm25: str
@@ -67,7 +67,7 @@ def measure_lines(evaluation: Evaluation) -> list[MeasureLine]:
     return [
         MeasureLine(
             measure=measure,
-            bm25=points(evaluation.bm25[measure]) if measure in evaluation.bm25 else "",
+            bm25=points(evaluation.bm25[measure]),
             base=points(evaluation.base[measure]),
             tuned=points(evaluation.tuned[measure]),
             difference=signed(found.difference),
