@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from whet.export.card import Origin
     from whet.serve.ranks import Pairing
 
+EXAMPLES = 3  # queries of each kind that the compare page offers
+
 
 def read_evaluation(path: Path) -> tuple[Any, list[Any], list[Any]]:
     """Evaluation, per-query rows and slices of a run, as `_evaluate` wrote them."""
@@ -112,13 +114,13 @@ def _licence(base: str) -> str | None:
     return licence_of(folder) if folder else None
 
 
-def pairing_of(run: Run, examples: int = 3) -> "Pairing":
+def pairing_of(run: Run) -> "Pairing":
     """Both models of a finished run side by side, with the queries whose ranking changed most as examples."""
     from whet.evaluate.slices import most_changed
     from whet.serve.ranks import Pairing, Side
 
     _, rows, _ = read_evaluation(run.path)
-    wins, losses = most_changed(rows, examples)
+    wins, losses = most_changed(rows, EXAMPLES)
     tuned = stored_encoder(run.model, run.path)
     texts = list(run.passages.values())
     return Pairing(

@@ -15,6 +15,7 @@ from whet.data.judgements import SPLIT_ORDER
 from whet.errors import DataError, Fault
 from whet.records import Collection, Judgements
 
+TEST_SHARE, DEV_SHARE = 0.2, 0.1
 LARGEST_TEST, LARGEST_DEV = 1000, 500
 SMALL_TEST, SMALL_DEV = 50, 25  # below these, next to no difference can be shown
 GROUPS_PER_PART = 5  # a part of one or two large groups would test one or two passages
@@ -24,12 +25,7 @@ FOLD_SEED = 2
 
 
 def with_splits(
-    collection: Collection,
-    *,
-    seed: int = 13,
-    dev_share: float = 0.1,
-    test_share: float = 0.2,
-    folded_below: int = FOLDED_BELOW,
+    collection: Collection, *, seed: int = 13, folded_below: int = FOLDED_BELOW
 ) -> tuple[Collection, dict[str, Any]]:
     """Give a collection the dev and test splits that it lacks, taken from train by passage group.
 
@@ -46,7 +42,7 @@ def with_splits(
     given = [split for split in SPLIT_ORDER if collection.positives(split)]
     groups = _groups(collection)
     queries = sum(map(len, groups))
-    goals = {"test": size_of_test(queries, test_share), "dev": size_of_dev(queries, dev_share)}
+    goals = {"test": size_of_test(queries), "dev": size_of_dev(queries)}
     folded = "dev" not in given and queries - goals["test"] * ("test" not in given) < folded_below
     wanted = [split for split in ("test", "dev") if split not in given and not (folded and split == "dev")]
     parts = _deal(groups, {split: goals[split] for split in wanted}, np.random.default_rng(seed))
@@ -89,22 +85,22 @@ def folds(collection: Collection, seed: int, count: int = FOLDS) -> list[Collect
     return [replace(fold, answers=_answers_not_held_out(fold)) for fold in moved]
 
 
-def size_of_test(queries: int, share: float) -> int:
-    """How many of `queries` are held out for the test: the share, at least 50 or a third, at most 1000.
+def size_of_test(queries: int) -> int:
+    """How many of `queries` are held out for the test: a fifth, at least 50 or a third, at most 1000.
 
-    >>> [size_of_test(queries, 0.2) for queries in (3, 30, 200, 1000, 20000)]
+    >>> [size_of_test(queries) for queries in (3, 30, 200, 1000, 20000)]
     [1, 10, 50, 200, 1000]
     """
-    return min(LARGEST_TEST, max(round(share * queries), min(SMALL_TEST, queries // 3)))
+    return min(LARGEST_TEST, max(round(TEST_SHARE * queries), min(SMALL_TEST, queries // 3)))
 
 
-def size_of_dev(queries: int, share: float) -> int:
-    """How many of `queries` are held out for dev: the share, at least 25 or a sixth (never none), at most 500.
+def size_of_dev(queries: int) -> int:
+    """How many of `queries` are held out for dev: a tenth, at least 25 or a sixth (never none), at most 500.
 
-    >>> [size_of_dev(queries, 0.1) for queries in (3, 30, 200, 1000, 20000)]
+    >>> [size_of_dev(queries) for queries in (3, 30, 200, 1000, 20000)]
     [1, 5, 25, 100, 500]
     """
-    return min(LARGEST_DEV, max(1, round(share * queries), min(SMALL_DEV, queries // 6)))
+    return min(LARGEST_DEV, max(1, round(DEV_SHARE * queries), min(SMALL_DEV, queries // 6)))
 
 
 def trained_positives(collection: Collection, split: str) -> list[str]:

@@ -64,11 +64,10 @@ def query_rows(
     qrels: Judgements,
     base: Ranking,
     tuned: Ranking,
-    measure: str = PRIMARY,
 ) -> list[QueryRow]:
     """One row per query that has a positive, in the order of `qrels`."""
-    before = per_query(qrels, base, [measure])[measure]
-    after = per_query(qrels, tuned, [measure])[measure]
+    before = per_query(qrels, base, [PRIMARY])[PRIMARY]
+    after = per_query(qrels, tuned, [PRIMARY])[PRIMARY]
     return [
         _row(
             query,

@@ -16,12 +16,12 @@ DIGITS = 5  # of the fractions in JSON
 Verdict: TypeAlias = Literal["better", "worse", "not shown"]
 
 
-def verdict(comparison: Comparison, alpha: float = ALPHA) -> Verdict:
+def verdict(comparison: Comparison) -> Verdict:
     """Better or worse only when the test rejects "no difference" and the interval lies wholly on the same side of 0."""
     low, high = comparison.interval
-    if comparison.p_value < alpha and low > 0 and comparison.difference > 0:
+    if comparison.p_value < ALPHA and low > 0 and comparison.difference > 0:
         return "better"
-    if comparison.p_value < alpha and high < 0 and comparison.difference < 0:
+    if comparison.p_value < ALPHA and high < 0 and comparison.difference < 0:
         return "worse"
     return "not shown"
 

@@ -10,6 +10,7 @@ from whet.evaluate.verdict import ALPHA, Evaluation, points, signed
 from whet.records import LayerUse
 
 LOSS_PARTS = ("loss", "contrastive", "penalty", "soft", "balance", "z")
+CHANGED = 5  # queries that gained most, and as many that lost most
 EXCERPT = 240  # characters of a passage that a report shows
 
 
@@ -45,7 +46,6 @@ class ReportInput:
     config: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak_memory_mb: float | None = None
-    shown: int = 5
 
 
 @dataclass(frozen=True, slots=True)
