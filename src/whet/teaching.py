@@ -143,7 +143,7 @@ def _quality(run: Run, teacher: Teacher) -> Quality:
         query: {passage: said[query, passage] for passage in dict.fromkeys([*near[query], *positives[query]])}
         for query in queries
     }
-    return Quality(teacher.name, auc, auprc, means(per_query(run.collection.qrels[split], ranking, [PRIMARY]))[PRIMARY])
+    return Quality(auc, auprc, means(per_query(run.collection.qrels[split], ranking, [PRIMARY]))[PRIMARY])
 
 
 def _texts(collection: Collection, ids: Ids) -> Pairs:

@@ -19,7 +19,6 @@ class Quality:
     is nDCG@10 of ranking each query's positives and the base model's best passages.
     """
 
-    teacher: str
     auc: float
     auprc: float
     ndcg: float
