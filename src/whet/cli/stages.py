@@ -8,7 +8,6 @@ from typing import Any
 import typer
 
 from whet.cli.options import (
-    DEFAULT_MODEL,
     DataArgument,
     EffortOption,
     ForceOption,
@@ -35,7 +34,7 @@ from whet.cli.options import (
 from whet.errors import ConfigError, DataError
 from whet.progress import set_quiet
 from whet.recipe import Effort
-from whet.run import RECIPE, Run, is_run_of, open_run, reopen
+from whet.run import DEFAULT_MODEL, RECIPE, Run, is_run_of, open_run, reopen
 
 PARAPHRASES = 3
 HELP = {
