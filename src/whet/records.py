@@ -70,6 +70,10 @@ class Collection:
                 found[query] = [passage for _, passage in graded]
         return found
 
+    def answering(self, split: str) -> dict[str, None]:
+        """Ids of the passages that answer a query of one split, each once, in order."""
+        return dict.fromkeys(passage for passages in self.positives(split).values() for passage in passages)
+
 
 @dataclass(frozen=True, slots=True)
 class Negative:

@@ -105,8 +105,8 @@ def size_of_dev(queries: int) -> int:
 
 def trained_positives(collection: Collection, split: str) -> list[str]:
     """Ids of the passages that answer a query of `split` and are, by their text, positives of a training query."""
-    trained = {_content(collection, passage) for passage in _positives(collection, "train")}
-    return [passage for passage in _positives(collection, split) if _content(collection, passage) in trained]
+    trained = {_content(collection, passage) for passage in collection.answering("train")}
+    return [passage for passage in collection.answering(split) if _content(collection, passage) in trained]
 
 
 def same_text(text: str) -> str:
@@ -182,7 +182,7 @@ def _move(qrels: Mapping[str, Judgements], parts: Mapping[str, Sequence[str]]) -
 def _answers_not_held_out(collection: Collection) -> dict[str, list[str]]:
     """Keep the given queries of passages that answer no dev or test query, if they are none themselves."""
     splits = ("dev", "test")
-    passages = {_content(collection, passage) for split in splits for passage in _positives(collection, split)}
+    passages = {_content(collection, passage) for split in splits for passage in collection.answering(split)}
     queries = {same_text(collection.queries[query]) for split in splits for query in collection.positives(split)}
     kept = {
         passage: [text for text in texts if same_text(text) not in queries]
@@ -194,11 +194,6 @@ def _answers_not_held_out(collection: Collection) -> dict[str, list[str]]:
 
 def _content(collection: Collection, passage: str) -> str:
     return same_text(collection.passages[passage].content)
-
-
-def _positives(collection: Collection, split: str) -> dict[str, None]:
-    """Return the passages that answer a query of the split, each once, in order."""
-    return dict.fromkeys(passage for passages in collection.positives(split).values() for passage in passages)
 
 
 def _named(collection: Collection) -> str:
