@@ -55,6 +55,12 @@ class DataError(WhetError):
         super().__init__("\n".join([f"{len(self.faults)} fault(s) in the data", *lines]))
 
 
+def raise_errors(faults: Sequence[Fault]) -> None:
+    """Raise DataError with all faults, warnings too, where any is an error; warnings alone let the data be used."""
+    if any(fault.level == "error" for fault in faults):
+        raise DataError(faults)
+
+
 class ConfigError(WhetError):
     """A setting is unknown, out of range, or contradicts another."""
 

@@ -17,7 +17,7 @@ from whet.data.cut import Cutter
 from whet.data.judgements import SPLIT_ORDER
 from whet.data.read import content_fingerprint, read
 from whet.data.split import with_splits
-from whet.errors import ArtifactError, ConfigError, DataError, Fault
+from whet.errors import ArtifactError, ConfigError, Fault, raise_errors
 from whet.generate.config import GenerateConfig
 from whet.progress import say
 from whet.recipe import SMALL, Effort, Recipe, derive
@@ -173,8 +173,7 @@ def _read(
     if isinstance(data, Collection):
         return data, ()
     collection, faults = read(data, lambda: _cutter(base(), recipe))
-    if any(fault.level == "error" for fault in faults):
-        raise DataError(faults)
+    raise_errors(faults)
     return collection, faults
 
 
