@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whet.errors import ConfigError
+from whet.evaluate.measures import areas
 from whet.teach.calibrate import calibrated
 from whet.teach.labels import hard, label, soft_1, soft_2, soft_3
-from whet.teach.quality import Quality, agreement, areas, weights_by_quality
+from whet.teach.quality import Quality, agreement, weights_by_quality
 
 KINDS = ("hard", "soft-1", "soft-2", "soft-3")
 numbers = st.floats(-1e3, 1e3, allow_nan=False, width=32)
