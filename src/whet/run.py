@@ -227,10 +227,11 @@ def source_of(data: str | Path) -> str:
     return str(Path(data).resolve() if Path(data).exists() else data)
 
 
-def reopen(path: Path, labels: Path | None = None) -> Run:
+def reopen(path: Path, labels: Path | None = None, *, paraphrases: int = 0, yes: bool = False) -> Run:
     """Open a run that exists, from the recipe in its folder; raises ConfigError when there is none.
 
-    `labels` take the place of those that it was made with.
+    `labels` take the place of those that it was made with; `paraphrases` are asked for where it was made without a word
+    on them.
     """
     if not (path / RECIPE).exists():
         raise ConfigError(
@@ -239,15 +240,19 @@ def reopen(path: Path, labels: Path | None = None) -> Run:
     made = read_json(path / RECIPE)
     if made["data"] is None:
         raise ConfigError(f"{path} was made from data in memory; call whet.tune with the same data again")
+    overrides = made["overrides"]
+    if paraphrases:
+        overrides |= {"generate": {"paraphrases": paraphrases} | overrides.get("generate", {})}
     return open_run(
         made["data"],
         made["model"],
         path,
         effort=made["effort"],
-        overrides=made["overrides"],
+        overrides=overrides,
         force=made["force"],
         labels=labels or (Path(made["labels"]) if made.get("labels") else None),
         test_queries=Path(made["test_queries"]) if made.get("test_queries") else None,
+        yes=yes,
     )
 
 

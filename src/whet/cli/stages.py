@@ -130,7 +130,7 @@ def _opened(
         raise ConfigError(f"{folder} is a run, whose recipe stands; to change it, give the run's data instead")
     # Without options a single stage goes on with the run that is there, as it was made.
     if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
-        return reopen(folder, files["labels"])
+        return reopen(folder, files["labels"], paraphrases=PARAPHRASES if name == "paraphrases" else 0, yes=yes)
     overrides = overrides_of(recipe, options)
     if name == "paraphrases":
         overrides["generate"] = {"paraphrases": PARAPHRASES} | overrides.get("generate", {})
@@ -173,6 +173,8 @@ def _show(name: str, run: Run, *, json: bool) -> None:
             show_places(run)
     elif name == "check" and not json:
         show_lines(read_json(run.path / "check" / "report.json")["lines"])
+    elif name == "paraphrases" and not run.recipe.generate.paraphrases:
+        raise ConfigError(f"generate.paraphrases is 0 in the recipe of {run.path}: no other wordings are asked for")
     elif not (run.path / name).exists():
         raise ConfigError(f"{run.collection.name} has training queries: there is nothing to write {name} for")
     elif json:
