@@ -8,14 +8,16 @@ from whet.records import LayerUse
 from whet.run import DEFAULT_MODEL, Run, packaged_model, stored_encoder
 
 if TYPE_CHECKING:
+    from whet.evaluate.slices import QueryRow, Slice
+    from whet.evaluate.verdict import Evaluation
     from whet.export.card import Origin
     from whet.serve.ranks import Pairing
 
 EXAMPLES = 3  # queries of each kind that the compare page offers
 
 
-def read_evaluation(path: Path) -> tuple[Any, list[Any], list[Any]]:
-    """Evaluation, per-query rows and slices of a run, as `_evaluate` wrote them."""
+def read_evaluation(path: Path) -> "tuple[Evaluation, list[QueryRow], list[Slice]]":
+    """Evaluation, per-query rows and slices of a run, as `whet.evaluating.write_evaluation` wrote them."""
     from whet.evaluate.slices import QueryRow, Slice
     from whet.evaluate.verdict import Evaluation
 

@@ -1,4 +1,4 @@
-"""`whet tune`, and its stages one at a time: check, mine, generate, train, evaluate."""
+"""`whet tune` and `whet audit`, and the stages one at a time: check, mine, generate, teach, train, evaluate."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
