@@ -29,10 +29,10 @@ import numpy as np
 from scipy.stats import binomtest
 
 from whet.artifacts import write_json
+from whet.bm25 import terms
 from whet.evaluate.measures import PRIMARY, measurable, per_query
 from whet.evaluate.runs import read_trec
 from whet.evaluate.significance import Comparison, compare
-from whet.evaluate.slices import words_of
 from whet.evaluate.verdict import verdict
 from whet.records import Judgements, Ranking
 
@@ -149,8 +149,8 @@ def bm25(folder: Path, qrels: Judgements, k1: float, b: float, depth: int = 100)
     passages = [json.loads(line) for line in (folder / "corpus.jsonl").open(encoding="utf-8")]
     texts = {row["_id"]: row["text"] for row in map(json.loads, (folder / "queries.jsonl").open(encoding="utf-8"))}
     index = bm25s.BM25(k1=k1, b=b)
-    index.index([words_of(f"{row.get('title', '')} {row['text']}") for row in passages], show_progress=False)
-    places, scores = index.retrieve([words_of(texts[query]) for query in qrels], k=depth, show_progress=False)
+    index.index([terms(f"{row.get('title', '')} {row['text']}") for row in passages], show_progress=False)
+    places, scores = index.retrieve([terms(texts[query]) for query in qrels], k=depth, show_progress=False)
     return {
         query: {passages[place]["_id"]: float(score) for place, score in zip(*row, strict=True) if score > 0}
         for query, *row in zip(qrels, places, scores, strict=True)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from tiny import RECIPE, tiny_bert, tiny_collection
 from whet.artifacts import LOCK, alone, read_jsonl
 from whet.errors import ConfigError, DataError
 from whet.evaluate.measures import PRIMARY
+from whet.models import DEFAULT_MODEL
+from whet.outcome import origin_of
 from whet.pipeline import build
 from whet.progress import set_quiet
 from whet.run import STAGES, open_run, reopen
@@ -148,6 +151,12 @@ def test_a_run_killed_before_its_recipe_was_written_may_begin_again(tiny_data, t
 def test_a_run_can_be_opened_again_from_its_folder(road):
     again = reopen(road.path)
     assert (again.collection, again.recipe, again.base) == (road.collection, road.recipe, road.base)
+
+
+def test_the_card_carries_the_licence_of_a_base_that_lies_in_a_folder(road, tmp_path):
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    licences = {base: origin_of(replace(road, base=base)).licence for base in (str(tmp_path), DEFAULT_MODEL, "a/b")}
+    assert licences == {str(tmp_path): "mit", DEFAULT_MODEL: "apache-2.0", "a/b": None}
 
 
 ELSEWHERE = f"""{WITHOUT_WHET}

@@ -12,6 +12,8 @@ from jaxtyping import Float32, Int64
 
 from whet.search import Hits
 
+GRAM = 4  # characters
+
 # Scripts written without spaces, and Korean, whose particles are glued to the word: runs of them are cut into bigrams.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
@@ -55,14 +57,14 @@ def terms(text: str) -> list[str]:
     return [text[start:end].lower() for start, end in term_spans(text)]
 
 
-def character_grams(text: str, size: int = 4) -> list[str]:
+def character_grams(text: str) -> list[str]:
     """Cut a text's terms, with a mark at either end, into overlapping runs of characters: for inflection and typos.
 
     >>> character_grams("spam Ei")
     ['_spa', 'spam', 'pam_', '_ei_']
     """
     marked = [f"_{term}_" for term in terms(text)]
-    return [term[at : at + size] for term in marked for at in range(max(1, len(term) - size + 1))]
+    return [term[at : at + GRAM] for term in marked for at in range(max(1, len(term) - GRAM + 1))]
 
 
 class Bm25:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
+MOST_SHOWN = 20  # faults in one message
+
 
 class WhetError(Exception):
     """Base of all errors that whet raises on purpose."""
@@ -45,12 +47,18 @@ class DataError(WhetError):
 
     exit_code = 2
 
-    def __init__(self, faults: Sequence[Fault], shown: int = 20) -> None:
+    def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
-        lines = [str(fault) for fault in self.faults[:shown]]
-        if len(self.faults) > shown:
-            lines.append(f"… and {len(self.faults) - shown} more")
+        lines = [str(fault) for fault in self.faults[:MOST_SHOWN]]
+        if len(self.faults) > MOST_SHOWN:
+            lines.append(f"… and {len(self.faults) - MOST_SHOWN} more")
         super().__init__("\n".join([f"{len(self.faults)} fault(s) in the data", *lines]))
+
+
+def raise_errors(faults: Sequence[Fault]) -> None:
+    """Raise DataError with all faults, warnings too, where any is an error; warnings alone let the data be used."""
+    if any(fault.level == "error" for fault in faults):
+        raise DataError(faults)
 
 
 class ConfigError(WhetError):

@@ -50,7 +50,7 @@ def write_evaluation(run: Run, folder: Path, *, train: Path) -> None:
     write_jsonl(folder / "per_query.jsonl", (asdict(row) for row in rows))
     write_json(folder / "slices.json", [asdict(part) for part in slice_rows(rows, rng)])
     if expert_layers(model):
-        answers = dict.fromkeys(p for found in run.collection.positives("test").values() for p in found)
+        answers = run.collection.answering("test")
         used = expert_use(model, [run.passages[passage] for passage in answers][:EXPERT_SAMPLE])
         write_json(folder / "experts.json", [asdict(layer) for layer in used])
         for line in starving(used):

@@ -4,17 +4,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whet.artifacts import read_json, read_jsonl
-from whet.models import stored_encoder
+from whet.models import DEFAULT_MODEL, packaged_model, stored_encoder
 from whet.records import LayerUse
 from whet.run import Run
 
 if TYPE_CHECKING:
+    from whet.evaluate.slices import QueryRow, Slice
+    from whet.evaluate.verdict import Evaluation
     from whet.export.card import Origin
     from whet.serve.ranks import Pairing
 
+EXAMPLES = 3  # queries of each kind that the compare page offers
 
-def read_evaluation(path: Path) -> tuple[Any, list[Any], list[Any]]:
-    """Evaluation, per-query rows and slices of a run, as `_evaluate` wrote them."""
+
+def read_evaluation(path: Path) -> "tuple[Evaluation, list[QueryRow], list[Slice]]":
+    """Evaluation, per-query rows and slices of a run, as `whet.evaluating.write_evaluation` wrote them."""
     from whet.evaluate.slices import QueryRow, Slice
     from whet.evaluate.verdict import Evaluation
 
@@ -101,16 +105,25 @@ def origin_of(run: Run) -> "Origin":
         sizes={"passages": len(run.passages)} | sizes,
         settings=settings["train"] | (experts if run.recipe.moe.experts else {}),
         evaluation=read_evaluation(run.path)[0],
+        licence=_licence(run.base),
     )
 
 
-def pairing_of(run: Run, examples: int = 3) -> "Pairing":
+def _licence(base: str) -> str | None:
+    """The licence of a base model that lies in a folder; None where it does not, or names none."""
+    from whet.export.card import licence_of
+
+    folder = packaged_model() if base == DEFAULT_MODEL else Path(base)
+    return licence_of(folder) if folder else None
+
+
+def pairing_of(run: Run) -> "Pairing":
     """Both models of a finished run side by side, with the queries whose ranking changed most as examples."""
     from whet.evaluate.slices import most_changed
     from whet.serve.ranks import Pairing, Side
 
     _, rows, _ = read_evaluation(run.path)
-    wins, losses = most_changed(rows, examples)
+    wins, losses = most_changed(rows, EXAMPLES)
     tuned = stored_encoder(run.model, run.path)
     texts = list(run.passages.values())
     return Pairing(

@@ -66,7 +66,7 @@ def build(run: Run, until: str = STAGES[-1]) -> Run:
     done: dict[str, Artifact] = {}
     stages = STAGES[: STAGES.index(until) + 1]
     with alone(run.path):
-        if "teach" in stages and any(train.taught for train, _ in run.recipe.trials().values()):
+        if "teach" in stages and run.recipe.train.taught:
             check_teachers(run)
         if "train" in stages:
             check_trials(run)
@@ -158,7 +158,7 @@ def _teach(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     """Soft labels of the training pairs; only where training uses them."""
     from whet.teaching import settings_of, write_lesson
 
-    used = any(train.taught for train, _ in run.recipe.trials().values())
+    used = run.recipe.train.taught
 
     def write(folder: Path) -> None:
         if used:

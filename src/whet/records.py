@@ -1,7 +1,7 @@
 """What the stages hand to one another. Frozen, small, and free of torch.
 
-Axis alphabet of every array and tensor annotation in whet: `query doc pair group dim token expert teacher star`, where
-`star` runs over the positive queries h* of negatives (CLP, arXiv 2412.17364).
+The main axis names are `query doc pair group dim token expert teacher star`, where `star` runs
+over the positive queries h* of negatives (CLP, arXiv 2412.17364).
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,6 +70,10 @@ class Collection:
                 found[query] = [passage for _, passage in graded]
         return found
 
+    def answering(self, split: str) -> dict[str, None]:
+        """Ids of the passages that answer a query of one split, each once, in order."""
+        return dict.fromkeys(passage for passages in self.positives(split).values() for passage in passages)
+
 
 @dataclass(frozen=True, slots=True)
 class Negative:
@@ -100,7 +104,10 @@ class PositiveQuery:
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Turns texts into vectors; cosine is the dot product of what it returns when `normalised`."""
+    """Turns texts into vectors whose dot product is the model's similarity.
+
+    They are of unit length unless the model compares by dot product.
+    """
 
     @property
     def fingerprint(self) -> str:
@@ -108,11 +115,11 @@ class Encoder(Protocol):
         ...
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of queries, L2-normalised, in order: (doc, dim) float32."""
+        """Vectors of queries, in order: (doc, dim) float32."""
         ...
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of passages, L2-normalised, in order: (doc, dim) float32."""
+        """Vectors of passages, in order: (doc, dim) float32."""
         ...
 
 

@@ -16,7 +16,7 @@ from whet.data.cut import Cutter
 from whet.data.judgements import SPLIT_ORDER
 from whet.data.read import content_fingerprint, read
 from whet.data.split import with_splits
-from whet.errors import ArtifactError, ConfigError, DataError, Fault
+from whet.errors import ArtifactError, ConfigError, Fault, raise_errors
 from whet.generate.config import GenerateConfig
 from whet.models import load_model, reading, stored_encoder
 from whet.progress import say
@@ -177,8 +177,7 @@ def _read(
     if isinstance(data, Collection):
         return data, ()
     collection, faults = read(data, lambda: _cutter(base(), recipe))
-    if any(fault.level == "error" for fault in faults):
-        raise DataError(faults)
+    raise_errors(faults)
     return collection, faults
 
 
@@ -223,10 +222,13 @@ def source_of(data: str | Path) -> str:
     return str(Path(data).resolve() if Path(data).exists() else data)
 
 
-def reopen(path: Path, labels: Path | None = None, *, record: bool = True) -> Run:
+def reopen(
+    path: Path, labels: Path | None = None, *, paraphrases: int = 0, yes: bool = False, record: bool = True
+) -> Run:
     """Open a run that exists, from the recipe in its folder; raises ConfigError when there is none.
 
-    `labels` take the place of those that it was made with.
+    `labels` take the place of those that it was made with; `paraphrases` are asked for where it was made without a word
+    on them.
     """
     if not (path / RECIPE).exists():
         raise ConfigError(
@@ -235,15 +237,19 @@ def reopen(path: Path, labels: Path | None = None, *, record: bool = True) -> Ru
     made = read_json(path / RECIPE)
     if made["data"] is None:
         raise ConfigError(f"{path} was made from data in memory; call whet.tune with the same data again")
+    overrides = made["overrides"]
+    if paraphrases:
+        overrides |= {"generate": {"paraphrases": paraphrases} | overrides.get("generate", {})}
     return open_run(
         made["data"],
         made["model"],
         path,
         effort=made["effort"],
-        overrides=made["overrides"],
+        overrides=overrides,
         force=made["force"],
         labels=labels or (Path(made["labels"]) if made.get("labels") else None),
         test_queries=Path(made["test_queries"]) if made.get("test_queries") else None,
+        yes=yes,
         record=record,
     )
 

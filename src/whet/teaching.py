@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from whet.artifacts import write_json
 from whet.errors import ConfigError
-from whet.evaluate.measures import PRIMARY, means, per_query
+from whet.evaluate.measures import PRIMARY, areas, means, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.mine.mined import read_mined
 from whet.progress import say
@@ -21,7 +21,7 @@ from whet.teach.calibrate import calibrated
 from whet.teach.labels import label
 from whet.teach.lesson import write_labels
 from whet.teach.named import check_name, source_of, teacher_of
-from whet.teach.quality import Quality, agreement, areas, weights_by_quality
+from whet.teach.quality import Quality, agreement, weights_by_quality
 from whet.teach.scores import Pairs, ask
 from whet.train.collate import Knowledge
 
@@ -143,7 +143,7 @@ def _quality(run: Run, teacher: Teacher) -> Quality:
         query: {passage: said[query, passage] for passage in dict.fromkeys([*near[query], *positives[query]])}
         for query in queries
     }
-    return Quality(teacher.name, auc, auprc, means(per_query(run.collection.qrels[split], ranking, [PRIMARY]))[PRIMARY])
+    return Quality(auc, auprc, means(per_query(run.collection.qrels[split], ranking, [PRIMARY]))[PRIMARY])
 
 
 def _texts(collection: Collection, ids: Ids) -> Pairs:

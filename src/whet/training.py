@@ -70,9 +70,8 @@ def _check_refresh(run: Run) -> None:
     """Raise ConfigError where a refresh that was asked for cannot be made, or would ask for money on the way."""
     config, generator = run.recipe.refresh, run.recipe.generate.generator
     asked = config.replay is not None or config.times not in ("auto", "off", 0)
-    for train, _ in run.recipe.trials().values():
-        if asked and (why := why_not_refresh(run, train)):
-            raise ConfigError(f"negatives cannot be mined anew: {why}. Leave --refresh out, or change that.")
+    if asked and (why := why_not_refresh(run)):
+        raise ConfigError(f"negatives cannot be mined anew: {why}. Leave --refresh out, or change that.")
     if config.replay is not None and (run.recipe.candidates or not run.collection.positives("dev")):
         raise ConfigError("refresh.replay repeats one training, and this recipe makes several (candidates, or folds)")
     if config.generate and not config.off and not run.yes and generator != OFFLINE and not local_model(generator):

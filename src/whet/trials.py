@@ -219,8 +219,9 @@ def _train(
     return model, before, train_model(model, material, evaluator, train, scratch, moe, remining)
 
 
-def why_not_refresh(run: Run, train: TrainConfig) -> str:
-    """Why mining anew would make no sense for a training; "" where it would."""
+def why_not_refresh(run: Run) -> str:
+    """Why mining anew would make no sense for a run's training; "" where it would."""
+    train = run.recipe.train
     if not train.negatives:
         return "train.negatives is 0: there are no mined negatives"
     if run.recipe.mine.strategy not in BY_MODEL:
@@ -231,7 +232,7 @@ def why_not_refresh(run: Run, train: TrainConfig) -> str:
 def remining_of(run: Run, collection: Collection, train: TrainConfig, folder: Path) -> Remining | None:
     """What mining anew needs, for the run's collection or a fold of it; None where negatives stay as they are."""
     config = run.recipe.refresh
-    if config.off or why_not_refresh(run, train):
+    if config.off or why_not_refresh(run):
         return None
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         say("[yellow]negatives are not mined anew: training runs in several processes[/yellow]")

@@ -22,6 +22,7 @@ from tiny import RECIPE
 from whet.artifacts import read_json, read_jsonl
 from whet.cli.main import app
 from whet.generate.prompts import OURS
+from whet.run import open_run
 
 MODULES = ("textwrap", "shutil")
 PACKAGES = ("rich", "jinja2")
@@ -106,6 +107,23 @@ def test_each_verb_says_what_it_wrote(typed, tmp_path, tiny_data):
     assert found["passages"] == found["gold"] + found["extractive"] + found["none"]
     refused = CliRunner().invoke(app, ["generate", "queries", str(tiny_data), "--json"])
     assert "has training queries" in str(refused.exception)
+
+
+def test_a_run_that_is_there_gets_other_wordings_unless_its_recipe_says_none(tiny_data, tiny_model, tmp_path):
+    chat = Chat(lambda body: json.dumps({"queries": ["another wording of it"]}))
+    with serving(chat) as url:
+        recipe = {"generate": {"generator": f"vllm:tiny@{url}", "round_trip": 50}}
+        made = open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=recipe)
+        assert made.recipe.generate.paraphrases == 0
+        verb = ["generate", "paraphrases", str(made.path), "--json"]
+        assert "give the same command with --yes" in str(CliRunner().invoke(app, verb).exception)
+        ended = CliRunner().invoke(app, [*verb, "--yes"])
+    assert json.loads(ended.stdout.splitlines()[-1])["stage"] == "paraphrases"
+    assert read_json(made.path / "recipe.json")["overrides"]["generate"] == recipe["generate"] | {"paraphrases": 3}
+    none = open_run(tiny_data, str(tiny_model), tmp_path / "none", overrides={"generate": {"paraphrases": 0}})
+    refused = [CliRunner().invoke(app, ["generate", what, str(none.path)]) for what in ("paraphrases", "queries")]
+    assert "generate.paraphrases is 0 in the recipe of" in str(refused[0].exception)
+    assert "has training queries: there is nothing to write queries for" in str(refused[1].exception)
 
 
 def test_prompts_can_be_had_as_files(tmp_path, monkeypatch):

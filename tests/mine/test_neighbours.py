@@ -45,13 +45,3 @@ def test_a_passage_of_several_pairs_lends_each_of_them():
     pairs = [("a", "p0"), ("b", "p0"), ("c", "p1"), ("d", "p2")]
     found = neighbours(data, np.eye(4, 3, dtype=np.float32), np.eye(3, dtype=np.float32), pairs, 2)
     assert {0, 1} == {int(found[2][found[2] < 2][0]), int(found[3][found[3] < 2][0])}
-
-
-def test_likely_positives_are_left_out_with_a_margin():
-    texts = {f"p{number}": Passage(f"p{number}", f"text {number}") for number in range(3)}
-    train = {f"q{number}": {f"p{number}": 1} for number in range(3)}
-    data = Collection("margin", texts, {query: query for query in train}, {"train": train})
-    pairs = [(f"q{number}", f"p{number}") for number in range(3)]
-    queries, passages = np.ones((3, 1), np.float32), np.array([[0.8], [0.78], [0.5]], np.float32)
-    assert neighbours(data, queries, passages, pairs, 2)[0].tolist() == [1, 2]
-    assert neighbours(data, queries, passages, pairs, 2, relative_margin=0.95)[0].tolist() == [2, -1]

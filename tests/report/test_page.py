@@ -45,7 +45,7 @@ class Outline(HTMLParser):
             self.texts.append(" ".join(data.split()))
 
 
-def report(with_bm25=True, **changes):
+def report(**changes):
     """Twenty queries; tuning lifts most positives from rank 2 to 1 and loses one; the first query's text is hostile."""
     queries = {f"q{n}": HOSTILE if n == 0 else f"query number {n}" for n in range(20)}
     passages = {f"p{n}": Passage(f"p{n}", HOSTILE if n == 0 else f"passage {n}") for n in range(21)}
@@ -57,7 +57,7 @@ def report(with_bm25=True, **changes):
     settings = {
         "data": HOSTILE,
         "model": "all-MiniLM-L6-v2",
-        "evaluation": assess(qrels, base, tuned, base if with_bm25 else None, rng),
+        "evaluation": assess(qrels, base, tuned, base, rng),
         "rows": rows,
         "passages": {passage.id: passage.content for passage in passages.values()},
         "slices": slice_rows(rows, rng),
@@ -156,7 +156,6 @@ def test_markdown_keeps_hostile_text_in_its_cell(tmp_path):
 @pytest.mark.parametrize("render", [render_page, render_markdown])
 def test_a_report_of_the_evaluation_alone(render):
     bare = report(
-        with_bm25=False,
         slices=(),
         training=(),
         lesson={},
@@ -171,7 +170,6 @@ def test_a_report_of_the_evaluation_alone(render):
     )
     text = render(bare)
     for heading in (
-        "BM25",
         "Teachers",
         "forgotten",
         "Mining",

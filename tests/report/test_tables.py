@@ -29,10 +29,6 @@ def test_the_results_table_shows_every_measure_times_100():
     assert " ".join(lines[5].split()) == "RR@10 50.0 50.0 100.0 +50.0 +50.0 to +50.0 0.002 10 / 0 / 0"
 
 
-def test_without_bm25_there_is_no_such_column():
-    assert "BM25" not in shown(results_table(assess(QRELS, BASE, TUNED, None, np.random.default_rng(0))))
-
-
 def test_changed_queries_show_their_ranks_and_no_markup_of_their_own():
     queries = dict.fromkeys(QRELS, "find [bold]files[/bold] [/]")
     rows = query_rows(queries, {"yes": Passage("yes", "text")}, QRELS, BASE, {**TUNED, "q1": {}})

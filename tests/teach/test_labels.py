@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whet.errors import ConfigError
+from whet.evaluate.measures import areas
 from whet.teach.calibrate import calibrated
 from whet.teach.labels import hard, label, soft_1, soft_2, soft_3
-from whet.teach.quality import Quality, agreement, areas, weights_by_quality
+from whet.teach.quality import Quality, agreement, weights_by_quality
 
 KINDS = ("hard", "soft-1", "soft-2", "soft-3")
 numbers = st.floats(-1e3, 1e3, allow_nan=False, width=32)
@@ -96,7 +97,7 @@ def test_areas_agreement_and_weights():
         areas(np.ones(4), np.ones(4))
     same = agreement({"a": np.array([1, 2, 3]), "b": np.array([10, 20, 25]), "c": np.array([3, 2, 1])})
     np.testing.assert_allclose(same, [[1, 1, -1], [1, 1, -1], [-1, -1, 1]])
-    qualities = [Quality(name, auc, 0, 0) for name, auc in (("good", 0.9), ("fair", 0.7), ("bad", 0.4))]
+    qualities = [Quality(auc, 0, 0) for auc in (0.9, 0.7, 0.4)]
     np.testing.assert_allclose(weights_by_quality(qualities), [2 / 3, 1 / 3, 0])
     assert [one.better_than_chance for one in qualities] == [True, True, False]
     assert weights_by_quality(qualities[2:]).tolist() == [1.0]

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from whet.errors import ConfigError
-from whet.models import DEFAULT_MODEL
 from whet.recipe import Effort
 
 DataArgument = Annotated[
@@ -72,8 +71,6 @@ SeedOption = Annotated[int | None, typer.Option(help="Seed of splits, batches an
 ForceOption = Annotated[bool, typer.Option("--force", help="Keep the trained model even if it did no better on dev.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no messages.")]
-
-__all__ = ["DEFAULT_MODEL"]
 
 
 def overrides_of(recipe: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:

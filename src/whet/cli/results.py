@@ -1,4 +1,4 @@
-"""Verbs over a finished run: report, export, compare. They read it and never train."""
+"""Verbs that never train: report, export and compare read a finished run, clean frees the disk of any run."""
 
 from contextlib import ExitStack
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""`whet tune`, and its stages one at a time: check, mine, generate, train, evaluate."""
+"""`whet tune` and `whet audit`, and the stages one at a time: check, mine, generate, teach, train, evaluate."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -8,7 +8,6 @@ from typing import Any
 import typer
 
 from whet.cli.options import (
-    DEFAULT_MODEL,
     DataArgument,
     EffortOption,
     ForceOption,
@@ -33,6 +32,7 @@ from whet.cli.options import (
     run_folder,
 )
 from whet.errors import ConfigError, DataError
+from whet.models import DEFAULT_MODEL
 from whet.progress import set_quiet
 from whet.recipe import Effort
 from whet.run import RECIPE, Run, is_run_of, open_run, reopen
@@ -131,7 +131,7 @@ def _opened(
         raise ConfigError(f"{folder} is a run, whose recipe stands; to change it, give the run's data instead")
     # Without options a single stage goes on with the run that is there, as it was made.
     if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
-        return reopen(folder, files["labels"])
+        return reopen(folder, files["labels"], paraphrases=PARAPHRASES if name == "paraphrases" else 0, yes=yes)
     overrides = overrides_of(recipe, options)
     if name == "paraphrases":
         overrides["generate"] = {"paraphrases": PARAPHRASES} | overrides.get("generate", {})
@@ -184,6 +184,8 @@ def _show(name: str, run: Run, *, json: bool) -> None:
             show_places(run)
     elif name == "check" and not json:
         show_lines(read_json(run.path / "check" / "report.json")["lines"])
+    elif name == "paraphrases" and not run.recipe.generate.paraphrases:
+        raise ConfigError(f"generate.paraphrases is 0 in the recipe of {run.path}: no other wordings are asked for")
     elif not (run.path / name).exists():
         raise ConfigError(f"{run.collection.name} has training queries: there is nothing to write {name} for")
     elif json:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from whet.data.faults import Faults
 from whet.data.files import SUFFIXES, table_rows
 from whet.data.split import same_text
-from whet.errors import ConfigError, DataError
+from whet.errors import ConfigError, raise_errors
 from whet.progress import say
 from whet.records import Collection
 
@@ -87,8 +87,7 @@ def with_marks(collection: Collection, path: Path) -> Collection:
                 faults.warn("known-positive", mark.where, what, "Take it out of the data, if it is none.")
             judged[mark.passage] = max(judged.get(mark.passage, 0), mark.accepted)
             counted[mark.accepted] += 1
-    if any(fault.level == "error" for fault in faults):
-        raise DataError(faults)
+    raise_errors(faults)
     for fault in faults:
         say(f"[yellow]warning[/yellow] {escape(str(fault))}")
     say(f"{escape(str(path))}: {counted[1]} pair(s) accepted, {counted[0]} refused")
@@ -97,7 +96,7 @@ def with_marks(collection: Collection, path: Path) -> Collection:
 
 def held_out_texts(collection: Collection) -> set[str]:
     """Texts of the passages that answer a dev or test query, under whatever id."""
-    answers = {p for split in ("dev", "test") for found in collection.positives(split).values() for p in found}
+    answers = collection.answering("dev") | collection.answering("test")
     return {same_text(collection.passages[passage].content) for passage in answers}
 
 

@@ -13,7 +13,7 @@ from whet.data.files import SUFFIXES, table_rows
 from whet.data.judgements import grade_of
 from whet.data.lines import usable
 from whet.data.split import same_text
-from whet.errors import ConfigError, DataError
+from whet.errors import ConfigError, raise_errors
 from whet.progress import say
 from whet.records import Collection, Judgements
 
@@ -49,8 +49,7 @@ def with_test_queries(collection: Collection, path: Path) -> Collection:
         for answer in answers if isinstance(answers, list | tuple) else [answers]:
             for passage in places.of(str(answer or ""), where, faults):
                 judged.setdefault(query, {})[passage] = grade or 0
-    if any(fault.level == "error" for fault in faults):
-        raise DataError(faults)
+    raise_errors(faults)
     for fault in faults:
         say(f"[yellow]warning[/yellow] {escape(str(fault))}")
     say(f"{escape(str(path))}: {len(judged):,} real test queries")

@@ -89,7 +89,7 @@ def check(
     _small(collection, found)
     same_passages = _duplicates("passage", {p.id: p.content for p in collection.passages.values()}, collection, found)
     same_queries = _duplicates("query", collection.queries, collection, found)
-    positives = {split: _answering(collection, split) for split in SPLIT_ORDER}
+    positives = {split: collection.answering(split) for split in SPLIT_ORDER}
     chosen = _drawn({p: None for split in HELD_OUT_FIRST for p in positives[split]}, collection.passages, rng)
     if len(chosen) < len(collection.passages):
         notes.append(
@@ -126,7 +126,7 @@ def check(
 def _swapped(collection: Collection, found: Faults) -> None:
     """Warn when queries are much longer than the passages that answer them."""
     queries = [len(text) for text in collection.queries.values()]
-    positives = [passage for split in collection.qrels for passage in _answering(collection, split)]
+    positives = [passage for split in collection.qrels for passage in collection.answering(split)]
     passages = [len(collection.passages[passage].content) for passage in positives]
     if not queries or not passages:
         return
@@ -235,10 +235,6 @@ def _query_sketches(collection: Collection, seed: int) -> dict[str, dict[str, Sk
         texts = [character_shingles(collection.queries[query]) for query in queries]
         found[split] = dict(zip(queries, sketches(texts, seed=seed), strict=True))
     return found
-
-
-def _answering(collection: Collection, split: str) -> dict[str, None]:
-    return dict.fromkeys(passage for passages in collection.positives(split).values() for passage in passages)
 
 
 def _of(drawn: Mapping[str, Sketch], passages: Iterable[str]) -> dict[str, Sketch]:

@@ -14,6 +14,7 @@ import numpy as np
 MOST_WORDS = 256
 MOST_CANDIDATES = 32
 PERMUTATIONS = 64
+WORD_RUN, CHARACTER_RUN = 3, 4
 
 # Scripts without spaces give one token a character, all others one a word.
 TOKEN = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
@@ -38,16 +39,16 @@ def sketches(shingles: Sequence[np.ndarray], *, seed: int) -> Iterator[Sketch]:
         yield Sketch(shingle_set, minhash)
 
 
-def word_shingles(text: str, size: int = 3) -> np.ndarray:
-    """Hash every run of `size` words (characters where the script has no spaces) of the first 256: for passages."""
+def word_shingles(text: str) -> np.ndarray:
+    """Hash every run of three words (characters where the script has no spaces) of the first 256: for passages."""
     words = _words(text)
-    return _hashed([" ".join(words[i : i + size]) for i in range(max(1, len(words) - size + 1))])
+    return _hashed([" ".join(words[i : i + WORD_RUN]) for i in range(max(1, len(words) - WORD_RUN + 1))])
 
 
-def character_shingles(text: str, size: int = 4) -> np.ndarray:
-    """Hash every run of `size` characters of the words: for queries, which are too short for runs of words."""
+def character_shingles(text: str) -> np.ndarray:
+    """Hash every run of four characters of the words: for queries, which are too short for runs of words."""
     letters = f" {' '.join(_words(text))} "
-    return _hashed([letters[i : i + size] for i in range(max(1, len(letters) - size + 1))])
+    return _hashed([letters[i : i + CHARACTER_RUN] for i in range(max(1, len(letters) - CHARACTER_RUN + 1))])
 
 
 def jaccard(left: np.ndarray, right: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from whet.data.files import SUFFIXES
 from whet.data.hub import is_saved_dataset, read_hub, read_saved
 from whet.data.split import with_splits
 from whet.data.table import question_tables, read_tables, split_files
-from whet.errors import DataError, Fault
+from whet.errors import Fault, raise_errors
 from whet.progress import say
 from whet.records import Collection
 
@@ -55,8 +55,7 @@ def load(source: str | Path | Collection, *, split_seed: int = 13) -> Collection
 def _sound(source: str | Path) -> Collection:
     """Read data that has no error-level fault; its warnings are said."""
     collection, faults = read(source)
-    if any(fault.level == "error" for fault in faults):
-        raise DataError(faults)
+    raise_errors(faults)
     for fault in faults[:WARNINGS_SAID]:
         say(f"[yellow]warning[/yellow] {escape(str(fault))}")
     if len(faults) > WARNINGS_SAID:

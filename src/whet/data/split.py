@@ -15,6 +15,7 @@ from whet.data.judgements import SPLIT_ORDER
 from whet.errors import DataError, Fault
 from whet.records import Collection, Judgements
 
+TEST_SHARE, DEV_SHARE = 0.2, 0.1
 LARGEST_TEST, LARGEST_DEV = 1000, 500
 SMALL_TEST, SMALL_DEV = 50, 25  # below these, next to no difference can be shown
 GROUPS_PER_PART = 5  # a part of one or two large groups would test one or two passages
@@ -24,12 +25,7 @@ FOLD_SEED = 2
 
 
 def with_splits(
-    collection: Collection,
-    *,
-    seed: int = 13,
-    dev_share: float = 0.1,
-    test_share: float = 0.2,
-    folded_below: int = FOLDED_BELOW,
+    collection: Collection, *, seed: int = 13, folded_below: int = FOLDED_BELOW
 ) -> tuple[Collection, dict[str, Any]]:
     """Give a collection the dev and test splits that it lacks, taken from train by passage group.
 
@@ -46,7 +42,7 @@ def with_splits(
     given = [split for split in SPLIT_ORDER if collection.positives(split)]
     groups = _groups(collection)
     queries = sum(map(len, groups))
-    goals = {"test": size_of_test(queries, test_share), "dev": size_of_dev(queries, dev_share)}
+    goals = {"test": size_of_test(queries), "dev": size_of_dev(queries)}
     folded = "dev" not in given and queries - goals["test"] * ("test" not in given) < folded_below
     wanted = [split for split in ("test", "dev") if split not in given and not (folded and split == "dev")]
     parts = _deal(groups, {split: goals[split] for split in wanted}, np.random.default_rng(seed))
@@ -89,28 +85,28 @@ def folds(collection: Collection, seed: int, count: int = FOLDS) -> list[Collect
     return [replace(fold, answers=_answers_not_held_out(fold)) for fold in moved]
 
 
-def size_of_test(queries: int, share: float) -> int:
-    """How many of `queries` are held out for the test: the share, at least 50 or a third, at most 1000.
+def size_of_test(queries: int) -> int:
+    """How many of `queries` are held out for the test: a fifth, at least 50 or a third, at most 1000.
 
-    >>> [size_of_test(queries, 0.2) for queries in (3, 30, 200, 1000, 20000)]
+    >>> [size_of_test(queries) for queries in (3, 30, 200, 1000, 20000)]
     [1, 10, 50, 200, 1000]
     """
-    return min(LARGEST_TEST, max(round(share * queries), min(SMALL_TEST, queries // 3)))
+    return min(LARGEST_TEST, max(round(TEST_SHARE * queries), min(SMALL_TEST, queries // 3)))
 
 
-def size_of_dev(queries: int, share: float) -> int:
-    """How many of `queries` are held out for dev: the share, at least 25 or a sixth (never none), at most 500.
+def size_of_dev(queries: int) -> int:
+    """How many of `queries` are held out for dev: a tenth, at least 25 or a sixth (never none), at most 500.
 
-    >>> [size_of_dev(queries, 0.1) for queries in (3, 30, 200, 1000, 20000)]
+    >>> [size_of_dev(queries) for queries in (3, 30, 200, 1000, 20000)]
     [1, 5, 25, 100, 500]
     """
-    return min(LARGEST_DEV, max(1, round(share * queries), min(SMALL_DEV, queries // 6)))
+    return min(LARGEST_DEV, max(1, round(DEV_SHARE * queries), min(SMALL_DEV, queries // 6)))
 
 
 def trained_positives(collection: Collection, split: str) -> list[str]:
     """Ids of the passages that answer a query of `split` and are, by their text, positives of a training query."""
-    trained = {_content(collection, passage) for passage in _positives(collection, "train")}
-    return [passage for passage in _positives(collection, split) if _content(collection, passage) in trained]
+    trained = {_content(collection, passage) for passage in collection.answering("train")}
+    return [passage for passage in collection.answering(split) if _content(collection, passage) in trained]
 
 
 def same_text(text: str) -> str:
@@ -186,7 +182,7 @@ def _move(qrels: Mapping[str, Judgements], parts: Mapping[str, Sequence[str]]) -
 def _answers_not_held_out(collection: Collection) -> dict[str, list[str]]:
     """Keep the given queries of passages that answer no dev or test query, if they are none themselves."""
     splits = ("dev", "test")
-    passages = {_content(collection, passage) for split in splits for passage in _positives(collection, split)}
+    passages = {_content(collection, passage) for split in splits for passage in collection.answering(split)}
     queries = {same_text(collection.queries[query]) for split in splits for query in collection.positives(split)}
     kept = {
         passage: [text for text in texts if same_text(text) not in queries]
@@ -198,11 +194,6 @@ def _answers_not_held_out(collection: Collection) -> dict[str, list[str]]:
 
 def _content(collection: Collection, passage: str) -> str:
     return same_text(collection.passages[passage].content)
-
-
-def _positives(collection: Collection, split: str) -> dict[str, None]:
-    """Return the passages that answer a query of the split, each once, in order."""
-    return dict.fromkeys(passage for passages in collection.positives(split).values() for passage in passages)
 
 
 def _named(collection: Collection) -> str:

@@ -8,7 +8,10 @@ cannot be measured and is left out; a query with positives but without results c
 from collections.abc import Sequence
 from statistics import fmean
 
-from whet.errors import WhetError
+import numpy as np
+from jaxtyping import Shaped
+
+from whet.errors import ConfigError, WhetError
 from whet.evaluate.runs import untie
 from whet.records import Judgements, Ranking
 
@@ -45,6 +48,16 @@ def per_query(qrels: Judgements, ranking: Ranking, measures: Sequence[str] = MEA
 def means(values: dict[str, dict[str, float]]) -> dict[str, float]:
     """Measure → mean over its queries."""
     return {measure: fmean(by_query.values()) for measure, by_query in values.items()}
+
+
+def areas(scores: Shaped[np.ndarray, " pair"], relevant: Shaped[np.ndarray, " pair"]) -> tuple[float, float]:
+    """AUC and AUPRC (average precision) of scores against relevance; ConfigError unless both kinds are there."""
+    from sklearn.metrics import average_precision_score, roc_auc_score  # type: ignore[import-untyped]
+
+    truth = np.asarray(relevant) > 0
+    if truth.all() or not truth.any():
+        raise ConfigError(f"{int(truth.sum())} of {len(truth)} labelled pairs are positive: AUC needs both kinds")
+    return float(roc_auc_score(truth, scores)), float(average_precision_score(truth, scores))
 
 
 def measurable(qrels: Judgements) -> Judgements:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from whet.errors import WhetError
 
 RESAMPLES = 10_000
+LEVEL = 0.95  # of the intervals
 EXACT_UP_TO = 16  # 2^16 sign patterns cost less than the resamples would
 BLOCK_CELLS = 2_000_000  # resampled differences held at once: about 16 MB
 
@@ -74,15 +75,15 @@ def randomisation_p(differences: Floats, rng: np.random.Generator, resamples: in
 
 
 def bootstrap_interval(
-    differences: Floats, rng: np.random.Generator, level: float = 0.95, resamples: int = RESAMPLES
+    differences: Floats, rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval (Efron) of the mean difference over resampled queries."""
+    """95 % percentile bootstrap interval (Efron) of the mean difference over resampled queries."""
     count = len(differences)
     means = [
         differences[rng.integers(0, count, (rows, count), dtype=np.int32)].mean(axis=1)
         for rows in _blocks(resamples, count)
     ]
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 

@@ -3,21 +3,16 @@
 Slices are for looking, not for proof: they are many, small and overlapping, and nothing corrects for that.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from whet.bm25 import terms
 from whet.evaluate.measures import PRIMARY, per_query
 from whet.evaluate.runs import untie
 from whet.evaluate.significance import bootstrap_interval
 from whet.records import Judgements, Passage, Ranking
-
-# In scripts that write no spaces every character counts as a word.
-_CJK = "\u3040-\u30ff\u3400-\u9fff"
-_WORD = re.compile(f"[{_CJK}]|[^\\W{_CJK}]+")
-
 
 INTERVAL_FROM = 10  # queries; resampling fewer gives intervals that are far too narrow
 
@@ -26,8 +21,8 @@ INTERVAL_FROM = 10  # queries; resampling fewer gives intervals that are far too
 class QueryRow:
     """One test query before and after; ranks are 1-based, of its first positive, and None where none was found.
 
-    `overlap` is the share of the query's words that occur in its best positive, `positive` the id of that passage;
-    `base_first` and `tuned_first` are the ids ranked first ("" for no result).
+    `words` counts the query's terms, as BM25 has them, `overlap` is the share of them in the positive that has most,
+    `positive` the best positive's id; `base_first` and `tuned_first` are the ids ranked first ("" for no result).
     """
 
     query_id: str
@@ -64,11 +59,10 @@ def query_rows(
     qrels: Judgements,
     base: Ranking,
     tuned: Ranking,
-    measure: str = PRIMARY,
 ) -> list[QueryRow]:
     """One row per query that has a positive, in the order of `qrels`."""
-    before = per_query(qrels, base, [measure])[measure]
-    after = per_query(qrels, tuned, [measure])[measure]
+    before = per_query(qrels, base, [PRIMARY])[PRIMARY]
+    after = per_query(qrels, tuned, [PRIMARY])[PRIMARY]
     return [
         _row(
             query,
@@ -93,7 +87,7 @@ def _row(
     tuned: Sequence[str],
 ) -> QueryRow:
     positives = sorted((passage for passage, grade in judged.items() if grade > 0), key=lambda p: (-judged[p], p))
-    words = words_of(text)
+    words = terms(text)
     overlaps = {p: _overlap(words, passages[p].content) for p in positives}
     nearest = max(positives, key=lambda p: overlaps[p])
     return QueryRow(
@@ -139,15 +133,6 @@ def slice_rows(rows: Sequence[QueryRow], rng: np.random.Generator) -> list[Slice
     return [_mean_slice(kind, label, part, rng) for kind, label, part in parts if part]
 
 
-def words_of(text: str) -> list[str]:
-    """Lower-case words; every Chinese or Japanese character is one.
-
-    >>> words_of("List all *.txt files")
-    ['list', 'all', 'txt', 'files']
-    """
-    return _WORD.findall(text.lower())
-
-
 def _terciles(rows: Sequence[QueryRow], key: Callable[[QueryRow], float]) -> list[list[QueryRow]]:
     """Three parts in rising order of the key; equal keys stay together, so parts may differ in size or be missing."""
     if not rows:
@@ -180,7 +165,7 @@ def _mean_slice(kind: str, label: str, rows: Sequence[QueryRow], rng: np.random.
 
 
 def _overlap(words: Sequence[str], passage: str) -> float:
-    known = set(words_of(passage))
+    known = set(terms(passage))
     return sum(word in known for word in words) / len(words) if words else 0.0
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from whet.evaluate.measures import areas
 from whet.records import Collection, Vectors
-from whet.teach.quality import areas
 
 SAMPLE = 1000  # passages, and queries, that are looked at
 

@@ -16,22 +16,22 @@ DIGITS = 5  # of the fractions in JSON
 Verdict: TypeAlias = Literal["better", "worse", "not shown"]
 
 
-def verdict(comparison: Comparison, alpha: float = ALPHA) -> Verdict:
+def verdict(comparison: Comparison) -> Verdict:
     """Better or worse only when the test rejects "no difference" and the interval lies wholly on the same side of 0."""
     low, high = comparison.interval
-    if comparison.p_value < alpha and low > 0 and comparison.difference > 0:
+    if comparison.p_value < ALPHA and low > 0 and comparison.difference > 0:
         return "better"
-    if comparison.p_value < alpha and high < 0 and comparison.difference < 0:
+    if comparison.p_value < ALPHA and high < 0 and comparison.difference < 0:
         return "worse"
     return "not shown"
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Base and tuned (and BM25) on one test set: means in [0, 1], and tuned against base on every measure.
+    """Base, tuned and BM25 on one test set: means in [0, 1], and tuned against base on every measure.
 
-    The verdict is about `measure` alone. `bm25` is empty where BM25 was not run. `kept_base` says that the tuned model
-    is the base model, for no other did better on dev; `synthetic` that the test queries were generated.
+    The verdict is about `measure` alone. `kept_base` says that the tuned model is the base model, for no other did
+    better on dev; `synthetic` that the test queries were generated.
     """
 
     measure: str
@@ -96,10 +96,8 @@ class Evaluation:
         return cls(**{**record, "comparisons": comparisons})
 
 
-def assess(
-    qrels: Judgements, base: Ranking, tuned: Ranking, bm25: Ranking | None, rng: np.random.Generator
-) -> Evaluation:
-    """Measure two rankings (and BM25's) on the same judgements and compare tuned with base on every measure.
+def assess(qrels: Judgements, base: Ranking, tuned: Ranking, bm25: Ranking, rng: np.random.Generator) -> Evaluation:
+    """Measure two rankings and BM25's on the same judgements and compare tuned with base on every measure.
 
     Raises WhetError when no query has a positive passage or a score is not finite.
     """
@@ -108,7 +106,7 @@ def assess(
         measure=PRIMARY,
         base=means(before),
         tuned=means(after),
-        bm25=means(per_query(qrels, bm25)) if bm25 is not None else {},
+        bm25=means(per_query(qrels, bm25)),
         comparisons={measure: compare(before[measure], after[measure], rng) for measure in MEASURES},
     )
 

@@ -27,8 +27,8 @@ class Origin:
     base: str
     data: str
     sizes: Mapping[str, int]
+    evaluation: Evaluation
     settings: Mapping[str, Any] = field(default_factory=dict)
-    evaluation: Evaluation | None = None
     licence: str | None = None
     note: str | None = None
 
@@ -69,7 +69,7 @@ def licence_of(model_dir: Path) -> str | None:
     True
     """
     card = model_dir / "README.md"
-    header = _FRONT_MATTER.match(card.read_text(encoding="utf-8")) if card.is_file() else None
+    header = _FRONT_MATTER.match(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else None
     try:
         metadata = yaml.safe_load(header[1]) if header else None
     except yaml.YAMLError:

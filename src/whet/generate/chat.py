@@ -110,10 +110,6 @@ class ChatServer:
         """Hash of model, address and what decides a reply; a server may change its model without telling."""
         return digest("chat", self.model, self.url, self.config.temperature, self.config.reply_tokens)
 
-    def estimate(self, requests: Sequence[Request], queries: int) -> str:
-        """What the requests will take, in words."""
-        return Spending(self.config).estimate([request.characters for request in requests], queries)
-
     def answer(self, requests: Sequence[Request], spending: Spending, take: Take) -> dict[str, str]:
         """Make the calls, handing each reply to `take` as it arrives; returns why others failed, by key.
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int32, Int64
 
-from whet.mine.ance import highest_safe_score, weakest_positive
 from whet.mine.known import judged
 from whet.records import Collection, Vectors
 from whet.search import top_k
@@ -17,15 +16,12 @@ def neighbours(
     passage_vectors: Vectors,
     pairs: Sequence[tuple[str, str]],
     k: int,
-    *,
-    relative_margin: float | None = None,
 ) -> Int32[np.ndarray, "pair k"]:
     """Find for every training pair the k other pairs whose positives the model ranks highest for its query.
 
     `pairs` are (query id, passage id) of training positives; vectors are what `mine_negatives` takes. Values index
     `pairs`, best first, -1 where there are no more. Left out are pairs whose passage is known to answer the query (by
-    any split or by its text) and, with a `relative_margin`, those that likely do. A passage of several pairs lends them
-    in turn.
+    any split or by its text). A passage of several pairs lends them in turn.
     """
     query_row = {query: row for row, query in enumerate(collection.positives("train"))}
     passage_row = {passage: row for row, passage in enumerate(collection.passages)}
@@ -36,9 +32,6 @@ def neighbours(
     hits = top_k(query_vectors, passage_vectors[positives], 2 * k + most_known)
     found = positives[hits.indices]
     good = ~known.known_positive(found)
-    if relative_margin is not None:
-        limit = highest_safe_score(weakest_positive(known, query_vectors, passage_vectors), relative_margin, None)
-        good &= hits.scores <= limit[:, None]
     best = np.argsort(~good, axis=1, kind="stable")[:, :k]
     of_pair = np.array([query_row[query] for query, _ in pairs], dtype=np.int64)
     chosen = np.where(np.take_along_axis(good, best, axis=1), np.take_along_axis(hits.indices, best, axis=1), -1)

@@ -1,4 +1,4 @@
-"""Losses that keep every expert in use and the gates' scores small, and the ear that hears where tokens go."""
+"""Losses that keep every expert in use and the gates' scores small, and a record of where tokens go."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

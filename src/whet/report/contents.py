@@ -10,6 +10,7 @@ from whet.evaluate.verdict import ALPHA, Evaluation, points, signed
 from whet.records import LayerUse
 
 LOSS_PARTS = ("loss", "contrastive", "penalty", "soft", "balance", "z")
+CHANGED = 5  # queries that gained most, and as many that lost most
 EXCERPT = 240  # characters of a passage that a report shows
 
 
@@ -45,12 +46,11 @@ class ReportInput:
     config: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak_memory_mb: float | None = None
-    shown: int = 5
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureLine:
-    """One line of the before/after table, as text; `bm25` is empty where BM25 was not run."""
+    """One line of the before/after table, as text."""
 
     measure: str
     bm25: str
@@ -67,7 +67,7 @@ def measure_lines(evaluation: Evaluation) -> list[MeasureLine]:
     return [
         MeasureLine(
             measure=measure,
-            bm25=points(evaluation.bm25[measure]) if measure in evaluation.bm25 else "",
+            bm25=points(evaluation.bm25[measure]),
             base=points(evaluation.base[measure]),
             tuned=points(evaluation.tuned[measure]),
             difference=signed(found.difference),

@@ -36,7 +36,7 @@ def render_page(report: ReportInput) -> str:
 
 def template_values(report: ReportInput) -> dict[str, Any]:
     """Gather what both templates show, as text wherever a number is shown."""
-    wins, losses = most_changed(report.rows, report.shown)
+    wins, losses = most_changed(report.rows, contents.CHANGED)
     return {
         "report": report,
         "evaluation": report.evaluation,

@@ -91,11 +91,11 @@ def interval_mark(found: Comparison, extent: float) -> Markup:
     return _svg(120, 16, "difference and its interval", body)
 
 
-def thinned(points: Points, most: int = MOST_POINTS) -> Points:
+def thinned(points: Points) -> Points:
     """Means of neighbouring points where there are too many to draw."""
-    if len(points) <= most:
+    if len(points) <= MOST_POINTS:
         return points
-    edges = [round(part * len(points) / most) for part in range(most + 1)]
+    edges = [round(part * len(points) / MOST_POINTS) for part in range(MOST_POINTS + 1)]
     groups = [points[start:end] for start, end in pairwise(edges)]
     return [(sum(a for a, _ in group) / len(group), sum(u for _, u in group) / len(group)) for group in groups]
 

@@ -21,14 +21,12 @@ def results_table(evaluation: Evaluation) -> Table:
     """Before and after, one measure a row, values × 100; the verdict's measure is bold."""
     table = Table(title=f"{evaluation.comparison.queries} test queries, values × 100", title_justify="left", box=None)
     table.add_column("measure")
-    with_bm25 = bool(evaluation.bm25)
-    for heading in (*(["BM25"] if with_bm25 else []), "base", "tuned", "difference", "95 % interval", "p"):
+    for heading in ("BM25", "base", "tuned", "difference", "95 % interval", "p"):
         table.add_column(heading, justify="right")
     table.add_column("won / lost / tied", justify="right")
     for line in measure_lines(evaluation):
-        bm25 = [line.bm25] if with_bm25 else []
-        cells = [line.measure, *bm25, line.base, line.tuned, line.difference, line.interval, line.p_value, line.moved]
-        table.add_row(*cells, style="bold" if line.measure == evaluation.measure else "")
+        values = (line.bm25, line.base, line.tuned, line.difference, line.interval, line.p_value, line.moved)
+        table.add_row(line.measure, *values, style="bold" if line.measure == evaluation.measure else "")
     return table
 
 

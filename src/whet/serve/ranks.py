@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32
 
 from whet.evaluate.slices import QueryRow
 from whet.records import Collection, Encoder, Passage, Vectors
@@ -92,7 +93,7 @@ def known_answers(collection: Collection, query: str) -> tuple[str | None, dict[
     return None, {}
 
 
-def _scores(side: Side, query: str) -> Vectors:
-    """Similarity of every passage to the query (doc,)."""
-    scores: Vectors = side.vectors @ side.encoder.encode_queries([query])[0]
+def _scores(side: Side, query: str) -> Float32[np.ndarray, " doc"]:
+    """Similarity of every passage to the query."""
+    scores: Float32[np.ndarray, " doc"] = side.vectors @ side.encoder.encode_queries([query])[0]
     return scores

@@ -64,15 +64,15 @@ class VectorTeacher:
 class EmbeddingTeacher:
     """Any model that embeds both texts by themselves and compares the two by its own similarity.
 
-    A text is embedded again only when `cache_mb` was too little to keep its embedding: memory stays bounded however
+    A text is embedded again only when CACHE_MB was too little to keep its embedding: memory stays bounded however
     many pairs there are.
     """
 
     block = 2048
 
-    def __init__(self, model: "Embedder", name: str, cache_mb: int = CACHE_MB) -> None:
+    def __init__(self, model: "Embedder", name: str) -> None:
         self.model, self.name = model, name
-        self._queries, self._passages = (_Recent(cache_mb * 2**20) for _ in range(2))
+        self._queries, self._passages = (_Recent(CACHE_MB * 2**20) for _ in range(2))
 
     @cached_property
     def fingerprint(self) -> str:

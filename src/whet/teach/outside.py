@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from whet.artifacts import digest, file_digest
 from whet.data.faults import Faults
 from whet.data.files import table_rows
-from whet.errors import ConfigError, DataError, require
+from whet.errors import ConfigError, raise_errors, require
 from whet.records import Collection
 
 COLUMNS = ("query_id", "passage_id", "score")
@@ -60,8 +60,7 @@ class FileTeacher:
                 faults.error("bad-score", where, f"score is {row['score']!r}, expected a number", "Mend or delete it.")
                 continue
             scores[self.collection.queries[query], self.collection.passages[passage].content] = score
-        if any(fault.level == "error" for fault in faults):
-            raise DataError(faults)
+        raise_errors(faults)
         return scores
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Shaped
 
-from whet.errors import ConfigError
-
 CHANCE = 0.5  # the AUC of a coin
 
 
@@ -19,7 +17,6 @@ class Quality:
     is nDCG@10 of ranking each query's positives and the base model's best passages.
     """
 
-    teacher: str
     auc: float
     auprc: float
     ndcg: float
@@ -28,16 +25,6 @@ class Quality:
     def better_than_chance(self) -> bool:
         """Whether it ranks positives above others more often than not."""
         return self.auc > CHANCE
-
-
-def areas(scores: Shaped[np.ndarray, " pair"], relevant: Shaped[np.ndarray, " pair"]) -> tuple[float, float]:
-    """AUC and AUPRC (average precision) of scores against relevance; ConfigError unless both kinds are there."""
-    from sklearn.metrics import average_precision_score, roc_auc_score  # type: ignore[import-untyped]
-
-    truth = np.asarray(relevant) > 0
-    if truth.all() or not truth.any():
-        raise ConfigError(f"{int(truth.sum())} of {len(truth)} labelled pairs are positive: AUC needs both kinds")
-    return float(roc_auc_score(truth, scores)), float(average_precision_score(truth, scores))
 
 
 def agreement(scores: Mapping[str, Shaped[np.ndarray, " pair"]]) -> Float64[np.ndarray, "teacher teacher"]:

@@ -75,8 +75,6 @@ class Knowledge:
 class PairCollator:
     """Makes a batch of pairs; see the module's header for what it yields."""
 
-    valid_label_columns = ("label",)
-
     def __init__(self, model: "SentenceTransformer", collection: Collection, knowledge: Knowledge) -> None:
         self.model = model
         self.collection = collection

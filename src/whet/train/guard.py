@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from whet.data.pydoc_corpus import STANDARD_LIBRARY, build_pydoc_collection
 from whet.data.read import read
-from whet.errors import ConfigError, DataError
+from whet.errors import ConfigError, raise_errors
 from whet.records import Collection, Judgements
 from whet.train.config import NO_GUARD, PYDOC, GuardConfig
 from whet.train.dev import DevSet
@@ -66,8 +66,7 @@ def _collection(config: GuardConfig) -> Collection:
         return build_pydoc_collection(limit=PYDOC_PAIRS, seed=config.seed, packages=[STANDARD_LIBRARY])
     name = f"{NANO_BEIR}/{config.data}" if re.fullmatch(r"Nano[A-Z]\w+", config.data) else config.data
     collection, faults = read(name)
-    if any(fault.level == "error" for fault in faults):
-        raise DataError(faults)
+    raise_errors(faults)
     return collection
 
 

@@ -1,4 +1,4 @@
-"""Eyes on the loss while a model trains: stop when it is worthless, show how it goes when it is not."""
+"""Stops a training whose loss is worthless or whose dev scores no longer rise, and shows how far it has come."""
 
 import time
 from collections.abc import Mapping
