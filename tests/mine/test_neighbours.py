@@ -54,4 +54,4 @@ def test_likely_positives_are_left_out_with_a_margin():
     pairs = [(f"q{number}", f"p{number}") for number in range(3)]
     queries, passages = np.ones((3, 1), np.float32), np.array([[0.8], [0.78], [0.5]], np.float32)
     assert neighbours(data, queries, passages, pairs, 2)[0].tolist() == [1, 2]
-    assert neighbours(data, queries, passages, pairs, 2, relative_margin=0.95)[0].tolist() == [2, -1]
+    assert neighbours(data, queries, passages, pairs, 2, relative_margin=0.05)[0].tolist() == [2, -1]
