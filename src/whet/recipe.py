@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from whet.errors import ConfigError
 from whet.generate.config import GenerateConfig
@@ -53,6 +53,13 @@ class Recipe(BaseModel):
         (), description="values of train.train_only that are each trained; the one that does best on dev is kept"
     )
     seed: int = Field(13, ge=0, description="seed of splits, pools and tests")
+
+    @model_validator(mode="after")
+    def _enough_is_mined(self) -> "Recipe":
+        wanted, kept = self.train.negatives, self.mine.negatives
+        if wanted > kept:
+            raise ValueError(f"train.negatives is {wanted}, but mining keeps {kept} a query: raise mine.negatives")
+        return self
 
     def in_force(self) -> dict[str, Any]:
         """Every setting that is not left to the model, with the learning rate that `train_only` brings."""
@@ -174,6 +181,8 @@ def _part(recipe: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _fault(place: Sequence[int | str], kind: str, message: str, got: object) -> str:
     """One of pydantic's faults in whet's words: the key, what came, what is expected."""
     key = ".".join(map(str, place))
+    if not place:  # two parts that do not fit together
+        return message.removeprefix("Value error, ")
     if kind in UNKNOWN:
         close = _closest(key)
         return f"{key}: no such setting" + (f"; did you mean {close}?" if close else "")

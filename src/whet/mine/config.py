@@ -17,7 +17,12 @@ class MineConfig(BaseModel):
         description="Where candidates come from: the model's own ranking (ance), BM25's (bm25), both by turns (mix), "
         "or chance (random).",
     )
-    negatives: int = Field(4, ge=1, description="Negatives per query; those that the data gives come first and count.")
+    negatives: int = Field(
+        4,
+        ge=1,
+        description="Negatives kept per query, those that the data gives first; training takes the first "
+        "train.negatives of them.",
+    )
     skip: int = Field(0, ge=0, description="The first ranks of the search that are left out, for cautious mining.")
     depth: int = Field(100, ge=1, description="The last rank of the search that is looked at.")
     relative_margin: float | None = Field(
