@@ -36,7 +36,11 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    effort: Effort = Field("standard", description="the dial: quick, standard or thorough")
+    effort: Effort = Field(
+        "standard",
+        description="how much to train: 500, 1,000 or 6,000 pairs seen over all epochs, of which there are at least "
+        "one and at most 2, 4 or 10; thorough also compares all, intermediate and moe",
+    )
     max_length: int | None = Field(None, ge=8, description="tokens read of a text; by default the model's own limit")
     mine: MineConfig = Field(MineConfig(), description="hard negatives")
     neighbours: int = Field(64, ge=1, description="neighbours per training pair that batches are drawn from")
