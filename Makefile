@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c const
 
 .PHONY: demo test test-slow check clean
 
-demo: $(READY)  ## the whole road on what this machine already has
+demo: $(READY)  ## the whole pipeline on what this machine already has
 	$(BIN)/whet demo
 
 test: $(READY)  ## every fast test

@@ -44,7 +44,7 @@ class Recipe(BaseModel):
     max_length: int | None = Field(None, ge=8, description="tokens read of a text; by default the model's own limit")
     mine: MineConfig = Field(MineConfig(), description="hard negatives")
     neighbours: int = Field(64, ge=1, description="neighbours per training pair that batches are drawn from")
-    generate: GenerateConfig = Field(GenerateConfig(), description="queries that nobody asked")
+    generate: GenerateConfig = Field(GenerateConfig(), description="generated queries")
     passage_tokens: int = Field(
         200, ge=16, description="tokens of a passage, title included, that documents are cut into; at most max_length"
     )
@@ -127,7 +127,7 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
         lost = any(not _closest(".".join(map(str, f["loc"]))) for f in error.errors() if f["type"] in UNKNOWN)
         keys = f" The keys are {', '.join(KEYS)}." if lost else ""
         last = f"docs/RECIPE.md describes every setting.{keys}"
-        raise ConfigError("\n".join(["the recipe does not hold:", *faults, last])) from error
+        raise ConfigError("\n".join(["the recipe is invalid:", *faults, last])) from error
     return recipe
 
 

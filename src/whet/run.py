@@ -198,7 +198,7 @@ def stored_encoder(model: "SentenceTransformer", path: Path, max_length: int | N
 def _besides(recipe: Recipe, pairs: int) -> Iterable[str]:
     """What a recipe asks for beyond the ordinary, for the line that opens a run."""
     if pairs < SMALL and recipe.train.taught and recipe.guard.interpolate:
-        yield f"; small data, {pairs} of less than {SMALL} pairs: soft labels, and no further from base than pays"
+        yield f"; small data, {pairs} of less than {SMALL} pairs: soft labels, weights interpolated with the base model"
     if recipe.moe.experts:
         yield f", {recipe.moe.experts} experts a layer"
     if recipe.train.taught:
@@ -267,7 +267,7 @@ def load_model(name: str) -> "SentenceTransformer":
         return SentenceTransformer(str(packaged_model() or name) if name == DEFAULT_MODEL else name)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
-            f"model {name!r} cannot be loaded: {error}. Give a folder or hub id of an ST model."
+            f"model {name!r} cannot be loaded: {error}. Give a folder or hub id of a sentence-transformers model."
         ) from error
 
 
