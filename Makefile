@@ -3,9 +3,9 @@ BIN := .venv/bin
 READY := .venv/.whet-installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test test-slow check bench clean
+.PHONY: demo test test-slow check clean
 
-demo: $(READY)  ## the whole road on what this machine already has
+demo: $(READY)  ## the whole pipeline on what this machine already has
 	$(BIN)/whet demo
 
 test: $(READY)  ## every fast test
@@ -16,9 +16,6 @@ test-slow: $(READY)  ## the proofs that take minutes
 
 check: $(READY)  ## format, lint, types, import order, size bars
 	scripts/check
-
-bench: $(READY)  ## measure again what benchmarks/results/ holds
-	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -104,6 +104,19 @@ def test_a_trained_model_is_asked_too(audited, tmp_path, capsys):
     assert "audit: up to date" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("setting", [{"suspect": 0.999}, {"audit_depth": 1}])
+def test_another_depth_or_threshold_audits_anew(audited, tmp_path, setting, capsys):
+    shutil.copytree(audited.path, tmp_path / "run")
+    teach = audited.recipe.teach.model_copy(update=setting)
+    run = replace(audited, path=tmp_path / "run", recipe=audited.recipe.model_copy(update={"teach": teach}))
+    before = read_suspects(run.path / "audit")
+    audit(run)
+    assert len(read_suspects(run.path / "audit")) < len(before)
+    capsys.readouterr()
+    audit(run)
+    assert "audit: up to date" in capsys.readouterr().err
+
+
 def test_marks_in_the_table_become_judgements(audited, tmp_path):
     rows = list(csv.DictReader((audited.path / "audit" / "suspects.csv").read_text(encoding="utf-8-sig").splitlines()))
     (first, second), rest = rows[:2], rows[2:]

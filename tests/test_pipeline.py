@@ -121,7 +121,7 @@ def test_a_changed_setting_is_named_and_a_shorter_base_is_owned_up_to(road, tiny
     shutil.copytree(road.path, again)
     build(open_run(tiny_data, str(tiny_model), again, overrides=RECIPE | {"max_length": 8}), "check")
     shown = capsys.readouterr().err
-    assert "check: made again, for model, max_length changed; the earlier result is replaced" in shown
+    assert "check: rebuilding because model, max_length changed; the earlier result is replaced" in shown
     assert "base and tuned both read 8 tokens of a text (max_length); by itself the base model reads 64" in shown
 
 
@@ -256,7 +256,9 @@ def test_faulty_data_is_refused_before_anything_is_written(tiny_model, tmp_path)
 def test_a_model_that_is_none_is_refused(tiny_data, tmp_path, monkeypatch, name):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "data").mkdir()
-    with pytest.raises(ConfigError, match=r"model '.*' cannot be loaded: .*Give a folder or hub id of an ST model"):
+    with pytest.raises(
+        ConfigError, match=r"model '.*' cannot be loaded: .*Give a folder or hub id of a sentence-transformers model"
+    ):
         whet.tune(tiny_data, str(tmp_path / name), tmp_path / "run")
 
 

@@ -115,11 +115,34 @@ def test_a_key_in_the_wrong_part_is_led_to_the_right_one(overrides, unknown, mea
             {"mine": {"skip": 9, "depth": 9}},
             "mine: got {'skip': 9, 'depth': 9}; skip is 9 and depth 9: no rank is left, make depth larger than skip",
         ),
+        (
+            {"train": {"negatives": 8}},
+            "train.negatives is 8, but mining keeps 4 a query: raise mine.negatives",
+        ),
+        (
+            {"train": {"negatives": 2}, "mine": {"negatives": 1}},
+            "train.negatives is 2, but mining keeps 1 a query: raise mine.negatives",
+        ),
         ({"seed": "x"}, "seed: got 'x'; expected a valid integer, unable to parse string as an integer"),
     ],
 )
 def test_a_value_out_of_range_is_shown(overrides, message):
     assert refused(overrides) == [message, "docs/RECIPE.md describes every setting."]
+
+
+@pytest.mark.parametrize(
+    "fitting",
+    [
+        {"train": {"negatives": 8}, "mine": {"negatives": 8}},
+        {"train": {"negatives": 0, "batches": "neighbour"}, "mine": {"negatives": 1}},
+        {"mine": {"negatives": 1}},
+    ],
+)
+@pytest.mark.parametrize("effort", PAIRS_SEEN)
+def test_training_takes_as_many_negatives_as_mining_keeps_or_fewer(fitting, effort):
+    recipe = derive(collection_of(300), effort, fitting)
+    assert recipe.train.negatives == fitting.get("train", {}).get("negatives", 1)
+    assert all(train.negatives <= recipe.mine.negatives for train, _ in recipe.trials().values())
 
 
 def test_a_recipe_is_read_from_yaml(tmp_path):

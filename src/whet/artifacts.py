@@ -186,7 +186,7 @@ def run_stage(
         say(f"[dim]{name}: up to date[/dim]")
         return done
     if changed := _changed(_manifest(folder), {"inputs": inputs, "config": config}):
-        say(f"{name}: made again, for {', '.join(changed)} changed; the earlier result is replaced")
+        say(f"{name}: rebuilding because {', '.join(changed)} changed; the earlier result is replaced")
     if partial.exists() and _manifest(partial).get("key") != key:
         shutil.rmtree(partial)
     partial.mkdir(parents=True, exist_ok=True)

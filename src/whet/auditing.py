@@ -92,8 +92,9 @@ def audit(run: Run) -> Artifact:
         say("[yellow]the base model was kept, so no tuned one is asked; `whet tune --force` keeps one[/yellow]")
     elif trained is None:
         say("[yellow]no model has been trained in this run: after `whet tune` an audit knows much better[/yellow]")
+    config = settings_of(run) | {"teach": run.recipe.teach.model_dump()}
     with alone(run.path):
-        return run_stage(run.path, "audit", inputs=run.inputs | (trained or {}), config=settings_of(run), build=write)
+        return run_stage(run.path, "audit", inputs=run.inputs | (trained or {}), config=config, build=write)
 
 
 def read_suspects(folder: Path) -> list[Suspect]:

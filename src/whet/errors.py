@@ -6,7 +6,7 @@ WhetError
 ├── MissingExtra     an optional dependency is needed; the message is its install line   (exit code 2)
 ├── ArtifactError    a run folder is damaged or belongs to something else                (exit code 1)
 ├── TeacherError     a teacher gave no scores, or not what scores can be                (exit code 1)
-├── GeneratorError   a language model cannot be asked on                                (exit code 1)
+├── GeneratorError   a language model cannot be queried any further                     (exit code 1)
 └── TrainingError    training cannot go on: loss is 0, not finite, or nothing is told apart (exit code 1)
 """
 
@@ -82,7 +82,7 @@ class TeacherError(WhetError):
 
 
 class GeneratorError(WhetError):
-    """A language model cannot be asked on; what it has answered is stored."""
+    """A language model cannot be queried any further; what it has answered is stored."""
 
 
 class TrainingError(WhetError):

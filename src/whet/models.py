@@ -36,7 +36,7 @@ def load_model(name: str) -> "SentenceTransformer":
         if "trust_remote_code" in str(error):
             raise ConfigError(f"model {name!r} brings code of its own, which whet does not run") from error
         raise ConfigError(
-            f"model {name!r} cannot be loaded: {error}. Give a folder or hub id of an ST model."
+            f"model {name!r} cannot be loaded: {error}. Give a folder or hub id of a sentence-transformers model."
         ) from error
     halves = {torch.float16, torch.bfloat16}
     return model.float() if any(parameter.dtype in halves for parameter in model.parameters()) else model

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from whet.errors import ConfigError
 from whet.generate.config import GenerateConfig
@@ -36,11 +36,15 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    effort: Effort = Field("standard", description="the dial: quick, standard or thorough")
+    effort: Effort = Field(
+        "standard",
+        description="how much to train: 500, 1,000 or 6,000 pairs seen over all epochs, of which there are at least "
+        "one and at most 2, 4 or 10; thorough also compares all, intermediate and moe",
+    )
     max_length: int | None = Field(None, ge=8, description="tokens read of a text; by default the model's own limit")
     mine: MineConfig = Field(MineConfig(), description="hard negatives")
     neighbours: int = Field(64, ge=1, description="neighbours per training pair that batches are drawn from")
-    generate: GenerateConfig = Field(GenerateConfig(), description="queries that nobody asked")
+    generate: GenerateConfig = Field(GenerateConfig(), description="generated queries")
     passage_tokens: int = Field(
         200, ge=16, description="tokens of a passage, title included, that documents are cut into; at most max_length"
     )
@@ -53,6 +57,13 @@ class Recipe(BaseModel):
         (), description="values of train.train_only that are each trained; the one that does best on dev is kept"
     )
     seed: int = Field(13, ge=0, description="seed of splits, pools and tests")
+
+    @model_validator(mode="after")
+    def _enough_is_mined(self) -> "Recipe":
+        wanted, kept = self.train.negatives, self.mine.negatives
+        if wanted > kept:
+            raise ValueError(f"train.negatives is {wanted}, but mining keeps {kept} a query: raise mine.negatives")
+        return self
 
     def in_force(self) -> dict[str, Any]:
         """Every setting that is not left to the model, with the learning rate that `train_only` brings."""
@@ -116,7 +127,7 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
         lost = any(not _closest(".".join(map(str, f["loc"]))) for f in error.errors() if f["type"] in UNKNOWN)
         keys = f" The keys are {', '.join(KEYS)}." if lost else ""
         last = f"docs/RECIPE.md describes every setting.{keys}"
-        raise ConfigError("\n".join(["the recipe does not hold:", *faults, last])) from error
+        raise ConfigError("\n".join(["the recipe is invalid:", *faults, last])) from error
     return recipe
 
 
@@ -200,6 +211,8 @@ def _part(recipe: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _fault(place: Sequence[int | str], kind: str, message: str, got: object) -> str:
     """One of pydantic's faults in whet's words: the key, what came, what is expected."""
     key = ".".join(map(str, place))
+    if not place:  # two parts that do not fit together
+        return message.removeprefix("Value error, ")
     if kind in UNKNOWN:
         close = _closest(key)
         return f"{key}: no such setting" + (f"; did you mean {close}?" if close else "")

@@ -192,7 +192,7 @@ def _cutter(model: "SentenceTransformer", recipe: Recipe) -> Cutter:
 def _besides(recipe: Recipe, pairs: int) -> Iterable[str]:
     """What a recipe asks for beyond the ordinary, for the line that opens a run."""
     if pairs < SMALL and recipe.train.taught and recipe.guard.interpolate:
-        yield f"; small data, {pairs} of less than {SMALL} pairs: soft labels, and no further from base than pays"
+        yield f"; small data, {pairs} of less than {SMALL} pairs: soft labels, weights interpolated with the base model"
     if recipe.moe.experts:
         yield f", {recipe.moe.experts} experts a layer"
     if recipe.train.taught:

@@ -25,6 +25,7 @@ from whet.teach.quality import Quality, agreement, weights_by_quality
 from whet.teach.scores import Pairs, ask
 from whet.train.collate import Knowledge
 
+FOR_THE_AUDIT = {"audit_depth", "suspect"}  # settings that no label depends on
 DEV_DEPTH = 30  # passages a dev query that a teacher has to rank: of the base model's best, and of random ones
 
 Ids = Sequence[tuple[str, str]]
@@ -89,7 +90,7 @@ def settings_of(run: Run) -> dict[str, Any]:
     """The recipe of the teachers, and hashes of the files that they are read from: a changed one teaches anew."""
     config = run.recipe.teach
     files = {name: source_of(name) for name in config.teachers}
-    return {"teach": config.model_dump(), "files": files, "alone": run.recipe.train.loss == "soft"}
+    return {"teach": config.model_dump(exclude=FOR_THE_AUDIT), "files": files, "alone": run.recipe.train.loss == "soft"}
 
 
 def pairs_to_teach(run: Run, mine: Path) -> Ids:

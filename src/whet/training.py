@@ -94,7 +94,7 @@ def _keep(
         f"dev {PRIMARY}: base {100 * judge.base:.2f}, best {100 * best.score:.2f} at step {best.trained.best_step}{way}"
     )
     if len(found) > 1:
-        say("; ".join(f"{trial} {100 * one.score:.2f}" for trial, one in found.items()) + f": {name} it is")
+        say("; ".join(f"{trial} {100 * one.score:.2f}" for trial, one in found.items()) + f"; best: {name}")
     if kept == "base":
         say("[yellow]nothing got better on dev: the base model stays the result (--force keeps the other)[/yellow]")
     write_jsonl(folder / "log.jsonl", best.trained.log)

@@ -266,7 +266,7 @@ def _on_line(
     for point in (base, *line):
         kept = "" if point.guard is None else f", guard {100 * point.guard:.2f}"
         if point.guard is not None and floor is not None and point.guard < floor:
-            kept += f": more than {run.recipe.guard.budget * 100:g} lost, does not count"
+            kept += f": more than {run.recipe.guard.budget * 100:g} lost, over guard.budget, rejected"
         say(f"{point.share:.0%} of the way from base: dev {PRIMARY} {100 * point.dev:.2f}{kept}")
     best = next((point for point in line if point.share == share), base)
     return Trial(model, trained, best.dev, best.guard, share, line)

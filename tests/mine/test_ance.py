@@ -17,7 +17,7 @@ from pydantic import ValidationError
 import whet
 from whet.bm25 import terms
 from whet.errors import ConfigError
-from whet.mine.ance import mine_negatives
+from whet.mine.ance import highest_safe_score, mine_negatives
 from whet.mine.config import MineConfig
 from whet.mine.mined import read_mined
 from whet.records import Collection, Passage
@@ -83,7 +83,7 @@ def plain_loop(data, queries, passages, config):
         weakest = min(score[passage] for passage in data.positives("train")[query])
         limit = math.inf
         if config.relative_margin is not None:
-            limit = min(limit, weakest - (1 - config.relative_margin) * abs(weakest))
+            limit = min(limit, weakest - config.relative_margin * abs(weakest))
         if config.absolute_margin is not None:
             limit = min(limit, weakest - config.absolute_margin)
         given_negatives = [p for p in data.negatives.get(query, ()) if data.passages[p].content not in contents]
@@ -104,7 +104,7 @@ def plain_loop(data, queries, passages, config):
     st.integers(1, 6),
     st.integers(0, 4),
     st.integers(5, 40),
-    st.sampled_from([None, 0.5, 0.95]),
+    st.sampled_from([None, 0.0, 0.05, 0.5]),
     st.sampled_from([None, 0.1]),
     st.sampled_from([None, 0.2]),
 )
@@ -152,6 +152,13 @@ def names(mined):
 )
 def test_relative_margin_on_both_sides_of_zero(scores, expected):
     assert names(mine_negatives(*line(*scores), MineConfig())[0]) == [expected]
+
+
+def test_the_default_margin_is_nv_retrievers_to_the_last_bit():
+    scores = np.linspace(0.05, 0.95, 10_000, dtype=np.float32)  # what MiniLM gives positives
+    limit = highest_safe_score(scores, MineConfig().relative_margin, None)
+    np.testing.assert_allclose(limit, 0.95 * scores.astype(float), rtol=1e-6)
+    assert (limit == scores - np.float32(1 - 0.95) * scores).all()  # as when the margin was given as a share to keep
 
 
 def test_the_weakest_of_several_positives_sets_the_margin():
@@ -238,6 +245,8 @@ def test_settings_and_rows_that_do_not_fit_are_refused():
         MineConfig(skip=9, depth=9)
     with pytest.raises(ValidationError, match="negativs"):
         MineConfig(negativs=3)
+    with pytest.raises(ValidationError, match="relative_margin"):
+        MineConfig(relative_margin=1.0)
     data, query, passages = line(1.0, 0.5)
     with pytest.raises(ConfigError, match="1 passage vectors, and 'line' has 2"):
         mine_negatives(data, query, passages[:1], MineConfig())

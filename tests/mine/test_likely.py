@@ -24,7 +24,7 @@ def test_only_unknown_passages_within_the_margin_are_likely(tmp_path):
     scores = [0.80, 0.79, 0.77, 0.75, 0.78, 0.1]
     qrels = {f"q{i}": {f"p{i}": 1} for i in range(6)}
     qrels["q0"] |= {"p4": 0}
-    found = likely_positives(*collection_of(scores, qrels), MineConfig(relative_margin=0.95))
+    found = likely_positives(*collection_of(scores, qrels), MineConfig(relative_margin=0.05))
     assert found["q0"] == ["p1", "p2"]  # 0.95 · 0.80 = 0.76; p4 was judged not relevant
     write_likely(tmp_path / "likely.jsonl", found)
     assert read_likely(tmp_path / "likely.jsonl") == found

@@ -146,7 +146,9 @@ def test_an_empty_query_is_the_front_page(client, query):
 def test_a_taken_port_is_named(pairing):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"port {port} of 127.0.0.1 cannot be had .* choose another with --port"):
+        with pytest.raises(
+            ConfigError, match=f"port {port} of 127.0.0.1 is not available .* choose another with --port"
+        ):
             run_locally(create_app(pairing), port)
 
 

@@ -93,6 +93,15 @@ def test_without_soft_labels_no_teacher_is_asked(opened, asked):
     assert read_json(run.path / "teach" / "summary.json") == {"pairs": 0}
 
 
+def test_what_only_the_audit_needs_makes_no_new_labels(opened, capsys):
+    build(opened(), "teach")
+    capsys.readouterr()
+    build(opened(teach={"audit_depth": 7, "suspect": 0.9}), "teach")
+    assert "teach: up to date" in capsys.readouterr().err
+    build(opened(teach={"alpha": 0.9}), "teach")
+    assert "teach: up to date" not in capsys.readouterr().err
+
+
 def scores_of_worth(run, path, sign):
     """A file of scores for every pair, higher for positives, or lower."""
     positive = {

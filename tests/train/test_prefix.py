@@ -117,7 +117,7 @@ def test_training_from_the_cache_gives_the_same_weights(material, tmp_path, caps
         counted = Counted(model)
         train_model(model, material, None, config, tmp_path / use / "scratch", moe)
         found[use], through[use] = model.state_dict(), counted.texts
-    assert "the 2 frozen of 4 layers run once a text" in capsys.readouterr().err
+    assert "caching outputs of 2 frozen layers (of 4) in " in capsys.readouterr().err
     assert through["auto"] == through["off"] / 3
     start = SentenceTransformer(str(tmp_path / "off" / "model")).state_dict()
     for name, value in found["off"].items():
@@ -138,7 +138,7 @@ def test_it_is_left_out_where_it_cannot_be_or_does_not_pay(tmp_path, monkeypatch
     assert not used(model, passes=1)
     monkeypatch.setattr(prefix, "SHARE_OF_DISK", 0.0)
     assert not used(model)
-    assert "run every time: keeping what they give would take" in capsys.readouterr().err
+    assert "not caching outputs of 2 frozen layers (of 4): they would take" in capsys.readouterr().err
     monkeypatch.undo()
     left = build(FAMILIES["Qwen3"], tmp_path / "left")
     train_only(left, "last-1")

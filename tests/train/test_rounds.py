@@ -127,7 +127,7 @@ def test_auto_takes_what_its_share_pays_for(remining, capsys, tmp_path):
     _, passages, queries = rich.cost
     assert boundaries(rich, 400, 4, 4) == [100, 200, 300]
     assert boundaries(poor, 400, 4, 4) == []
-    assert "none, for more than 1%" in capsys.readouterr().err
+    assert "over refresh.share (1%), so none" in capsys.readouterr().err
     twice = replace(rich, config=RefreshConfig(times="auto", share=2.1 * (passages + queries) / rich.work(4)))
     assert boundaries(twice, 400, 4, 9) == [135, 270]  # where dev is scored anyway
     half = replace(rich, config=RefreshConfig(times="auto", share=(passages + queries / 2) / rich.work(1)))

@@ -1,4 +1,4 @@
-"""`whet generate reverse|queries|paraphrases|prompts`: queries that nobody asked, and what a model is told to write."""
+"""`whet generate reverse|queries|paraphrases|prompts`: generated queries, and what a model is told to write."""
 
 import shutil
 from pathlib import Path

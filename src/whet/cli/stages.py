@@ -45,7 +45,7 @@ HELP = {
     "train": "Train, judging on dev or by cross-validation, and keep what did best there.",
     "evaluate": "Score base, tuned and BM25 on the test queries, with the verdict.",
     "audit": "After tune: list passages that probably answer a training query, though nobody said so.",
-    "tune": "The whole road: check, mine, generate, teach, train, evaluate, report, model.",
+    "tune": "The whole pipeline: check, mine, generate, teach, train, evaluate, report, model.",
 }
 
 

@@ -61,7 +61,7 @@ class ModelGenerator:
         return self.answerer.name
 
     def generate(self, briefs: Sequence[Brief]) -> list[Written]:
-        """Queries for every brief, in order; raises GeneratorError when the model cannot be asked on."""
+        """Queries for every brief, in order; raises GeneratorError when the model cannot be queried any further."""
         keys = [self._request(brief).key for brief in briefs]
         known = self.replies.find(keys)
         missing = {key: brief for key, brief in zip(keys, briefs, strict=True) if key not in known}

@@ -86,12 +86,12 @@ def highest_safe_score(
 ) -> Float32[np.ndarray, " query"]:
     """Return the score above which a candidate likely answers the query.
 
-    The relative margin takes its share of the score's size off: 0.95 · s for s ≥ 0 as NV-Retriever has it, and 1.05 · s
-    below 0, where 0.95 · s would lie above the positive itself.
+    The relative margin takes its share of the score's size off, as sentence-transformers' does: 0.05 gives 0.95 · s for
+    s ≥ 0 as NV-Retriever has it, and 1.05 · s below 0, where 0.95 · s would lie above the positive itself.
     """
     limit = np.full_like(positive_scores, np.inf)
     if relative_margin is not None:
-        limit = np.minimum(limit, positive_scores - np.float32(1 - relative_margin) * np.abs(positive_scores))
+        limit = np.minimum(limit, positive_scores - np.float32(relative_margin) * np.abs(positive_scores))
     if absolute_margin is not None:
         limit = np.minimum(limit, positive_scores - np.float32(absolute_margin))
     return limit

@@ -17,14 +17,20 @@ class MineConfig(BaseModel):
         description="Where candidates come from: the model's own ranking (ance), BM25's (bm25), both by turns (mix), "
         "or chance (random).",
     )
-    negatives: int = Field(4, ge=1, description="Negatives per query; those that the data gives come first and count.")
+    negatives: int = Field(
+        4,
+        ge=1,
+        description="Negatives kept per query, those that the data gives first; training takes the first "
+        "train.negatives of them.",
+    )
     skip: int = Field(0, ge=0, description="The first ranks of the search that are left out, for cautious mining.")
     depth: int = Field(100, ge=1, description="The last rank of the search that is looked at.")
     relative_margin: float | None = Field(
-        0.95,
-        gt=0,
-        description="Drop candidates that score above this share of the positive's score: they are likely relevant "
-        "themselves (NV-Retriever, arXiv 2407.15831).",
+        0.05,
+        ge=0,
+        lt=1,
+        description="Drop candidates that score higher than the positive less this share of its score; 0.05 as in "
+        "sentence-transformers. They are likely relevant themselves (NV-Retriever, arXiv 2407.15831).",
     )
     absolute_margin: float | None = Field(
         None, description="Drop candidates that do not score at least this much below the positive."

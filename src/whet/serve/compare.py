@@ -56,7 +56,7 @@ def run_locally(app: "Starlette", port: int) -> None:
         listener = socket.create_server((HOST, port))
     except OSError as error:
         raise ConfigError(
-            f"port {port} of {HOST} cannot be had ({error.strerror}); choose another with --port"
+            f"port {port} of {HOST} is not available ({error.strerror}); choose another with --port"
         ) from error
     with listener, suppress(KeyboardInterrupt):  # which does not come where the shell ignores it for background jobs
         say(f"Comparing at http://{HOST}:{listener.getsockname()[1]}/ (Ctrl-C stops)")

@@ -31,7 +31,7 @@ class TrainConfig(BaseModel):
         description="weight of the part against the teachers' labels (arXiv 2408.11868); 0 asks no teacher",
     )
     soft_loss: Literal["kl", "mse", "cosent"] = Field(
-        "kl", description="that part: kl over a query's passages, or mse or cosent over pairs"
+        "kl", description="loss against the teachers' labels: kl over a query's passages, or mse or cosent over pairs"
     )
     batches: Literal["neighbour", "random"] = Field(
         "random", description="how batches are drawn: neighbour puts queries together whose positives look alike"
@@ -39,7 +39,7 @@ class TrainConfig(BaseModel):
     negatives: int = Field(1, ge=0, description="mined hard negatives per query beside the in-batch ones")
     mask_likely: bool = Field(
         False,
-        description="leave passages that score within mining's margin of a query's own out of its negatives in batch",
+        description="do not use as in-batch negatives passages that score within mine's margin of the query's positive",
     )
     train_only: str = Field(
         "intermediate",
@@ -57,7 +57,7 @@ class TrainConfig(BaseModel):
     evaluations: int = Field(3, ge=1, description="dev evaluations, and checkpoints, over the whole training")
     patience: int = Field(3, ge=1, description="dev evaluations without a new best after which training stops")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="of the training matmuls; auto takes bf16 only where the hardware has it"
+        "auto", description="precision of training matmuls: auto takes bf16 only where the hardware has it"
     )
     memory_mb: int = Field(1280, ge=64, description="memory for activations; beyond it they are computed again")
     prefix_cache: Literal["auto", "off"] = Field(
@@ -93,12 +93,14 @@ class MoEConfig(BaseModel):
     site: Literal["intermediate", "output"] = Field("intermediate", description="which dense layers become experts")
     layers: str | tuple[int, ...] = Field("all", description="all, last-N, or a list of layer numbers from 0")
     balance_weight: float | None = Field(
-        None, ge=0, description="of the load-balancing loss; by default 0.01, and 0 with the reference router"
+        None, ge=0, description="weight of the load-balancing loss; by default 0.01, and 0 with the reference router"
     )
     z_weight: float | None = Field(
-        None, ge=0, description="of the router z-loss; by default 0.001, and 0 with the reference router"
+        None, ge=0, description="weight of the router z-loss; by default 0.001, and 0 with the reference router"
     )
-    learning_rate: float | None = Field(None, gt=0, description="of the gates; by default that of the other weights")
+    learning_rate: float | None = Field(
+        None, gt=0, description="learning rate of the gates; by default that of the other weights"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "MoEConfig":
@@ -145,7 +147,7 @@ class RefreshConfig(BaseModel):
         description="what is encoded: the corpus, or the pool of passages that ranked high so far; auto takes the pool "
         "where it saves a quarter",
     )
-    share: float = Field(0.15, gt=0, description="of the training's work that auto may spend on it")
+    share: float = Field(0.15, gt=0, description="share of the training's work that auto may spend on mining anew")
     depth: int = Field(20, ge=1, description="best ranks of every query that stay in the pool")
     sample: float = Field(0.02, gt=0, le=1, description="share of the other passages that the pool takes, at random")
     overlap: float = Field(0.9, gt=0, le=1, description="share of old negatives among new ones at which auto ends")
@@ -169,7 +171,7 @@ class GuardConfig(BaseModel):
         description="a general set that is scored beside dev: pydoc (the documentation of this Python), data as "
         "`whet tune` takes it, the name of a NanoBEIR set on the hub such as NanoNQ, or none",
     )
-    budget: float = Field(0.01, ge=0, le=1, description="nDCG@10 that the model may lose on it")
+    budget: float = Field(0.01, ge=0, le=1, description="nDCG@10 that the model may lose on the general set")
     interpolate: bool = Field(
         False,
         description="take the weights between base and tuned that do best on dev within the budget (WiSE-FT, "

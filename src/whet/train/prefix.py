@@ -63,12 +63,12 @@ def prefix_cache(model: "SentenceTransformer", texts: Sequence[str], passes: flo
         return
     folder.mkdir(parents=True, exist_ok=True)
     size, free = _tokens(model, texts) * hidden * FLOAT, shutil.disk_usage(folder).free
-    layers = f"the {below} frozen of {len(blocks(backbone(model)))} layers"
+    outputs = f"outputs of {below} frozen layers (of {len(blocks(backbone(model)))})"
     if size > SHARE_OF_DISK * free:
-        say(f"{layers} run every time: keeping what they give would take {size / 2**30:.1f} GiB of {free / 2**30:.1f}")
+        say(f"not caching {outputs}: they would take {size / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free")
         yield
         return
-    say(f"{layers} run once a text; what they give takes about {max(1, size >> 20):,} MiB in {folder} meanwhile")
+    say(f"caching {outputs} in {folder}, about {max(1, size >> 20):,} MiB, deleted after training")
     with PrefixCache(model, below, folder / "hidden.f32", min(int(SHARE_OF_DISK * free), PRECISIONS * size)):
         yield
 

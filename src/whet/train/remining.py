@@ -72,7 +72,7 @@ def boundaries(remining: Remining, steps: int, epochs: int, evaluations: int) ->
         work = remining.work(epochs)
         times = sum(cost <= remining.config.share * work for cost in costs)
         if costs:
-            what = f"{times} planned" if times else f"none, for more than {remining.config.share:.0%}"
+            what = f"{times} planned" if times else f"over refresh.share ({remining.config.share:.0%}), so none"
             say(f"mining anew once is about {costs[0] / work:.0%} of the training's work: {what}")
     every = max(1, -(-steps // evaluations)) if times < evaluations else 1
     ideal = [steps * number / (times + 1) for number in range(1, times + 1)]
