@@ -1,4 +1,4 @@
-"""Replies a second and memory when a server writes queries for many passages: at 1, 8 and 64 calls at a time.
+"""ReplyStore a second and memory when a server writes queries for many passages: at 1, 8 and 64 calls at a time.
 
     python benchmarks/generate_throughput.py --passages 10000
 

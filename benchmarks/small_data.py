@@ -36,7 +36,7 @@ from whet.train.config import GuardConfig
 from whet.train.dev import ndcg_on
 from whet.train.guard import guard_set
 from whet.train.trainer import train_model
-from whet.trials import Sources, material_of
+from whet.trials import StageFolders, material_of
 
 RESULT = RESULTS / "small_data.json"
 MEASURES = ("nDCG@10", "AP@10")
@@ -126,7 +126,7 @@ def cell(data: Collection, name: str, row: str, seed: int, runs: Path, guard: An
     else:
         build(run, "teach")
         model = run.fresh_model()
-        sources = Sources(*(folder / stage for stage in ("mine", "generate", "teach")))
+        sources = StageFolders(*(folder / stage for stage in ("mine", "generate", "teach")))
         material = material_of(run, run.collection, sources)
         train_model(model, material, None, run.recipe.train, folder / "scratch")
     seconds = time.monotonic() - began

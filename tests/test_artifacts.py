@@ -12,9 +12,9 @@ from whet.artifacts import (
     LOCK,
     MANIFEST,
     SCRATCH,
-    alone,
     digest,
     folder_digest,
+    locked,
     read_json,
     read_jsonl,
     run_stage,
@@ -190,8 +190,8 @@ def test_a_digest_tells_parts_apart_and_forgets_key_order():
 HOLD = """
 import sys
 from pathlib import Path
-from whet.artifacts import alone
-with alone(Path(sys.argv[1])):
+from whet.artifacts import locked
+with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -203,7 +203,7 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path, end):
     command = [sys.executable, "-c", HOLD, str(run)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "held\n"
-        with pytest.raises(ConfigError) as error, alone(run):
+        with pytest.raises(ConfigError) as error, locked(run):
             pytest.fail("two processes in one run's folder")
         if end == "is killed":
             first.kill()
@@ -214,21 +214,21 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path, end):
         f"{run}: another process of whet ({first.pid}) is building in this folder, and only one can. Wait for its end, "
         f"or stop it (kill {first.pid}), and run the same command again; or give another --out."
     )
-    with alone(run):
+    with locked(run):
         assert (run / LOCK).read_text() == str(os.getpid())
 
 
 def test_one_process_may_build_again_and_again_also_after_an_error(tmp_path):
-    with pytest.raises(KeyboardInterrupt), alone(tmp_path):
+    with pytest.raises(KeyboardInterrupt), locked(tmp_path):
         raise KeyboardInterrupt
     for _ in range(2):
-        with alone(tmp_path):
+        with locked(tmp_path):
             pass
 
 
 def test_where_nothing_can_be_locked_nothing_is(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fcntl", None)
-    with alone(tmp_path), alone(tmp_path):
+    with locked(tmp_path), locked(tmp_path):
         assert not list(tmp_path.iterdir())
 
 
@@ -237,7 +237,7 @@ def test_a_drive_without_locks_is_no_obstacle(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with alone(tmp_path), alone(tmp_path):
+    with locked(tmp_path), locked(tmp_path):
         pass
 
 

@@ -17,7 +17,7 @@ import whet
 from tiny import RECIPE
 from whet.auditing import audit, read_suspects
 from whet.cli.main import app
-from whet.data.accepted import with_marks
+from whet.data.audit_marks import with_marks
 from whet.data.read import read
 from whet.errors import ConfigError, DataError
 from whet.models import load_model

@@ -12,7 +12,7 @@ import pytest
 
 import whet
 from tiny import RECIPE, tiny_bert, tiny_collection
-from whet.artifacts import LOCK, alone, read_jsonl
+from whet.artifacts import LOCK, locked, read_jsonl
 from whet.errors import ConfigError, DataError
 from whet.evaluate.measures import PRIMARY
 from whet.models import DEFAULT_MODEL
@@ -129,7 +129,7 @@ def test_a_changed_setting_is_named_and_a_shorter_base_is_owned_up_to(road, tiny
 def test_two_builds_at_once_are_refused_and_the_second_writes_nothing(road, tiny_data, tiny_model, recipe):
     before = written(road)
     with (
-        alone(road.path),
+        locked(road.path),
         pytest.raises(ConfigError, match=rf"run: another process of whet \({os.getpid()}\) is building in this folder"),
     ):
         whet.tune(tiny_data, str(tiny_model), road.path, overrides=recipe)
@@ -137,12 +137,12 @@ def test_two_builds_at_once_are_refused_and_the_second_writes_nothing(road, tiny
 
 
 def test_a_finished_run_may_be_opened_while_its_lock_is_held(road):
-    with alone(road.path):
+    with locked(road.path):
         assert reopen(road.path).result["verdict"] == road.result["verdict"]
 
 
 def test_a_run_killed_before_its_recipe_was_written_may_begin_again(tiny_data, tiny_model, tmp_path):
-    with alone(tmp_path):
+    with locked(tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == [LOCK]
     assert open_run(tiny_data, str(tiny_model), tmp_path, overrides=RECIPE).path == tmp_path

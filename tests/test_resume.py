@@ -42,13 +42,13 @@ FOLDED = {
 REFRESHED = {
     "train, before a boundary": ("torch.optim:AdamW.step", 5),
     "train, a boundary's checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 1),
-    "train, mining anew": ("whet.train.round:remine", 1),
+    "train, mining anew": ("whet.train.round_folder:remine", 1),
     "train, its vectors": ("whet.encode:np.save", 1),
-    "train, its negatives": ("whet.train.round:~write_mined", 1),
-    "train, its h*": ("whet.train.round:write_positive_queries", 1),
-    "train, its numbers": ("whet.train.round:~write_json", 1),
+    "train, its negatives": ("whet.train.round_folder:~write_mined", 1),
+    "train, its h*": ("whet.train.round_folder:write_positive_queries", 1),
+    "train, its numbers": ("whet.train.round_folder:~write_json", 1),
     "train, with new negatives": ("torch.optim:AdamW.step", 7),
-    "train, the second boundary": ("whet.train.round:remine", 1),
+    "train, the second boundary": ("whet.train.round_folder:remine", 1),
     "train, after it": ("torch.optim:AdamW.step", 6),
 }
 CHAIN = [*list(PLACES)[1:8], "evaluate", *list(PLACES)[-2:]]

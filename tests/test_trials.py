@@ -19,7 +19,7 @@ from whet.pipeline import build
 from whet.records import PositiveQuery
 from whet.run import open_run
 from whet.training import write_training
-from whet.trials import CrossValidated, Sources, judge_of, material_of
+from whet.trials import CrossValidated, StageFolders, judge_of, material_of
 
 INTERPOLATED = RECIPE | {"guard": {"data": "none", "interpolate": True, "shares": [0.5, 1.0]}}
 
@@ -38,7 +38,7 @@ def mined(small, tiny_model, tmp_path_factory):
 
 
 def sources(run):
-    return Sources(*(run.path / name for name in ("mine", "generate", "teach")))
+    return StageFolders(*(run.path / name for name in ("mine", "generate", "teach")))
 
 
 def test_few_queries_get_no_dev_split(small, tiny_data):

@@ -117,7 +117,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def alone(run: Path) -> Iterator[None]:
+def locked(run: Path) -> Iterator[None]:
     """Keep other processes from writing in a run's folder meanwhile. Not to be nested.
 
     The operating system frees the lock however the process ends, so a killed one leaves none behind. Where files cannot
@@ -150,7 +150,7 @@ def clean(run: Path) -> int:
 
     Results, teachers' scores and replies that were paid for stay. Raises ConfigError while another process builds here.
     """
-    with alone(run):
+    with locked(run):
         found = [run / VECTORS, *run.glob(f"*/{SCRATCH}"), *run.glob(f"*.partial/*/**/{VECTORS}")]
         size = sum(path.stat().st_size for folder in found for path in folder.rglob("*") if path.is_file())
         for folder in found:
@@ -210,13 +210,13 @@ def run_stage(
     return Artifact(folder, fingerprint, seconds, skipped=False)
 
 
-def building(
+def run_stage_locked(
     run: Path, name: str, *, inputs: Mapping[str, str], config: Mapping[str, Any], build: Callable[[Path], None]
 ) -> Artifact:
     """`run_stage`, alone in the run's folder where there is something to build; for those who hold no lock."""
     if (done := _finished(run / name, _key(inputs, config))) is not None:
         return done
-    with alone(run):
+    with locked(run):
         return run_stage(run, name, inputs=inputs, config=config, build=build)
 
 

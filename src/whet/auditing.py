@@ -19,7 +19,7 @@ from rich.markup import escape
 from whet.artifacts import (
     MANIFEST,
     Artifact,
-    alone,
+    locked,
     read_json,
     read_jsonl,
     run_stage,
@@ -27,7 +27,7 @@ from whet.artifacts import (
     write_jsonl,
     write_text,
 )
-from whet.data.accepted import Mark, held_out_texts, read_marks
+from whet.data.audit_marks import Mark, held_out_texts, read_marks
 from whet.data.faults import Faults
 from whet.data.split import same_text
 from whet.mine.known import judged
@@ -39,7 +39,7 @@ from whet.search import top_k
 from whet.teach.named import teacher_of
 from whet.teach.scores import Pairs, ask
 from whet.teach.suspects import features, relevance
-from whet.teaching import check_teachers, random_pairs, settings_of
+from whet.teaching import check_teachers, random_pairs, teach_settings
 
 TUNED = "tuned"  # the teacher that is the run's own model
 TABLE = "suspects.csv"
@@ -92,8 +92,8 @@ def audit(run: Run) -> Artifact:
         say("[yellow]the base model was kept, so no tuned one is asked; `whet tune --force` keeps one[/yellow]")
     elif trained is None:
         say("[yellow]no model has been trained in this run: after `whet tune` an audit knows much better[/yellow]")
-    config = settings_of(run) | {"teach": run.recipe.teach.model_dump()}
-    with alone(run.path):
+    config = teach_settings(run) | {"teach": run.recipe.teach.model_dump()}
+    with locked(run.path):
         return run_stage(run.path, "audit", inputs=run.inputs | (trained or {}), config=config, build=write)
 
 

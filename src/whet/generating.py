@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from whet.artifacts import write_json
-from whet.generate.corpus import REPLIES, searches_of
 from whet.generate.extractive import ExtractiveGenerator
 from whet.generate.named import OFFLINE, generator_of
 from whet.generate.positives import PositivesSummary, positive_queries, write_positive_queries
 from whet.generate.sieve import Sieve
+from whet.generate.training_queries import REPLIES, searches_of
 from whet.progress import say
 from whet.records import Collection, Generator, MinedQuery, PositiveQuery, QuerySource
 from whet.run import Run

@@ -38,7 +38,7 @@ def read_experts(path: Path) -> list[LayerUse]:
     ]
 
 
-def read_lesson(path: Path) -> dict[str, Any]:
+def read_teachers(path: Path) -> dict[str, Any]:
     """What the teach stage tells of its teachers; empty where nobody taught."""
     found: dict[str, Any] = read_json(path / "teach" / "summary.json")
     return found if found["pairs"] else {}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 
-from whet.artifacts import MANIFEST, SCRATCH, Artifact, alone, read_json, run_stage, source_digest, write_json
+from whet.artifacts import MANIFEST, SCRATCH, Artifact, locked, read_json, run_stage, source_digest, write_json
 from whet.data.check import check
 from whet.errors import ConfigError
 from whet.models import DEFAULT_MODEL, load_model
@@ -20,10 +20,10 @@ from whet.outcome import (
     origin_of,
     read_evaluation,
     read_experts,
-    read_lesson,
     read_refreshes,
     read_share,
     read_spaces,
+    read_teachers,
     read_tradeoff,
     training_curve,
 )
@@ -65,7 +65,7 @@ def build(run: Run, until: str = STAGES[-1]) -> Run:
         raise ConfigError(f"no stage is called {until!r}; the stages are {', '.join(STAGES)}")
     done: dict[str, Artifact] = {}
     stages = STAGES[: STAGES.index(until) + 1]
-    with alone(run.path):
+    with locked(run.path):
         if "teach" in stages and run.recipe.train.taught:
             check_teachers(run)
         if "train" in stages:
@@ -137,7 +137,7 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 def _generate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     """Positive queries h* for the mined negatives; only where training uses both."""
-    from whet.generate.corpus import settings_of
+    from whet.generate.training_queries import generate_settings
     from whet.generating import write_positives
     from whet.mine.mined import read_mined
 
@@ -150,34 +150,34 @@ def _generate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         write_positives(run, folder, taken)
 
     inputs = run.inputs | {"mine": done["mine"].fingerprint}
-    config = {"negatives": used} | (settings_of(run.recipe.generate) if used else {})
+    config = {"negatives": used} | (generate_settings(run.recipe.generate) if used else {})
     return run_stage(run.path, "generate", inputs=inputs, config=config, build=write)
 
 
 def _teach(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     """Soft labels of the training pairs; only where training uses them."""
-    from whet.teaching import settings_of, write_lesson
+    from whet.teaching import teach_settings, write_teaching
 
     used = run.recipe.train.taught
 
     def write(folder: Path) -> None:
         if used:
-            write_lesson(run, folder, mine=done["mine"].path)
+            write_teaching(run, folder, mine=done["mine"].path)
         else:
             write_json(folder / "summary.json", {"pairs": 0})
 
     inputs = run.inputs | ({"mine": done["mine"].fingerprint} if used else {})
-    return run_stage(run.path, "teach", inputs=inputs, config=settings_of(run) if used else {}, build=write)
+    return run_stage(run.path, "teach", inputs=inputs, config=teach_settings(run) if used else {}, build=write)
 
 
 def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     from whet.training import write_training
-    from whet.trials import Sources
+    from whet.trials import StageFolders
 
     before = {name: done[name] for name in ("mine", "generate", "teach")}
 
     def write(folder: Path) -> None:
-        write_training(run, folder, Sources(**{name: made.path for name, made in before.items()}))
+        write_training(run, folder, StageFolders(**{name: made.path for name, made in before.items()}))
 
     inputs = run.inputs | {name: made.fingerprint for name, made in before.items()}
     trials = {name: [part.model_dump() for part in trial] for name, trial in run.recipe.trials().items()}
@@ -220,7 +220,7 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             refreshes=read_refreshes(run.path),
             experts=(experts := read_experts(run.path)),
             spaces=read_spaces(run.path),
-            lesson=read_lesson(run.path),
+            teaching=read_teachers(run.path),
             tradeoff=read_tradeoff(run.path),
             share=read_share(run.path),
             warnings=[*_remarks(done["check"].path), *starving(experts)],
@@ -239,7 +239,7 @@ def report_anew(run: Run) -> Artifact:
     """Write the report of a finished run from its stages as they are, whatever version of whet made them."""
     stages = STAGES[: STAGES.index("report")]
     manifests = {stage: run.path / stage / MANIFEST for stage in stages}
-    with alone(run.path):
+    with locked(run.path):
         done = {
             stage: Artifact(path.parent, read_json(path)["fingerprint"], 0.0, skipped=True)
             for stage, path in manifests.items()

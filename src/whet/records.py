@@ -19,7 +19,7 @@ Ranking: TypeAlias = dict[str, dict[str, float]]
 
 Vectors: TypeAlias = Float32[np.ndarray, "doc dim"]
 
-Source = Literal["ance", "bm25", "random", "given"]
+NegativeSource = Literal["ance", "bm25", "random", "given"]
 
 QuerySource = Literal["gold", "given", "generated", "extractive"]
 """Where a positive query comes from, most trusted first."""
@@ -82,7 +82,7 @@ class Negative:
     passage_id: str
     rank: int
     score: float
-    source: Source
+    source: NegativeSource
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from whet.artifacts import LOCK, MANIFEST, VECTORS, alone, peak_memory_mb, read_json, write_json
-from whet.data.accepted import with_marks
-from whet.data.asked import with_test_queries
+from whet.artifacts import LOCK, MANIFEST, VECTORS, locked, peak_memory_mb, read_json, write_json
+from whet.data.audit_marks import with_marks
 from whet.data.cut import Cutter
 from whet.data.judgements import SPLIT_ORDER
 from whet.data.read import content_fingerprint, read
 from whet.data.split import with_splits
+from whet.data.test_queries import with_test_queries
 from whet.errors import ArtifactError, ConfigError, Fault, raise_errors
 from whet.generate.config import GenerateConfig
 from whet.models import load_model, reading, stored_encoder
@@ -105,8 +105,8 @@ def open_run(
 ) -> Run:
     """Read the data, make what queries and splits it lacks, derive the recipe and write it to the run's folder.
 
-    `labels` is a file of marks on audited pairs (`whet.data.accepted`), `test_queries` one of real queries for data
-    that has none (`whet.data.asked`); `yes` agrees to what calls of a language model's server may cost. Without
+    `labels` is a file of marks on audited pairs (`whet.data.audit_marks`), `test_queries` one of real queries for data
+    that has none (`whet.data.test_queries`); `yes` agrees to what calls of a language model's server may cost. Without
     `record` the recipe in the folder stays as it is.
     """
     path, model, overrides = Path(out), source_of(model), in_full(overrides or {})
@@ -121,7 +121,7 @@ def open_run(
 
         check_generator(draft.generate)
     if not collection.positives("train"):
-        from whet.generate.corpus import with_training_queries
+        from whet.generate.training_queries import with_training_queries
 
         for fault in faults:
             say(f"[yellow]{escape(str(fault))}[/yellow]")
@@ -208,7 +208,7 @@ def _record(path: Path, recipe: Mapping[str, Any]) -> None:
     except ArtifactError:
         same = False
     if not same:
-        with alone(path):
+        with locked(path):
             write_json(path / RECIPE, recipe)
 
 

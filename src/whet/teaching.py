@@ -18,9 +18,9 @@ from whet.progress import say
 from whet.records import Collection, Ranking, Teacher
 from whet.run import Run, training_pairs
 from whet.teach.calibrate import calibrated
+from whet.teach.label_file import write_labels
 from whet.teach.labels import label
-from whet.teach.lesson import write_labels
-from whet.teach.named import check_name, source_of, teacher_of
+from whet.teach.named import check_teacher_name, teacher_digest, teacher_of
 from whet.teach.quality import Quality, agreement, weights_by_quality
 from whet.teach.scores import Pairs, ask
 from whet.train.collate import Knowledge
@@ -40,7 +40,7 @@ class Heard:
     quality: Quality
 
 
-def write_lesson(run: Run, folder: Path, *, mine: Path) -> None:
+def write_teaching(run: Run, folder: Path, *, mine: Path) -> None:
     """Score the training pairs with every teacher of the recipe and leave labels and a summary in `folder`.
 
     Scores are kept under RUN/scores, so nothing is scored twice, whatever changes. Teachers that tell positives from
@@ -83,13 +83,13 @@ def write_lesson(run: Run, folder: Path, *, mine: Path) -> None:
 def check_teachers(run: Run) -> None:
     """Raise ConfigError, before any work is done, for a name that can mean no teacher."""
     for name in run.recipe.teach.teachers:
-        check_name(name)
+        check_teacher_name(name)
 
 
-def settings_of(run: Run) -> dict[str, Any]:
+def teach_settings(run: Run) -> dict[str, Any]:
     """The recipe of the teachers, and hashes of the files that they are read from: a changed one teaches anew."""
     config = run.recipe.teach
-    files = {name: source_of(name) for name in config.teachers}
+    files = {name: teacher_digest(name) for name in config.teachers}
     return {"teach": config.model_dump(exclude=FOR_THE_AUDIT), "files": files, "alone": run.recipe.train.loss == "soft"}
 
 
@@ -173,7 +173,7 @@ def _summary(
     labels: Float64[np.ndarray, " pair"],
     relevant: Bool[np.ndarray, " pair"],
 ) -> dict[str, Any]:
-    """What to know about a lesson: who taught, how good they are, how far they agree, and the labels' means."""
+    """What to know of the teaching: who taught, how good they are, how far they agree, and the labels' means."""
     return {
         "pairs": len(labels),
         "positives": int(relevant.sum()),

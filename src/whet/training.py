@@ -16,7 +16,7 @@ from whet.run import Run, training_pairs
 from whet.train.config import PYDOC
 from whet.train.freeze import modules_of
 from whet.train.guard import guard_set
-from whet.trials import Judge, Sources, Trial, judge_of, why_not_refresh
+from whet.trials import Judge, StageFolders, Trial, judge_of, why_not_refresh
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FEWEST_GUARDING = 100  # queries of a guard
 
 
-def write_training(run: Run, folder: Path, sources: Sources) -> None:
+def write_training(run: Run, folder: Path, sources: StageFolders) -> None:
     """Train by every trial of the recipe and leave in `folder` the model to keep, its log, and all dev scores.
 
     What is kept is decided here and nowhere else: the trial that does best on dev, or the base model when none beats it

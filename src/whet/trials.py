@@ -25,12 +25,12 @@ from whet.progress import say
 from whet.records import Collection, Encoder, Ranking
 from whet.run import Run, training_pairs
 from whet.search import top_k
-from whet.teach.lesson import read_labels
+from whet.teach.label_file import read_labels
 from whet.train.collate import Knowledge, Pair
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import GUARD, HARD, DevEvaluator, DevSet, dev_set, ndcg_on
 from whet.train.guard import Point, guard_set, interpolate
-from whet.train.remining import Remining
+from whet.train.refresh_plan import RefreshPlan
 from whet.train.trainer import Material, Trained, train_model
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class StageFolders:
     """Folders of the stages that training learns from."""
 
     mine: Path
@@ -76,7 +76,7 @@ class Judge(Protocol):
         ...
 
 
-def judge_of(run: Run, folder: Path, sources: Sources) -> Judge:
+def judge_of(run: Run, folder: Path, sources: StageFolders) -> Judge:
     """The dev split where there is one, else cross-validation."""
     return (HeldOut if run.collection.positives("dev") else CrossValidated)(run, folder, sources)
 
@@ -84,7 +84,7 @@ def judge_of(run: Run, folder: Path, sources: Sources) -> Judge:
 class HeldOut:
     """One training, judged by the dev split: the best checkpoint, then the best point on the line to base."""
 
-    def __init__(self, run: Run, folder: Path, sources: Sources) -> None:
+    def __init__(self, run: Run, folder: Path, sources: StageFolders) -> None:
         self.run, self.folder = run, folder
         self.dev = _dev_set(run, run.collection, _lexical(run, "dev"), DEV_POOL, run.recipe.train.evaluations)
         say(f"dev: {len(self.dev.queries)} queries, searched in {len(self.dev.passages):,} of {len(run.passages):,}")
@@ -121,7 +121,7 @@ class CrossValidated:
     the last model itself. Trainings run to their end: a fold's few queries are too few to stop at.
     """
 
-    def __init__(self, run: Run, folder: Path, sources: Sources) -> None:
+    def __init__(self, run: Run, folder: Path, sources: StageFolders) -> None:
         self.run, self.folder, self.sources = run, folder, sources
         self.folds = folds(run.collection, run.recipe.seed)
         self.shares = run.recipe.guard.shares if run.recipe.guard.interpolate else (1.0,)
@@ -229,7 +229,7 @@ def why_not_refresh(run: Run) -> str:
     return "train.loss is soft, and teachers have no labels for new negatives" if train.loss == "soft" else ""
 
 
-def remining_of(run: Run, collection: Collection, train: TrainConfig, folder: Path) -> Remining | None:
+def remining_of(run: Run, collection: Collection, train: TrainConfig, folder: Path) -> RefreshPlan | None:
     """What mining anew needs, for the run's collection or a fold of it; None where negatives stay as they are."""
     config = run.recipe.refresh
     if config.off or why_not_refresh(run):
@@ -241,7 +241,7 @@ def remining_of(run: Run, collection: Collection, train: TrainConfig, folder: Pa
     first = top_k(queries, run.base_encoder.encode_passages(list(run.passages.values())), config.depth).indices
     penalised = train.loss == "clp" and train.penalty_weight > 0
     finder = cache(lambda: positives_finder(run, collection, ask=config.generate))  # made when it is first needed
-    return Remining(
+    return RefreshPlan(
         collection,
         run.recipe.mine,
         config,
@@ -272,7 +272,7 @@ def _on_line(
     return Trial(model, trained, best.dev, best.guard, share, line)
 
 
-def material_of(run: Run, collection: Collection, sources: Sources) -> Material:
+def material_of(run: Run, collection: Collection, sources: StageFolders) -> Material:
     """What a training on the collection's train split learns from.
 
     The collection is the run's own, or a fold of it: nothing of its dev queries is in what comes out.

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whet.data.asked import with_test_queries
 from whet.data.cut import BETWEEN, Cutter, pieces, read_documents
 from whet.data.documents import document_files, read_sections
 from whet.data.faults import Faults
 from whet.data.read import read
 from whet.data.split import with_splits
+from whet.data.test_queries import with_test_queries
 from whet.errors import ConfigError, DataError
 from whet.records import Collection, Passage
 

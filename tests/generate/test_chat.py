@@ -20,7 +20,7 @@ import pytest
 from generate.chat_server import Chat, serving
 from whet.errors import ConfigError, GeneratorError
 from whet.generate.config import GenerateConfig
-from whet.generate.named import check_generator, check_name, generator_of
+from whet.generate.named import check_generator, check_generator_name, generator_of
 from whet.generate.pace import asked_pause
 from whet.records import Brief, Passage
 
@@ -191,16 +191,16 @@ def test_a_burst_of_refusals_is_no_dead_server_but_one_that_dies_half_way_is(wri
 
 def test_names_keys_and_agreement(written, monkeypatch, tmp_path):
     for name in ("offline", "local:folder", "ollama:qwen3", "openai:gpt@http://here/v1"):
-        check_name(name)
+        check_generator_name(name)
     with pytest.raises(
         ConfigError, match=r"generator 'olama:x': there is none of that name. Did you mean ollama:MODEL"
     ):
-        check_name("olama:x")
+        check_generator_name("olama:x")
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match="needs a key: export GEMINI_API_KEY="):
         generator_of(GenerateConfig(generator="gemini:flash"), "reverse", (), tmp_path / "r")
     with pytest.raises(ConfigError, match="keep the key out of the address"):
-        check_name("vllm:x@http://host/v1?key=sk-secret")
+        check_generator_name("vllm:x@http://host/v1?key=sk-secret")
     with pytest.raises(ConfigError, match="paraphrases need a language model"):
         check_generator(GenerateConfig(paraphrases=2))
     with pytest.raises(ConfigError, match="keep the key out of the address"):

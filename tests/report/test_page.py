@@ -62,7 +62,7 @@ def report(**changes):
         "passages": {passage.id: passage.content for passage in passages.values()},
         "slices": slice_rows(rows, rng),
         "training": [{"step": n, "loss": 2 / (n + 1), "dev": 0.5 + n / 100 if n % 5 == 0 else None} for n in range(20)],
-        "lesson": {
+        "teaching": {
             "teachers": {name: {"auc": 0.9, "auprc": 0.5, "ndcg": 0.61} for name in ("base", HOSTILE)},
             "left_out": [HOSTILE],
             "agreement": [[1.0, None], [None, 1.0]],
@@ -158,7 +158,7 @@ def test_a_report_of_the_evaluation_alone(render):
     bare = report(
         slices=(),
         training=(),
-        lesson={},
+        teaching={},
         tradeoff=(),
         share=None,
         mining={},

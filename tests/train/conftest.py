@@ -19,7 +19,7 @@ from whet.train import trainer as trainer_module
 from whet.train.collate import Knowledge, Pair
 from whet.train.config import RefreshConfig, TrainConfig
 from whet.train.dev import DevEvaluator, dev_set
-from whet.train.remining import Remining
+from whet.train.refresh_plan import RefreshPlan
 from whet.train.trainer import Material, train_model
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -68,7 +68,7 @@ def remining(collection, tiny_model):
             lacking = dict.fromkeys(negative.passage_id for one in mined for negative in one.negatives)
             return [PositiveQuery(passage, f"ba {passage[-1]}", "extractive") for passage in lacking]
 
-        return Remining(collection, MINE, RefreshConfig(**config), 2, first, stars, folder / "refresh")
+        return RefreshPlan(collection, MINE, RefreshConfig(**config), 2, first, stars, folder / "refresh")
 
     return make
 

@@ -13,7 +13,7 @@ from whet.train import rounds
 from whet.train.collate import PairCollator
 from whet.train.config import RefreshConfig, TrainConfig
 from whet.train.dev import DevEvaluator
-from whet.train.remining import boundaries
+from whet.train.refresh_plan import boundaries
 
 CONFIG = TrainConfig(train_only="all", learning_rate=0.02, epochs=2, batch_size=32, evaluations=4, negatives=2)
 MINE = MineConfig(negatives=2, depth=30, relative_margin=None)

@@ -19,7 +19,7 @@ from whet.artifacts import digest
 from whet.errors import ConfigError, GeneratorError, require
 from whet.generate.config import GenerateConfig
 from whet.generate.pace import LONGEST_WAIT, Pace, asked_pause
-from whet.generate.replies import Reply
+from whet.generate.reply_store import Reply
 from whet.generate.spending import NOT_ASKED, Spending
 from whet.progress import Bar
 

@@ -10,7 +10,7 @@ from whet.artifacts import digest, source_digest
 from whet.errors import ConfigError
 from whet.generate.chat import Request, Take
 from whet.generate.config import GenerateConfig
-from whet.generate.replies import Reply
+from whet.generate.reply_store import Reply
 from whet.generate.spending import NOT_ASKED, Spending
 from whet.progress import Bar
 

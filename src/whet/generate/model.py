@@ -7,9 +7,9 @@ from rich.markup import escape
 
 from whet.artifacts import digest
 from whet.generate.chat import Request, Take
+from whet.generate.parse_reply import queries_in
 from whet.generate.prompts import Prompt
-from whet.generate.replies import Replies, Reply
-from whet.generate.reply import queries_in
+from whet.generate.reply_store import Reply, ReplyStore
 from whet.generate.spending import NOT_ASKED, Spending
 from whet.progress import say
 from whet.records import Brief, Written
@@ -48,7 +48,7 @@ class ModelGenerator:
         self,
         answerer: Answerer,
         prompt: Prompt,
-        replies: Replies,
+        replies: ReplyStore,
         spending: Spending,
         confirm: Callable[[Sequence[Request], int], None],
     ) -> None:

@@ -15,7 +15,7 @@ from whet.generate.extractive import ExtractiveGenerator
 from whet.generate.local import LocalModel
 from whet.generate.model import ModelGenerator
 from whet.generate.prompts import Purpose, prompt_of
-from whet.generate.replies import Replies
+from whet.generate.reply_store import ReplyStore
 from whet.generate.spending import Spending
 from whet.progress import console, say
 from whet.records import Generator, Passage
@@ -42,12 +42,12 @@ def generator_of(
     `examples` are queries of the user's own: prompts show the first EXAMPLES, offline texts take the form of all.
     `yes` agrees to what a server's calls may cost. Raises ConfigError when the name means nothing.
     """
-    check_name(config.generator)
+    check_generator_name(config.generator)
     if config.generator == OFFLINE:
         return ExtractiveGenerator(corpus, examples)
     kind, _, rest = config.generator.partition(":")
     folder, shown = Path(config.prompts) if config.prompts else None, examples[:EXAMPLES]
-    store = Replies(replies)
+    store = ReplyStore(replies)
     calls, tokens_in, tokens_out = store.spent()
     spending = Spending(config, calls, tokens_in, tokens_out)
     if kind == LOCAL:
@@ -62,13 +62,13 @@ def generator_of(
 
 def check_generator(config: GenerateConfig) -> None:
     """Raise ConfigError, before anything is done or said, for what can write nothing."""
-    check_name(config.generator)
+    check_generator_name(config.generator)
     if config.paraphrases and config.generator == OFFLINE:
         raise ConfigError("paraphrases need a language model, for offline only copies; name one (--generator)")
     Spending(config)
 
 
-def check_name(name: str) -> None:
+def check_generator_name(name: str) -> None:
     """Raise ConfigError for what can name no generator, and for an address that holds a key."""
     kind, _, rest = name.partition(":")
     model, _, url = rest.partition("@")

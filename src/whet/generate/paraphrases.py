@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from whet.artifacts import building, read_json, read_jsonl, write_json, write_jsonl
+from whet.artifacts import read_json, read_jsonl, run_stage_locked, write_json, write_jsonl
 from whet.data.read import content_fingerprint
 from whet.encode import StoredEncoder
 from whet.generate.config import GenerateConfig
-from whet.generate.corpus import REPLIES, searches_of, settings_of
 from whet.generate.named import generator_of
-from whet.generate.replies import spent_in
+from whet.generate.reply_store import spent_in
 from whet.generate.sieve import Sieve
+from whet.generate.training_queries import REPLIES, generate_settings, searches_of
 from whet.progress import say
 from whet.records import Brief, Collection, Generator
 
@@ -37,7 +37,7 @@ def with_paraphrases(
         write_json(folder / "summary.json", summary | spent_in(run / REPLIES))
 
     inputs = {"data": content_fingerprint(collection), "model": encoder.fingerprint}
-    made = building(run, "paraphrases", inputs=inputs, config=settings_of(config), build=write).path
+    made = run_stage_locked(run, "paraphrases", inputs=inputs, config=generate_settings(config), build=write).path
     rows = read_jsonl(made / "paraphrases.jsonl")
     turned_down = sum(read_json(made / "summary.json")["sieve"]["turned_down"].values())
     say(

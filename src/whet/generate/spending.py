@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from whet.errors import ConfigError
 from whet.generate.config import GenerateConfig
-from whet.generate.replies import Reply
+from whet.generate.reply_store import Reply
 
 CHARACTERS_PER_TOKEN = 3.5  # of English, with a margin; scripts without spaces have more tokens
 SECONDS_PER_CALL = 2.0  # a guess

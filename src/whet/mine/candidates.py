@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Int8, Int64
 
 from whet.bm25 import Bm25
 from whet.mine.config import MineConfig
-from whet.records import Collection, Source, Vectors
+from whet.records import Collection, NegativeSource, Vectors
 from whet.search import score_pairs, top_k
 
 
@@ -41,7 +41,7 @@ class Candidates:
     scores: Float32[np.ndarray, "query candidate"]
     fates: Int8[np.ndarray, "query candidate"]
     ranks: Int64[np.ndarray, " candidate"]
-    sources: tuple[Source, ...]
+    sources: tuple[NegativeSource, ...]
 
     @property
     def left(self) -> Bool[np.ndarray, "query candidate"]:
@@ -49,7 +49,7 @@ class Candidates:
         left: Bool[np.ndarray, "query candidate"] = self.fates == Fate.LEFT_OVER
         return left
 
-    def from_source(self, source: Source) -> Bool[np.ndarray, " candidate"]:
+    def from_source(self, source: NegativeSource) -> Bool[np.ndarray, " candidate"]:
         """Tell which columns one search filled."""
         return np.array([name == source for name in self.sources], dtype=bool)
 
@@ -86,7 +86,7 @@ def _searches(
     passage_vectors: Vectors,
     config: MineConfig,
     rng: np.random.Generator,
-) -> Iterator[tuple[Source, Int64[np.ndarray, "query candidate"]]]:
+) -> Iterator[tuple[NegativeSource, Int64[np.ndarray, "query candidate"]]]:
     """Yield passage rows, -1 where there is none, of each search."""
     queries = list(collection.positives("train"))
     depth = min(config.depth, len(collection.passages))

@@ -22,7 +22,7 @@ class ReportInput:
     step with `step` and any of LOSS_PARTS, `dev` (the verdict's measure on dev queries, 0 to 1),
     and `share/LAYER/EXPERT` where the model has experts; `experts` then tells of their use on test passages.
     `spaces` describes the embedding spaces of `base` and `tuned` (`whet.evaluate.space.Space`, as mappings).
-    `lesson` is the teach stage's summary. `tradeoff` holds points from base to tuned weights: `share`, `dev`, and
+    `teaching` is the teach stage's summary. `tradeoff` holds points from base to tuned weights: `share`, `dev`, and
     `guard` where a general set was scored; `share` is the one that was kept, None where there was no choice.
     `mining` counts passages by what became of them, `refreshes` are the summaries of rounds that were mined anew,
     `warnings` are the data check's lines, `seconds` is per stage.
@@ -39,7 +39,7 @@ class ReportInput:
     refreshes: Sequence[Mapping[str, Any]] = ()
     experts: Sequence[LayerUse] = ()
     spaces: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    lesson: Mapping[str, Any] = field(default_factory=dict)
+    teaching: Mapping[str, Any] = field(default_factory=dict)
     tradeoff: Sequence[Mapping[str, float | None]] = ()
     share: float | None = None
     warnings: Sequence[str] = ()
@@ -217,7 +217,7 @@ class TeacherLine:
 
 def teacher_lines(report: ReportInput) -> list[TeacherLine]:
     """Lay out who taught, how good each is on labelled pairs, and how far they agree; none where nobody taught."""
-    if not report.lesson:
+    if not report.teaching:
         return []
     return [
         TeacherLine(
@@ -225,10 +225,12 @@ def teacher_lines(report: ReportInput) -> list[TeacherLine]:
             auc=f"{found['auc']:.3f}",
             auprc=f"{found['auprc']:.3f}",
             ndcg=points(found["ndcg"]),
-            taught="no" if name in report.lesson["left_out"] else "yes",
+            taught="no" if name in report.teaching["left_out"] else "yes",
             agreement=tuple("–" if one is None or one != one else f"{one:.2f}" for one in agreement),
         )
-        for (name, found), agreement in zip(report.lesson["teachers"].items(), report.lesson["agreement"], strict=True)
+        for (name, found), agreement in zip(
+            report.teaching["teachers"].items(), report.teaching["agreement"], strict=True
+        )
     ]
 
 

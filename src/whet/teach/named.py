@@ -32,7 +32,7 @@ def teacher_of(name: str, collection: Collection, base: Encoder) -> Teacher:
     if name in ("bm25", "bm25-characters"):
         texts = [passage.content for passage in collection.passages.values()]
         return Bm25Teacher(texts, "words" if name == "bm25" else "characters")
-    check_name(name)
+    check_teacher_name(name)
     if kind == "file":
         return FileTeacher(Path(rest), collection)
     if kind == "openai" and rest:
@@ -41,7 +41,7 @@ def teacher_of(name: str, collection: Collection, base: Encoder) -> Teacher:
     return _model_teacher(name, *((kind, rest) if kind in KINDS and rest else (None, name)))
 
 
-def check_name(name: str) -> None:
+def check_teacher_name(name: str) -> None:
     """Raise ConfigError for what can name no teacher: nothing known, no file or folder, and no hub id either."""
     kind, _, rest = name.partition(":")
     known = name in KNOWN or (kind == "openai" and rest) or (kind == "file" and Path(rest).is_file())
@@ -53,7 +53,7 @@ def check_name(name: str) -> None:
     raise ConfigError(f"teacher {name!r}: there is no such teacher, file or folder.{meant} Expected {FORMS}.")
 
 
-def source_of(name: str) -> str:
+def teacher_digest(name: str) -> str:
     """Hash of the files that a teacher of this name is read from; "" where it is from none."""
     kind, _, rest = name.partition(":")
     return source_digest(rest if kind in (*KINDS, "file") else name)

@@ -1,9 +1,9 @@
 """Training in rounds: negatives mined anew with the weights of the moment, as ANCE has it (arXiv 2007.00808).
 
 At a boundary the trainer writes a checkpoint first; then the training queries that are still to come are mined for,
-here or in a second process, and what was found lies in its folder (`whet.train.round`) before it is used. So a training
-that was killed anywhere goes on: with the negatives that an unbroken one would have, or, where a second process mines,
-with those that it has, from a step that is recorded.
+here or in a second process, and what was found lies in its folder (`whet.train.round_folder`) before it is used. So a
+training that was killed anywhere goes on: with the negatives that an unbroken one would have, or, where a second
+process mines, with those that it has, from a step that is recorded.
 """
 
 import copy
@@ -30,8 +30,8 @@ from whet.mine.refresh import Pool
 from whet.progress import say
 from whet.records import Collection, MinedQuery, PositiveQuery
 from whet.train.collate import Pair, PairCollator
-from whet.train.remining import Remining
-from whet.train.round import JOB, JOB_ABOUT, LOG, MINED, MODEL, SUMMARY, Job, Round, by_number, finish
+from whet.train.refresh_plan import RefreshPlan
+from whet.train.round_folder import JOB, JOB_ABOUT, LOG, MINED, MODEL, SUMMARY, Job, Round, by_number, finish
 
 
 class Rounds(TrainerCallback):  # type: ignore[misc]
@@ -39,7 +39,7 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
 
     def __init__(
         self,
-        remining: Remining,
+        remining: RefreshPlan,
         collator: PairCollator,
         pairs: Sequence[Pair],
         at: Sequence[int],
@@ -171,7 +171,7 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
         (folder / SUMMARY).unlink(missing_ok=True)
         if not done:
             environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-            command = [sys.executable, "-m", "whet.train.round", str(folder), str(os.getpid())]
+            command = [sys.executable, "-m", "whet.train.round_folder", str(folder), str(os.getpid())]
             with (folder / LOG).open("wb") as log:
                 self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603
 
@@ -224,7 +224,7 @@ class Replayed(TrainerCallback):  # type: ignore[misc]
     Raises ConfigError when the folder has no rounds, or rounds of other data.
     """
 
-    def __init__(self, record: Path, remining: Remining, collator: PairCollator) -> None:
+    def __init__(self, record: Path, remining: RefreshPlan, collator: PairCollator) -> None:
         self.collator, self.folder, self.threads = collator, remining.folder, torch.get_num_threads()
         self.sources = [path for path in by_number(record) if (path / SUMMARY).exists()]
         self.rounds = [Round.read(path, remining.negatives) for path in self.sources]

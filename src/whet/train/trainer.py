@@ -35,7 +35,7 @@ from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.freeze import train_only, without_dropout
 from whet.train.prefix import prefix_cache
-from whet.train.remining import Remining, boundaries
+from whet.train.refresh_plan import RefreshPlan, boundaries
 from whet.train.rounds import Replayed, Rounds
 from whet.train.watch import LossWatch, ProgressLine, StopEarly
 
@@ -74,7 +74,7 @@ def train_model(
     config: TrainConfig,
     folder: Path,
     moe: MoEConfig | None = None,
-    remining: Remining | None = None,
+    remining: RefreshPlan | None = None,
 ) -> Trained:
     """Train `model` in place and leave the weights of the checkpoint that did best on dev in it.
 
@@ -124,7 +124,7 @@ def train_model(
 
 
 def _rounds(
-    remining: Remining | None,
+    remining: RefreshPlan | None,
     collator: PairCollator,
     pairs: Sequence[Pair],
     at: Sequence[int],

@@ -18,7 +18,7 @@ from whet.artifacts import read_json, read_jsonl
 from whet.errors import ConfigError
 from whet.pipeline import build
 from whet.run import open_run
-from whet.teach.lesson import read_labels
+from whet.teach.label_file import read_labels
 from whet.teach.lexical import Bm25Teacher
 from whet.teach.models import VectorTeacher
 from whet.teaching import pairs_to_teach

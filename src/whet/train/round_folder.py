@@ -4,7 +4,7 @@ Where a second process mines, `model/`, `job.pickle` and `job.json` come first; 
 `mined.json`; then `queries.jsonl`, the positive queries of new negatives, and `summary.json`, which makes it a round.
 Of each group the last is written when all the others are there.
 
-    python -m whet.train.round FOLDER PARENT        mine a job in a process of its own
+    python -m whet.train.round_folder FOLDER PARENT        mine a job in a process of its own
 """
 
 import os

@@ -19,7 +19,7 @@ STEP = 5.0  # as long as encoding takes training on a text; measured on nl2bash_
 
 
 @dataclass(frozen=True)
-class Remining:
+class RefreshPlan:
     """What mining anew needs: the collection and how it is mined, each query's first ranks, and h* for passages.
 
     `stars` finds positive queries of mined passages; `negatives` per query are used. Rounds are kept in `folder`.
@@ -55,7 +55,7 @@ class Remining:
         return STEP * epochs * read
 
 
-def boundaries(remining: Remining, steps: int, epochs: int, evaluations: int) -> list[int]:
+def boundaries(remining: RefreshPlan, steps: int, epochs: int, evaluations: int) -> list[int]:
     """Steps after which negatives are mined anew, at equal distances, where dev is scored anyway if it is often enough.
 
     `auto` takes as many as its share of the training's work pays for, and no more than there are dev evaluations

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 from rich.markup import escape
 
-from whet.artifacts import building, read_json, read_jsonl, source_digest, write_json, write_jsonl
+from whet.artifacts import read_json, read_jsonl, run_stage_locked, source_digest, write_json, write_jsonl
 from whet.bm25 import Bm25, terms
 from whet.data.read import content_fingerprint
 from whet.data.split import same_text
@@ -19,7 +19,7 @@ from whet.errors import DataError, Fault
 from whet.generate.config import GenerateConfig
 from whet.generate.named import OFFLINE, generator_of, local_model
 from whet.generate.positives import first_good
-from whet.generate.replies import spent_in
+from whet.generate.reply_store import spent_in
 from whet.generate.sieve import Search, Sieve
 from whet.progress import say
 from whet.records import Brief, Collection, Encoder, Generator, Passage, Vectors
@@ -48,7 +48,7 @@ def with_training_queries(
 
     say(f"{escape(collection.name)} has no training queries: {escape(config.generator)} writes them")
     inputs = {"data": content_fingerprint(collection), "model": encoder.fingerprint}
-    made = building(run, "queries", inputs=inputs, config=settings_of(config), build=write).path
+    made = run_stage_locked(run, "queries", inputs=inputs, config=generate_settings(config), build=write).path
     rows, summary = read_jsonl(made / "queries.jsonl"), read_json(made / "summary.json")
     say(_line(summary))
     if not rows:
@@ -62,7 +62,7 @@ def with_training_queries(
     )
 
 
-def settings_of(config: GenerateConfig) -> dict[str, Any]:
+def generate_settings(config: GenerateConfig) -> dict[str, Any]:
     """What decides the queries: the config, but for how they are asked for, and hashes of prompts and local model."""
     asking = {"concurrency", "timeout", "tries", "backoff", "price_in", "price_out"}
     files = [source_digest(path) for path in (config.prompts, local_model(config.generator))]

@@ -21,8 +21,8 @@ class Reply:
     seconds: float = 0.0
 
 
-class Replies:
-    """Replies by key, in one SQLite file; each is on disk before the next is asked for.
+class ReplyStore:
+    """ReplyStore by key, in one SQLite file; each is on disk before the next is asked for.
 
     Raises ArtifactError when the file is no such store.
     """
@@ -54,7 +54,7 @@ class Replies:
         return found
 
     def spent(self) -> tuple[int, int, int]:
-        """Replies, and tokens in and out, of all that are there."""
+        """ReplyStore, and tokens in and out, of all that are there."""
         sums = "COUNT(*), COALESCE(SUM(tokens_in), 0), COALESCE(SUM(tokens_out), 0)"
         calls, tokens_in, tokens_out = self._open.execute(f"SELECT {sums} FROM replies").fetchone()  # noqa: S608
         return int(calls), int(tokens_in), int(tokens_out)
@@ -68,7 +68,7 @@ def spent_in(path: Path) -> dict[str, dict[str, int]]:
     """Calls and tokens of a run's store so far, for a summary; nothing where no model was asked."""
     if not path.exists():
         return {}
-    store = Replies(path)
+    store = ReplyStore(path)
     calls, tokens_in, tokens_out = store.spent()
     store.close()
     return {"spent_so_far": {"calls": calls, "tokens_in": tokens_in, "tokens_out": tokens_out}}

@@ -10,8 +10,8 @@ import pytest
 
 from whet.bm25 import Bm25
 from whet.errors import ConfigError
+from whet.generate.parse_reply import queries_in
 from whet.generate.prompts import OURS, prompt_of
-from whet.generate.reply import queries_in
 from whet.generate.sieve import Sieve
 from whet.records import Brief, Collection, Passage
 
