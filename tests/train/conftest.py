@@ -14,7 +14,7 @@ from whet.mine.config import MineConfig
 from whet.records import PositiveQuery
 from whet.run import training_pairs
 from whet.search import top_k
-from whet.train import round as round_module
+from whet.train import round_folder as round_module
 from whet.train import trainer as trainer_module
 from whet.train.collate import Knowledge, Pair
 from whet.train.config import RefreshConfig, TrainConfig

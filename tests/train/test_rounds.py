@@ -8,7 +8,7 @@ import torch
 from whet.encode import PackedEncoder
 from whet.mine.config import MineConfig
 from whet.mine.refresh import remine
-from whet.train import round as round_module
+from whet.train import round_folder as round_module
 from whet.train import rounds
 from whet.train.collate import PairCollator
 from whet.train.config import RefreshConfig, TrainConfig
