@@ -21,7 +21,10 @@ from whet.run import open_run
 from whet.training import write_training
 from whet.trials import CrossValidated, StageFolders, judge_of, material_of
 
-INTERPOLATED = RECIPE | {"guard": {"data": "none", "interpolate": True, "shares": [0.5, 1.0]}}
+INTERPOLATED = RECIPE | {
+    "train": RECIPE["train"] | {"batches": "neighbour"},
+    "guard": {"data": "none", "interpolate": True, "shares": [0.5, 1.0]},
+}
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from whet.artifacts import write_json
 from whet.errors import ConfigError
 from whet.evaluate.measures import PRIMARY, areas, means, per_query
 from whet.evaluate.retrieve import retrieve
+from whet.mine.known import known_positives
 from whet.mine.mined import read_mined
 from whet.progress import say
 from whet.records import Collection, Ranking, Teacher
@@ -23,7 +24,6 @@ from whet.teach.labels import label
 from whet.teach.named import check_teacher_name, teacher_digest, teacher_of
 from whet.teach.quality import Quality, agreement, weights_by_quality
 from whet.teach.scores import Pairs, ask
-from whet.train.collate import Knowledge
 
 FOR_THE_AUDIT = {"audit_depth", "suspect"}  # settings that no label depends on
 DEV_DEPTH = 30  # passages a dev query that a teacher has to rank: of the base model's best, and of random ones
@@ -98,7 +98,7 @@ def pairs_to_teach(run: Run, mine: Path) -> Ids:
 
     Passages are those of the training pairs. A pair that another split holds to be positive is left out.
     """
-    known = Knowledge.of(run.collection).positives
+    known = known_positives(run.collection)
     train = training_pairs(run.collection)
     queries, passages = (list(dict.fromkeys(side)) for side in zip(*train, strict=True))
     mined = [(one.query_id, n.passage_id) for one in read_mined(mine / "negatives.jsonl") for n in one.negatives]
@@ -135,7 +135,7 @@ def _quality(run: Run, teacher: Teacher) -> Quality:
     among = {query: dict.fromkeys([*positives[query], *near[query], *drawn[query]]) for query in queries}
     pairs = [(query, passage) for query, passages in among.items() for passage in passages]
     said = dict(zip(pairs, ask(teacher, _texts(run.collection, pairs), run.path / "scores").tolist(), strict=True))
-    known = Knowledge.of(run.collection).positives
+    known = known_positives(run.collection)
     own = [(query, passage) for query in queries for passage in positives[query]]
     random = [(query, p) for query, passages in drawn.items() for p in dict.fromkeys(passages) if p not in known[query]]
     scores = np.array([said[pair] for pair in (*own, *random)])

@@ -62,6 +62,19 @@ def judged(collection: Collection) -> Judged:
     return Judged(_keys(positives), _keys(elsewhere), _keys(copies), _keys(refuted), _keys(text_of))
 
 
+def known_positives(collection: Collection) -> dict[str, frozenset[str]]:
+    """Every query of any split → the passages known to answer it: by any split, by its text, or by their text."""
+    text_of = {passage.id: same_text(passage.content) for passage in collection.passages.values()}
+    copies: dict[str, list[str]] = {}
+    for passage, text in text_of.items():
+        copies.setdefault(text, []).append(passage)
+    answers = {
+        text: frozenset(copy for passage in found for copy in copies[text_of[passage]])
+        for text, found in _positives_by_text(collection).items()
+    }
+    return {query: answers.get(same_text(text), frozenset()) for query, text in collection.queries.items()}
+
+
 def _positives_by_text(collection: Collection) -> dict[str, dict[str, None]]:
     """Query text → its positive passages in any split, as an ordered set."""
     found: dict[str, dict[str, None]] = {}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from whet.data.split import same_text
 from whet.encode import Task, tokenise
+from whet.mine.known import known_positives
 from whet.records import Collection, PositiveQuery
 
 if TYPE_CHECKING:
@@ -55,21 +55,11 @@ class Knowledge:
         labels: Mapping[str, Mapping[str, float]] | None = None,
     ) -> "Knowledge":
         """Gather it from the qrels of every split, the queries found for negatives, and what mining holds likely."""
-        text_of = {passage.id: same_text(passage.content) for passage in collection.passages.values()}
-        copies: dict[str, list[str]] = {}
-        for passage, text in text_of.items():
-            copies.setdefault(text, []).append(passage)
-        asked = {query: same_text(text) for query, text in collection.queries.items()}
-        positives: dict[str, set[str]] = {text: set() for text in asked.values()}
-        for split in collection.qrels:
-            for query, passages in collection.positives(split).items():
-                positives[asked[query]].update(copy for p in passages for copy in copies[text_of[p]])
         answers: dict[str, list[str]] = {}
         for star in found:
             answers.setdefault(star.passage_id, []).append(star.text)
-        frozen = {text: frozenset(passages) for text, passages in positives.items()}
         doubtful = {query: frozenset(passages) for query, passages in (likely or {}).items()}
-        return cls({query: frozen[text] for query, text in asked.items()}, answers, doubtful, labels or {})
+        return cls(known_positives(collection), answers, doubtful, labels or {})
 
 
 class PairCollator:
