@@ -45,7 +45,9 @@ def row(name: str, generator: str, share: float, runs: Path) -> dict[str, Any]:
     whole, _ = read(DATA / name)
     judged = whole.qrels["test"]
     asked = {query: whole.queries[query] for query in judged}
-    bare = replace(whole, name=f"{name}-passages", queries=asked, qrels={"test": judged}, negatives={}, answers={})
+    bare = replace(
+        whole, name=f"{name}-passages", queries=asked, qrels={"test": judged}, negatives={}, positive_queries={}
+    )
     recipe: dict[str, Any] = {"max_length": MAX_LENGTH, "generate": {"generator": generator}}
     recipe |= {"guard": {"shares": [share]}} if share != 0.5 else {}
     run = build(open_run(bare, DEFAULT_MODEL, runs / f"{name}-{share:g}", overrides=recipe, yes=True), "evaluate")

@@ -78,7 +78,7 @@ def test_nothing_of_a_folds_own_queries_is_learned_from(mined):
     for fold in folds(mined.collection, mined.recipe.seed):
         material = material_of(mined, fold, sources(mined))
         unseen = {same_text(fold.queries[query]) for query in fold.positives("dev")}
-        texts = {same_text(text) for found in material.knowledge.answers.values() for text in found}
+        texts = {same_text(text) for found in material.knowledge.positive_queries.values() for text in found}
         assert texts
         assert not texts & unseen
         assert {pair.query_id for pair in material.pairs} == set(fold.positives("train"))

@@ -46,10 +46,10 @@ class Passage:
 class Collection:
     """A corpus, its queries, and the judgements of each split ("train", "dev", "test").
 
-    `negatives` are passages that the user gave as hard negatives of a query (query id → passage ids); `answers` are
-    queries that the user says a passage answers (passage id → query texts), CLP's h*. `documents` names the document
-    that a passage was cut from, where it was (passage id → name); `synthetic` are the splits whose queries were
-    generated.
+    `negatives` are passages that the user gave as hard negatives of a query (query id → passage ids);
+    `positive_queries` those that the user says a passage answers (passage id → query texts), CLP's h*. `documents`
+    names the document that a passage was cut from, where it was (passage id → name); `synthetic` are the splits whose
+    queries were generated.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Collection:
     queries: Mapping[str, str]
     qrels: Mapping[str, Judgements]
     negatives: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    positive_queries: Mapping[str, Sequence[str]] = field(default_factory=dict)
     documents: Mapping[str, str] = field(default_factory=dict)
     synthetic: frozenset[str] = frozenset()
 

@@ -50,7 +50,7 @@ def texts(collection):
             for split, part in collection.qrels.items()
         },
         "negatives": {collection.queries[q]: [text[p] for p in found] for q, found in collection.negatives.items()},
-        "answers": {text[p]: list(found) for p, found in collection.answers.items()},
+        "answers": {text[p]: list(found) for p, found in collection.positive_queries.items()},
     }
 
 
@@ -292,7 +292,7 @@ def test_the_fingerprint_knows_every_part(tmp_path):
         replace(base, queries={"q": "x", "r": "x"}),
         replace(base, qrels={"test": {"q": {"p": 1}}}),
         replace(base, negatives={"q": ["p"]}),
-        replace(base, answers={"p": ["x"]}),
+        replace(base, positive_queries={"p": ["x"]}),
     ]
     found = [content_fingerprint(one) for one in (base, *others)]
     assert len(set(found)) == len(found)

@@ -106,7 +106,9 @@ def test_few_training_queries_are_left_whole(queries, dev):
 def test_folds_hold_every_training_query_once_and_no_answer_twice(judged, seed, count):
     try:
         data = collection(judged)
-        split, _ = with_splits(replace(data, answers={next(iter(data.passages)): ["query 3", "a question of its own"]}))
+        split, _ = with_splits(
+            replace(data, positive_queries={next(iter(data.passages)): ["query 3", "a question of its own"]})
+        )
     except DataError:
         assume(False)
     parts = folds(split, seed, count)
@@ -119,7 +121,7 @@ def test_folds_hold_every_training_query_once_and_no_answer_twice(judged, seed, 
         assert part.positives("dev")
         assert not answering(part, "train") & answering(part, "dev")
         asked = {key(part.queries[query]) for query in part.positives("dev")}
-        assert not asked & {key(text) for texts in part.answers.values() for text in texts}
+        assert not asked & {key(text) for texts in part.positive_queries.values() for text in texts}
     assert folds(split, seed, count) == parts
 
 
@@ -205,15 +207,15 @@ class TestGivenSplits:
 
 
 def test_queries_of_held_out_passages_are_not_handed_to_training():
-    """CLP trains on `answers`: what a dev or test passage answers must not be there."""
+    """CLP trains on `positive_queries`: what a dev or test passage answers must not be there."""
     data = collection([{n: 1} for n in range(40)])
-    data = replace(data, answers={f"p{n}": [f"asks for {n}", f"Query {(n + 1) % 40}"] for n in range(40)})
+    data = replace(data, positive_queries={f"p{n}": [f"asks for {n}", f"Query {(n + 1) % 40}"] for n in range(40)})
     split, how = with_splits(data)
     held_out = {query for name in ("dev", "test") for query in split.qrels[name]}
-    kept = [(passage, text) for passage, texts in split.answers.items() for text in texts]
+    kept = [(passage, text) for passage, texts in split.positive_queries.items() for text in texts]
     assert {passage.replace("p", "q") for passage, _ in kept} == set(split.qrels["train"])
     assert not {text.replace("Query ", "q") for _, text in kept} & held_out
-    assert how["answers_dropped"] == 80 - len(kept) > 0
+    assert how["positive_queries_dropped"] == 80 - len(kept) > 0
 
 
 def test_the_split_does_not_depend_on_the_hash_seed(tmp_path):

@@ -81,8 +81,8 @@ def content_fingerprint(collection: Collection) -> str:
     """Hash of everything in a collection but its name (40 hex digits); the order of passages and queries counts."""
     passages = ((passage.id, passage.title, passage.text) for passage in collection.passages.values())
     given = {query: list(passages) for query, passages in collection.negatives.items()}
-    answers = {passage: list(texts) for passage, texts in collection.answers.items()}
-    rest = dict(collection.qrels), given, answers
+    stars = {passage: list(texts) for passage, texts in collection.positive_queries.items()}
+    rest = dict(collection.qrels), given, stars
     return rolling_digest(chain(passages, [len(collection.passages)], collection.queries.items(), rest))
 
 

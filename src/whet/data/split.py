@@ -30,7 +30,7 @@ def with_splits(
     """Give a collection the dev and test splits that it lacks, taken from train by passage group.
 
     Splits that the data brings stay as they are. With fewer than `folded_below` queries beside the test no dev split is
-    taken: `folds` serves instead. Queries that `answers` gives to passages of dev and test, or that are
+    taken: `folds` serves instead. Queries that `positive_queries` gives to passages of dev and test, or that are
     dev or test queries themselves, are taken out, since CLP would train on them. Returns the collection and how its
     splits came about: which were given and made, the seed, groups, sizes, and how many positives of dev and test are
     trained on (none in splits made here). Raises DataError where there is nothing to train on or too little to split.
@@ -53,7 +53,7 @@ def with_splits(
         if len(groups) == 1 and queries > 1:
             what = f"all {queries} queries hang together by answers that they share, so none can be held out as a test"
         raise DataError([_fault(collection, "too-little-data", what)])
-    split = replace(moved, answers=_answers_not_held_out(moved))
+    split = replace(moved, positive_queries=_queries_not_held_out(moved))
     return split, {
         "given": given,
         "made": wanted,
@@ -63,7 +63,7 @@ def with_splits(
         "largest_group": max(map(len, groups)),
         "queries": {name: len(split.positives(name)) for name in SPLIT_ORDER},
         "trained_positives": {name: len(trained_positives(split, name)) for name in ("dev", "test")},
-        "answers_dropped": _texts(collection.answers) - _texts(split.answers),
+        "positive_queries_dropped": _texts(collection.positive_queries) - _texts(split.positive_queries),
     }
 
 
@@ -82,7 +82,7 @@ def folds(collection: Collection, seed: int, count: int = FOLDS) -> list[Collect
     for part in parts:
         rest = [query for query in train if query not in set(part)]
         moved.append(replace(collection, qrels=_move(collection.qrels, {"dev": part, "train": rest})))
-    return [replace(fold, answers=_answers_not_held_out(fold)) for fold in moved]
+    return [replace(fold, positive_queries=_queries_not_held_out(fold)) for fold in moved]
 
 
 def size_of_test(queries: int) -> int:
@@ -179,14 +179,14 @@ def _move(qrels: Mapping[str, Judgements], parts: Mapping[str, Sequence[str]]) -
     return moved
 
 
-def _answers_not_held_out(collection: Collection) -> dict[str, list[str]]:
+def _queries_not_held_out(collection: Collection) -> dict[str, list[str]]:
     """Keep the given queries of passages that answer no dev or test query, if they are none themselves."""
     splits = ("dev", "test")
     passages = {_content(collection, passage) for split in splits for passage in collection.answering(split)}
     queries = {same_text(collection.queries[query]) for split in splits for query in collection.positives(split)}
     kept = {
         passage: [text for text in texts if same_text(text) not in queries]
-        for passage, texts in collection.answers.items()
+        for passage, texts in collection.positive_queries.items()
         if _content(collection, passage) not in passages
     }
     return {passage: texts for passage, texts in kept.items() if texts}
@@ -200,8 +200,8 @@ def _named(collection: Collection) -> str:
     return ", ".join(split for split in collection.qrels if collection.positives(split))
 
 
-def _texts(answers: Mapping[str, Sequence[str]]) -> int:
-    return sum(map(len, answers.values()))
+def _texts(queries: Mapping[str, Sequence[str]]) -> int:
+    return sum(map(len, queries.values()))
 
 
 def _fault(collection: Collection, kind: str, message: str) -> Fault:

@@ -45,7 +45,7 @@ class Table:
         self._queries: dict[str, str] = {}
         self._qrels: dict[str, Judgements] = {}
         self._negatives: dict[str, dict[str, str]] = {}  # query id → passage id → where
-        self._answers: dict[str, dict[str, None]] = {}  # passage id → query texts, in order
+        self._stars: dict[str, dict[str, None]] = {}  # passage id → query texts, in order
         self._columns: dict[tuple[str, ...], Columns | None] = {}
 
     def read(self, split: str, rows: Iterable[Row]) -> None:
@@ -77,7 +77,7 @@ class Table:
             queries={identifier: text for text, identifier in self._queries.items()},
             qrels=self._qrels,
             negatives=negatives,
-            answers={passage: list(texts) for passage, texts in self._answers.items()},
+            positive_queries={passage: list(texts) for passage, texts in self._stars.items()},
         )
 
     def _add(self, row: dict[str, Any], columns: Columns, judged: Judgements, where: str) -> None:
@@ -109,12 +109,12 @@ class Table:
             elif usable(text, "the negative passage", where, self._faults):
                 passage = _number(self._passages, text, "p")
                 self._negatives.setdefault(query, {}).setdefault(passage, where)
-                self._add_answers(passage, _listed(asked[number]) if asked else [], where)
+                self._add_stars(passage, _listed(asked[number]) if asked else [], where)
 
-    def _add_answers(self, passage: str, texts: list[Any], where: str) -> None:
+    def _add_stars(self, passage: str, texts: list[Any], where: str) -> None:
         for text in texts:
             if text and usable(text, "the negative's query", where, self._faults):
-                self._answers.setdefault(passage, {}).setdefault(text)
+                self._stars.setdefault(passage, {}).setdefault(text)
 
 
 def _listed(value: object) -> list[Any]:

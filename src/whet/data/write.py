@@ -10,10 +10,10 @@ from whet.records import Collection
 def write_beir(collection: Collection, folder: Path) -> None:
     """Write corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv; `whet.load` reads back the same passages, queries, grades.
 
-    Raises ConfigError when the collection holds given negatives or answers: BEIR has no place for them.
+    Raises ConfigError when the collection holds given negatives or their queries: BEIR has no place for them.
     """
-    if collection.negatives or collection.answers:
-        held = "negatives" if collection.negatives else "answers"
+    if collection.negatives or collection.positive_queries:
+        held = "negatives" if collection.negatives else "positive queries"
         raise ConfigError(
             f"{collection.name}: a BEIR folder cannot hold its {held}; write JSONL with these columns instead"
         )

@@ -118,7 +118,7 @@ def _known_queries(collection: Collection, passages: Sequence[str]) -> dict[str,
         passage: gold.get(passage)
         or [
             PositiveQuery(passage, text, "given")
-            for text in collection.answers.get(passage, ())
+            for text in collection.positive_queries.get(passage, ())
             if same_text(text) not in held_out
         ]
         for passage in passages

@@ -32,13 +32,14 @@ class Knowledge:
     """What is known about the training texts, beyond the batch at hand.
 
     `positives` are all known positives of a query, so that none is ever pushed away: those of every split, those of
-    queries with the same text, and passages with the text of one of them. `answers` are the texts of the queries that
-    a mined negative answers. `likely` are passages that may answer a query though nobody said so; they are left out of
-    its negatives, and counted as nothing else. `labels` is what the teachers say of a query and a passage, in [0, 1].
+    queries with the same text, and passages with the text of one of them. `positive_queries` are texts of queries
+    that a mined negative answers. `likely` are passages that may answer a query though nobody said so; they are left
+    out of its negatives, and counted as nothing else. `labels` is what the teachers say of a query and a passage, in
+    [0, 1].
     """
 
     positives: Mapping[str, frozenset[str]]
-    answers: Mapping[str, Sequence[str]]
+    positive_queries: Mapping[str, Sequence[str]]
     likely: Mapping[str, frozenset[str]] = field(default_factory=dict)
     labels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -55,11 +56,11 @@ class Knowledge:
         labels: Mapping[str, Mapping[str, float]] | None = None,
     ) -> "Knowledge":
         """Gather it from the qrels of every split, the queries found for negatives, and what mining holds likely."""
-        answers: dict[str, list[str]] = {}
+        stars: dict[str, list[str]] = {}
         for star in found:
-            answers.setdefault(star.passage_id, []).append(star.text)
+            stars.setdefault(star.passage_id, []).append(star.text)
         doubtful = {query: frozenset(passages) for query, passages in (likely or {}).items()}
-        return cls(known_positives(collection), answers, doubtful, labels or {})
+        return cls(known_positives(collection), stars, doubtful, labels or {})
 
 
 class PairCollator:
@@ -71,10 +72,10 @@ class PairCollator:
         self.knowledge = knowledge
         self.negatives: dict[str, tuple[str, ...]] = {}
 
-    def refresh(self, negatives: Mapping[str, tuple[str, ...]], answers: Mapping[str, Sequence[str]]) -> None:
+    def refresh(self, negatives: Mapping[str, tuple[str, ...]], stars: Mapping[str, Sequence[str]]) -> None:
         """From now on give queries these negatives instead of those before, and add what these passages answer."""
         self.negatives |= negatives
-        self.knowledge = replace(self.knowledge, answers={**self.knowledge.answers, **answers})
+        self.knowledge = replace(self.knowledge, positive_queries={**self.knowledge.positive_queries, **stars})
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Features and relations of a batch; see the module's header."""
@@ -85,7 +86,7 @@ class PairCollator:
         passages = list(dict.fromkeys(p for pair in pairs for p in (pair.positive_id, *pair.negative_ids)))
         queries = [self.collection.queries[pair.query_id] for pair in pairs]
         # A batch's query that is also a recorded h* counts once, as the query that it is.
-        found = dict.fromkeys(text for p in passages for text in self.knowledge.answers.get(p, ()))
+        found = dict.fromkeys(text for p in passages for text in self.knowledge.positive_queries.get(p, ()))
         stars = [text for text in found if text not in queries]
         batch: dict[str, Any] = {"label": self._relations(pairs, passages, [*queries, *stars])}
         self._add(batch, "query", [*queries, *stars], "query")
@@ -110,7 +111,7 @@ class PairCollator:
         answers = [
             [
                 first[text] == row  # a text counts once, however often it is asked
-                and (text in self.knowledge.answers.get(p, ()) or (row < len(known) and p in known[row]))
+                and (text in self.knowledge.positive_queries.get(p, ()) or (row < len(known) and p in known[row]))
                 for row, text in enumerate(stars)
             ]
             for p in passages

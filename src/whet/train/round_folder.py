@@ -72,7 +72,7 @@ class Round:
     mined_at: int
     used_from: int
     negatives: Mapping[str, tuple[str, ...]]
-    answers: Mapping[str, Sequence[str]]
+    positive_queries: Mapping[str, Sequence[str]]
     ranks: Ranks
     log: Mapping[str, Any]
 
@@ -80,13 +80,13 @@ class Round:
     def read(cls, folder: Path, used: int) -> "Round":
         """A round from its folder; `used` negatives of each query. Raises ArtifactError on a damaged file."""
         log = read_json(folder / SUMMARY)
-        answers: dict[str, list[str]] = {}
+        stars: dict[str, list[str]] = {}
         for star in read_positive_queries(folder / "queries.jsonl"):
-            answers.setdefault(star.passage_id, []).append(star.text)
+            stars.setdefault(star.passage_id, []).append(star.text)
         mined = read_mined(folder / "negatives.jsonl")
         negatives = {one.query_id: tuple(n.passage_id for n in one.negatives[:used]) for one in mined}
         ranks = np.load(folder / "ranks.npy", allow_pickle=False)
-        return cls(log["mined_at"], log["used_from"], negatives, answers, ranks, log)
+        return cls(log["mined_at"], log["used_from"], negatives, stars, ranks, log)
 
 
 def finish(folder: Path, stars: Sequence[PositiveQuery], used_from: int, more: Mapping[str, Any]) -> None:

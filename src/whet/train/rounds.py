@@ -198,7 +198,7 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
     def _stars(self, mined: Sequence[MinedQuery]) -> list[PositiveQuery]:
         """h* of the negatives to be used that no query is known for."""
         used = [replace(one, negatives=one.negatives[: self.remining.negatives]) for one in mined]
-        known = self.collator.knowledge.answers
+        known = self.collator.knowledge.positive_queries
         lacking = [replace(one, negatives=tuple(n for n in one.negatives if n.passage_id not in known)) for one in used]
         return self.remining.stars(lacking)
 
@@ -215,7 +215,7 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
     def _use(self, folder: Path) -> None:
         one = Round.read(folder, self.remining.negatives)
         self.rounds.append(one)
-        self.collator.refresh(one.negatives, one.answers)
+        self.collator.refresh(one.negatives, one.positive_queries)
 
 
 class Replayed(TrainerCallback):  # type: ignore[misc]
@@ -239,7 +239,7 @@ class Replayed(TrainerCallback):  # type: ignore[misc]
         for path, one in zip(self.sources, self.rounds, strict=True):
             shutil.copytree(path, self.folder / path.name, dirs_exist_ok=True)
             if one.used_from <= state.global_step:
-                self.collator.refresh(one.negatives, one.answers)
+                self.collator.refresh(one.negatives, one.positive_queries)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Checkpoints as there were, and new negatives when they came."""
@@ -249,7 +249,7 @@ class Replayed(TrainerCallback):  # type: ignore[misc]
                 control.should_evaluate = args.eval_strategy != "no"
             if one.used_from == state.global_step:
                 say(f"replayed: {escape(_line(one.log))}")
-                self.collator.refresh(one.negatives, one.answers)
+                self.collator.refresh(one.negatives, one.positive_queries)
 
     def close(self) -> None:
         """As many threads as before."""
