@@ -8,7 +8,6 @@ Texts are cut at MAX_LENGTH tokens, by base and tuned alike. Sets that the resul
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from whet.artifacts import read_json, write_json
 from whet.data.read import read
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
+from whet.records import Collection
 from whet.run import open_run
 
 RESULT = RESULTS / "unlabelled.json"
@@ -45,9 +45,7 @@ def row(name: str, generator: str, share: float, runs: Path) -> dict[str, Any]:
     whole, _ = read(DATA / name)
     judged = whole.qrels["test"]
     asked = {query: whole.queries[query] for query in judged}
-    bare = replace(
-        whole, name=f"{name}-passages", queries=asked, qrels={"test": judged}, negatives={}, positive_queries={}
-    )
+    bare = Collection(f"{name}-passages", whole.passages, asked, {"test": judged}, documents=whole.documents)
     recipe: dict[str, Any] = {"max_length": MAX_LENGTH, "generate": {"generator": generator}}
     recipe |= {"guard": {"shares": [share]}} if share != 0.5 else {}
     run = build(open_run(bare, DEFAULT_MODEL, runs / f"{name}-{share:g}", overrides=recipe, yes=True), "evaluate")

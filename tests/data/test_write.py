@@ -27,6 +27,6 @@ def test_titles_grades_and_odd_characters_come_back(tmp_path):
 
 def test_what_beir_cannot_hold_is_refused(tmp_path):
     held = Collection("c", {}, {}, {}, positive_queries={"a": ["which?"]})
-    with pytest.raises(ConfigError, match="cannot hold its answers"):
+    with pytest.raises(ConfigError, match="cannot hold its positive queries"):
         write_beir(held, tmp_path)
     assert not list(tmp_path.iterdir())
