@@ -59,7 +59,8 @@ def measure(size: int, cost: str) -> dict[str, Any]:
         before = rng.integers(0, size, (QUERIES, DEPTH))
         began = time.perf_counter()
         pool = Pool.of(collection, [before], SAMPLE, rng) if cost == "pool" else None
-        found = remine(collection, encoder, MineConfig(depth=100, relative_margin=None), DEPTH, pool)
+        part = pool.part_of(collection) if pool else collection
+        found = remine(part, encoder, MineConfig(depth=100, relative_margin=None), DEPTH, pool)
         seconds = time.perf_counter() - began
     return {
         "seconds": round(seconds, 1),

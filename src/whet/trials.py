@@ -215,8 +215,8 @@ def _train(
         upcycle(model, moe.layers, moe.site, moe.experts, moe.top_k, moe.router, moe.level, seed=train.seed)
     walked = run.recipe.guard.interpolate
     before = {name: value.detach().clone() for name, value in model.named_parameters()} if walked else {}
-    remining = remining_of(run, material.collection, train, refresh)
-    return model, before, train_model(model, material, evaluator, train, scratch, moe, remining)
+    plan = refresh_plan_of(run, material.collection, train, refresh)
+    return model, before, train_model(model, material, evaluator, train, scratch, moe, plan)
 
 
 def why_not_refresh(run: Run) -> str:
@@ -229,7 +229,7 @@ def why_not_refresh(run: Run) -> str:
     return "train.loss is soft, and teachers have no labels for new negatives" if train.loss == "soft" else ""
 
 
-def remining_of(run: Run, collection: Collection, train: TrainConfig, folder: Path) -> RefreshPlan | None:
+def refresh_plan_of(run: Run, collection: Collection, train: TrainConfig, folder: Path) -> RefreshPlan | None:
     """What mining anew needs, for the run's collection or a fold of it; None where negatives stay as they are."""
     config = run.recipe.refresh
     if config.off or why_not_refresh(run):

@@ -71,7 +71,7 @@ def test_a_pool_finds_what_the_corpus_would_where_it_holds_it(collection, model)
     encoder = PackedEncoder(model)
     whole = remine(collection, encoder, CONFIG, 30)
     pool = Pool.of(collection, [whole.ranks], 0.01, np.random.default_rng(0))
-    found = remine(collection, encoder, CONFIG, 30, pool)
+    found = remine(pool.part_of(collection), encoder, CONFIG, 30, pool)
     assert [one.negatives for one in found.mined] == [one.negatives for one in whole.mined]
     assert np.array_equal(found.ranks, whole.ranks)
     assert found.encoded == len(pool.rows)
@@ -85,7 +85,7 @@ def test_what_the_pool_misses_is_estimated_from_its_sample(collection, model):
     estimated, exact = [], []
     for seed in range(40):
         pool = Pool.of(small, [best[:, :14]], 0.25, np.random.default_rng(seed))
-        estimated.append(remine(small, encoder, CONFIG, 20, pool).recall)
+        estimated.append(remine(pool.part_of(small), encoder, CONFIG, 20, pool).recall)
         exact.append(np.isin(best, pool.rows).mean())
     assert 0.7 < np.mean(exact) < 0.97
     assert np.mean(estimated) == pytest.approx(np.mean(exact), abs=0.1)

@@ -56,7 +56,7 @@ MINE = MineConfig(negatives=2, depth=30, relative_margin=None)
 
 
 @pytest.fixture
-def remining(collection, tiny_model):
+def plan(collection, tiny_model):
     """Make what mining anew needs, rounds to be kept in a folder."""
 
     def make(folder, **config):
@@ -74,13 +74,13 @@ def remining(collection, tiny_model):
 
 
 @pytest.fixture
-def start(tiny_model, material, dev, remining):
+def start(tiny_model, material, dev, plan):
     """Train in a folder, negatives mined anew on the way; return the model and every round's numbers."""
 
     def run(folder, config=CONFIG, **refresh):
         model = SentenceTransformer(str(tiny_model))
         evaluator = DevEvaluator(dev, folder / "dev")
-        train_model(model, material, evaluator, config, folder / "scratch", None, remining(folder, **refresh))
+        train_model(model, material, evaluator, config, folder / "scratch", None, plan(folder, **refresh))
         found = sorted((folder / "refresh").glob("round-*/summary.json"))
         return model, [json.loads(path.read_text()) for path in found]
 

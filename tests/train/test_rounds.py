@@ -122,8 +122,8 @@ def test_auto_ends_where_little_changes_or_dev_does_not_rise(start, capsys, tmp_
     assert "dev has not risen since the last refresh (50.00 then, 50.00 now)" in capsys.readouterr().err
 
 
-def test_auto_takes_what_its_share_pays_for(remining, capsys, tmp_path):
-    rich, poor = (remining(tmp_path, times="auto", share=share) for share in (1.0, 0.01))
+def test_auto_takes_what_its_share_pays_for(plan, capsys, tmp_path):
+    rich, poor = (plan(tmp_path, times="auto", share=share) for share in (1.0, 0.01))
     _, passages, queries = rich.cost
     assert boundaries(rich, 400, 4, 4) == [100, 200, 300]
     assert boundaries(poor, 400, 4, 4) == []
@@ -132,19 +132,19 @@ def test_auto_takes_what_its_share_pays_for(remining, capsys, tmp_path):
     assert boundaries(twice, 400, 4, 9) == [135, 270]  # where dev is scored anyway
     half = replace(rich, config=RefreshConfig(times="auto", share=(passages + queries / 2) / rich.work(1)))
     assert boundaries(half, 100, 1, 9) == [48]  # in the only epoch, for the queries still to come
-    assert boundaries(remining(tmp_path, times="off"), 400, 4, 4) == []
-    assert boundaries(remining(tmp_path, times=5), 3, 4, 4) == [1, 2]
+    assert boundaries(plan(tmp_path, times="off"), 400, 4, 4) == []
+    assert boundaries(plan(tmp_path, times=5), 3, 4, 4) == [1, 2]
 
 
-def test_the_pool_is_taken_where_it_saves(remining, tmp_path):
-    wide = remining(tmp_path)
+def test_the_pool_is_taken_where_it_saves(plan, tmp_path):
+    wide = plan(tmp_path)
     assert wide.cost[0] is False  # nearly every passage of the tiny corpus ranks high for some query
     few = {"train": dict(list(wide.collection.qrels["train"].items())[:20])}
     narrow = replace(wide, collection=replace(wide.collection, qrels=few), first=wide.first[:20, :2])
     assert narrow.cost[0] is True
     assert narrow.cost[1] < wide.cost[1] / 2
     assert replace(narrow, config=RefreshConfig(cost="full")).cost[0] is False
-    assert remining(tmp_path, cost="pool").cost[0] is True
+    assert plan(tmp_path, cost="pool").cost[0] is True
 
 
 def test_after_auto_had_enough_a_broken_off_training_ends_with_the_same_bytes(start, broken_off, tmp_path):

@@ -48,6 +48,16 @@ class Pool:
         """All rows, ascending."""
         return np.sort(np.concatenate([self.inside, self.sample]))
 
+    def part_of(self, collection: Collection) -> Collection:
+        """The collection with the pool's passages alone, and what is judged of them."""
+        every: list[Passage] = list(collection.passages.values())
+        kept = {every[row].id: every[row] for row in self.rows.tolist()}
+        qrels = {
+            split: {query: {p: grade for p, grade in found.items() if p in kept} for query, found in judged.items()}
+            for split, judged in collection.qrels.items()
+        }
+        return replace(collection, passages=kept, qrels=qrels)
+
     def recall(self, ranks: Ranks) -> float:
         """Estimate the share of the corpus's best ranks that are in the pool, whose own best are `ranks`."""
         newcomers, found = int(np.isin(ranks, self.sample).sum()), int((ranks >= 0).sum())
@@ -74,15 +84,14 @@ class Remined:
 def remine(
     collection: Collection, encoder: Encoder, config: MineConfig, depth: int, pool: Pool | None = None
 ) -> Remined:
-    """Mine for the training queries with an encoder's vectors of today: in the pool, or in the whole corpus.
+    """Mine for the training queries with an encoder's vectors of today: in the whole corpus, or in a pool's part of it.
 
-    The best `depth` rows of each query are told, for the next round's pool.
+    The best `depth` of each query are told, as rows of the whole corpus, for the next round's pool.
     """
     rows = np.arange(len(collection.passages)) if pool is None else pool.rows
-    part = collection if pool is None else _only(collection, rows)
-    queries = encoder.encode_queries([part.queries[query] for query in part.positives("train")])
-    passages = encoder.encode_passages([passage.content for passage in part.passages.values()])
-    mined, summary, candidates = mine_with_candidates(part, queries, passages, config)
+    queries = encoder.encode_queries([collection.queries[query] for query in collection.positives("train")])
+    passages = encoder.encode_passages([passage.content for passage in collection.passages.values()])
+    mined, summary, candidates = mine_with_candidates(collection, queries, passages, config)
     ranks = _ranks(candidates, rows, depth)
     return Remined(mined, summary, ranks, len(rows), 1.0 if pool is None else pool.recall(ranks))
 
@@ -92,14 +101,3 @@ def _ranks(candidates: Candidates, rows: Rows, depth: int) -> Ranks:
     found = candidates.passages[:, candidates.from_source("ance")][:, :depth]
     ranks: Ranks = rows[found]
     return ranks
-
-
-def _only(collection: Collection, rows: Rows) -> Collection:
-    """The collection with some passages alone, and what is judged of them."""
-    every: list[Passage] = list(collection.passages.values())
-    kept = {every[row].id: every[row] for row in rows.tolist()}
-    qrels = {
-        split: {query: {p: grade for p, grade in of_query.items() if p in kept} for query, of_query in judged.items()}
-        for split, judged in collection.qrels.items()
-    }
-    return replace(collection, passages=kept, qrels=qrels)

@@ -55,24 +55,24 @@ class RefreshPlan:
         return STEP * epochs * read
 
 
-def boundaries(remining: RefreshPlan, steps: int, epochs: int, evaluations: int) -> list[int]:
+def boundaries(plan: RefreshPlan, steps: int, epochs: int, evaluations: int) -> list[int]:
     """Steps after which negatives are mined anew, at equal distances, where dev is scored anyway if it is often enough.
 
     `auto` takes as many as its share of the training's work pays for, and no more than there are dev evaluations
     before the end.
     """
     times = 0
-    if remining.config.replay:
+    if plan.config.replay:
         return []
-    if isinstance(remining.config.times, int):
-        times = remining.config.times
-    elif remining.config.times == "auto":
-        _, passages, asked = remining.cost
+    if isinstance(plan.config.times, int):
+        times = plan.config.times
+    elif plan.config.times == "auto":
+        _, passages, asked = plan.cost
         costs = [times * passages + asked * _left(times, epochs) for times in range(1, evaluations)]
-        work = remining.work(epochs)
-        times = sum(cost <= remining.config.share * work for cost in costs)
+        work = plan.work(epochs)
+        times = sum(cost <= plan.config.share * work for cost in costs)
         if costs:
-            what = f"{times} planned" if times else f"over refresh.share ({remining.config.share:.0%}), so none"
+            what = f"{times} planned" if times else f"over refresh.share ({plan.config.share:.0%}), so none"
             say(f"mining anew once is about {costs[0] / work:.0%} of the training's work: {what}")
     every = max(1, -(-steps // evaluations)) if times < evaluations else 1
     ideal = [steps * number / (times + 1) for number in range(1, times + 1)]

@@ -39,16 +39,16 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
 
     def __init__(
         self,
-        remining: RefreshPlan,
+        plan: RefreshPlan,
         collator: PairCollator,
         pairs: Sequence[Pair],
         at: Sequence[int],
         autocast: torch.dtype | None = None,
     ) -> None:
-        self.remining, self.collator, self.pairs, self.autocast = remining, collator, pairs, autocast
+        self.plan, self.collator, self.pairs, self.autocast = plan, collator, pairs, autocast
         self.at = set(at)
         self.threads = torch.get_num_threads()
-        self.pooled = remining.cost[0]
+        self.pooled = plan.cost[0]
         self.rounds: list[Round] = []
         self.mining: Path | None = None  # the folder of a round that a second process mines
         self.process: subprocess.Popen[bytes] | None = None
@@ -59,15 +59,15 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Take up the rounds before this step; those after it are of a training that was broken off."""
         self.sampler = copy.copy(with_["train_dataloader"].batch_sampler)
-        if self.remining.config.background:
+        if self.plan.config.background:
             torch.set_num_threads(max(1, self.threads - 1))
-        for folder in by_number(self.remining.folder):
+        for folder in by_number(self.plan.folder):
             known = {name: read_json(folder / name) for name in (SUMMARY, MINED, JOB_ABOUT) if (folder / name).exists()}
             if known and next(iter(known.values()))["mined_at"] > state.global_step:
                 shutil.rmtree(folder)
             elif SUMMARY in known and known[SUMMARY]["used_from"] <= state.global_step:
                 self._use(folder)
-            elif self.remining.config.background and known:
+            elif self.plan.config.background and known:
                 self._take_up(folder, done=MINED in known)
         self.on_save(args, state, control, **with_)
 
@@ -90,12 +90,12 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
                 say(f"step {step}: the last refresh still goes on, so there is none here")
             return
         dev = _last_dev(state)
-        if self.remining.config.times == "auto" and (why := self._enough(dev)):
+        if self.plan.config.times == "auto" and (why := self._enough(dev)):
             say(f"step {step}: negatives stay as they are: {why}")
             return
-        folder = self.remining.folder / f"round-{len(self.rounds) + 1}"
+        folder = self.plan.folder / f"round-{len(self.rounds) + 1}"
         job = self._job(state, int(args.num_train_epochs), dev)
-        if self.remining.config.background:
+        if self.plan.config.background:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             with_["model"].save_pretrained(str(folder / MODEL), create_model_card=False)
@@ -127,7 +127,7 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
         if not self.rounds:
             return ""
         last = self.rounds[-1].log
-        if last["overlap"] >= self.remining.config.overlap:
+        if last["overlap"] >= self.plan.config.overlap:
             return f"the last refresh changed only {1 - last['overlap']:.0%} of them"
         if dev is not None and last["dev"] is not None and dev <= last["dev"]:
             return f"dev has not risen since the last refresh ({100 * last['dev']:.2f} then, {100 * dev:.2f} now)"
@@ -137,9 +137,10 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
         """What is to be mined at this step."""
         number = len(self.rounds) + 1
         part, rows = self._to_come(state.global_step, epochs)
-        ranks = [self.remining.first[rows], *(one.ranks[rows] for one in self.rounds)]
-        rng = np.random.default_rng([self.remining.seed, number])
-        pool = Pool.of(part, ranks, self.remining.config.sample, rng) if self.pooled else None
+        ranks = [self.plan.first[rows], *(one.ranks[rows] for one in self.rounds)]
+        rng = np.random.default_rng([self.plan.seed, number])
+        pool = Pool.of(part, ranks, self.plan.config.sample, rng) if self.pooled else None
+        part = pool.part_of(part) if pool else part
         about = {
             "round": number,
             "mined_at": state.global_step,
@@ -150,12 +151,12 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
             "threads": torch.get_num_threads(),
             "boundaries": sorted(self.at),
         }
-        queries, depth = len(self.remining.first), self.remining.config.depth
-        return Job(part, rows, queries, pool, self.remining.mine, depth, self.autocast, about)
+        queries, depth = len(self.plan.first), self.plan.config.depth
+        return Job(part, rows, queries, pool, self.plan.mine, depth, self.autocast, about)
 
     def _to_come(self, step: int, epochs: int) -> tuple[Collection, np.ndarray]:
         """The collection with the training queries that later batches hold, and their rows among all of them."""
-        collection, queries = self.remining.collection, list(self.remining.collection.positives("train"))
+        collection, queries = self.plan.collection, list(self.plan.collection.positives("train"))
         epoch, done = divmod(step, len(self.sampler))
         if epoch < epochs - 1:
             return collection, np.arange(len(queries))
@@ -197,10 +198,10 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
 
     def _stars(self, mined: Sequence[MinedQuery]) -> list[PositiveQuery]:
         """h* of the negatives to be used that no query is known for."""
-        used = [replace(one, negatives=one.negatives[: self.remining.negatives]) for one in mined]
+        used = [replace(one, negatives=one.negatives[: self.plan.negatives]) for one in mined]
         known = self.collator.knowledge.positive_queries
         lacking = [replace(one, negatives=tuple(n for n in one.negatives if n.passage_id not in known)) for one in used]
-        return self.remining.stars(lacking)
+        return self.plan.stars(lacking)
 
     def _overlap(self, mined: Sequence[MinedQuery]) -> float:
         """The share of the new negatives that their queries had before."""
@@ -213,7 +214,7 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
         return float(np.mean(shares)) if shares else 0.0
 
     def _use(self, folder: Path) -> None:
-        one = Round.read(folder, self.remining.negatives)
+        one = Round.read(folder, self.plan.negatives)
         self.rounds.append(one)
         self.collator.refresh(one.negatives, one.positive_queries)
 
@@ -224,11 +225,11 @@ class Replayed(TrainerCallback):  # type: ignore[misc]
     Raises ConfigError when the folder has no rounds, or rounds of other data.
     """
 
-    def __init__(self, record: Path, remining: RefreshPlan, collator: PairCollator) -> None:
-        self.collator, self.folder, self.threads = collator, remining.folder, torch.get_num_threads()
+    def __init__(self, record: Path, plan: RefreshPlan, collator: PairCollator) -> None:
+        self.collator, self.folder, self.threads = collator, plan.folder, torch.get_num_threads()
         self.sources = [path for path in by_number(record) if (path / SUMMARY).exists()]
-        self.rounds = [Round.read(path, remining.negatives) for path in self.sources]
-        queries = set(remining.collection.positives("train"))
+        self.rounds = [Round.read(path, plan.negatives) for path in self.sources]
+        queries = set(plan.collection.positives("train"))
         if not self.rounds or not all(queries.issuperset(one.negatives) for one in self.rounds):
             what = "rounds of other data" if self.rounds else "no rounds"
             raise ConfigError(f"refresh.replay: {record} holds {what}; give RUN/train/refresh of a run on this data")

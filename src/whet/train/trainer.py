@@ -74,12 +74,12 @@ def train_model(
     config: TrainConfig,
     folder: Path,
     moe: MoEConfig | None = None,
-    remining: RefreshPlan | None = None,
+    plan: RefreshPlan | None = None,
 ) -> Trained:
     """Train `model` in place and leave the weights of the checkpoint that did best on dev in it.
 
     Without an evaluator training goes on to its end, and the last weights stay. If there are complete checkpoints in
-    `folder`, it goes on from the newest. `moe` weighs the experts' losses, `remining` has negatives mined anew.
+    `folder`, it goes on from the newest. `moe` weighs the experts' losses, `plan` has negatives mined anew.
 
     Raises TrainingError when going on would be worthless, naming the newest good checkpoint; it stays in `folder`.
     """
@@ -89,7 +89,7 @@ def train_model(
         without_dropout(model)
     collator = PairCollator(model, material.collection, material.knowledge)
     steps, autocast = _steps(config, len(material.pairs)), autocast_dtype(config.precision, model.device)
-    at = boundaries(remining, steps, config.epochs, config.evaluations) if remining else []
+    at = boundaries(plan, steps, config.epochs, config.evaluations) if plan else []
     trainer = _Trainer(
         model=model,
         args=_arguments(config, material, folder, moe, watched=evaluator is not None),
@@ -100,7 +100,7 @@ def train_model(
         callbacks=[
             line := ProgressLine(),
             *([StopEarly(early_stopping_patience=config.patience)] if evaluator else []),
-            *(rounds := _rounds(remining, collator, material.pairs, at, autocast)),
+            *(rounds := _rounds(plan, collator, material.pairs, at, autocast)),
         ],
     )
     trainer.line, trainer.watch, trainer.collate = line, LossWatch(), collator
@@ -124,16 +124,16 @@ def train_model(
 
 
 def _rounds(
-    remining: RefreshPlan | None,
+    plan: RefreshPlan | None,
     collator: PairCollator,
     pairs: Sequence[Pair],
     at: Sequence[int],
     autocast: torch.dtype | None,
 ) -> list[Rounds | Replayed]:
     """What mines anew on the way, or repeats what was mined."""
-    if remining and remining.config.replay:
-        return [Replayed(Path(remining.config.replay), remining, collator)]
-    return [Rounds(remining, collator, pairs, at, autocast)] if remining and at else []
+    if plan and plan.config.replay:
+        return [Replayed(Path(plan.config.replay), plan, collator)]
+    return [Rounds(plan, collator, pairs, at, autocast)] if plan and at else []
 
 
 def _prefix(
