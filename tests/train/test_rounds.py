@@ -124,7 +124,7 @@ def test_auto_ends_where_little_changes_or_dev_does_not_rise(start, capsys, tmp_
 
 def test_auto_takes_what_its_share_pays_for(plan, capsys, tmp_path):
     rich, poor = (plan(tmp_path, times="auto", share=share) for share in (1.0, 0.01))
-    _, passages, queries = rich.cost
+    passages, queries = rich.passage_characters, rich.query_characters
     assert boundaries(rich, 400, 4, 4) == [100, 200, 300]
     assert boundaries(poor, 400, 4, 4) == []
     assert "over refresh.share (1%), so none" in capsys.readouterr().err
@@ -138,13 +138,13 @@ def test_auto_takes_what_its_share_pays_for(plan, capsys, tmp_path):
 
 def test_the_pool_is_taken_where_it_saves(plan, tmp_path):
     wide = plan(tmp_path)
-    assert wide.cost[0] is False  # nearly every passage of the tiny corpus ranks high for some query
+    assert wide.pooled is False  # nearly every passage of the tiny corpus ranks high for some query
     few = {"train": dict(list(wide.collection.qrels["train"].items())[:20])}
     narrow = replace(wide, collection=replace(wide.collection, qrels=few), first=wide.first[:20, :2])
-    assert narrow.cost[0] is True
-    assert narrow.cost[1] < wide.cost[1] / 2
-    assert replace(narrow, config=RefreshConfig(cost="full")).cost[0] is False
-    assert plan(tmp_path, cost="pool").cost[0] is True
+    assert narrow.pooled is True
+    assert narrow.passage_characters < wide.passage_characters / 2
+    assert replace(narrow, config=RefreshConfig(cost="full")).pooled is False
+    assert plan(tmp_path, cost="pool").pooled is True
 
 
 def test_after_auto_had_enough_a_broken_off_training_ends_with_the_same_bytes(start, broken_off, tmp_path):

@@ -35,14 +35,27 @@ class RefreshPlan:
     seed: int = 13
 
     @cached_property
-    def cost(self) -> tuple[bool, int, int]:
-        """Whether the pool is taken; characters of the passages, and of all training queries, that a refresh reads."""
+    def pooled(self) -> bool:
+        """Whether a pool is searched, and not the corpus."""
+        corpus, pool = self._characters
+        return self.config.cost == "pool" or (self.config.cost == "auto" and pool <= POOL_PAYS * corpus)
+
+    @property
+    def passage_characters(self) -> int:
+        """What a refresh reads of passages."""
+        return self._characters[self.pooled]
+
+    @cached_property
+    def query_characters(self) -> int:
+        """What a refresh for all training queries reads of them."""
+        return sum(len(self.collection.queries[query]) for query in self.collection.positives("train"))
+
+    @cached_property
+    def _characters(self) -> tuple[int, int]:
+        """Of the corpus, and of the first pool."""
         sizes = np.array([len(passage.content) for passage in self.collection.passages.values()])
-        asked = sum(len(self.collection.queries[query]) for query in self.collection.positives("train"))
         pool = Pool.of(self.collection, [self.first], self.config.sample, np.random.default_rng(self.seed))
-        taken = int(sizes[pool.rows].sum())
-        pays = self.config.cost == "pool" or (self.config.cost == "auto" and taken <= POOL_PAYS * sizes.sum())
-        return bool(pays), taken if pays else int(sizes.sum()), asked
+        return int(sizes.sum()), int(sizes[pool.rows].sum())
 
     def work(self, epochs: int) -> float:
         """Characters that a training of so many epochs reads, each counted as often as a refresh could read it."""
@@ -67,8 +80,8 @@ def boundaries(plan: RefreshPlan, steps: int, epochs: int, evaluations: int) -> 
     if isinstance(plan.config.times, int):
         times = plan.config.times
     elif plan.config.times == "auto":
-        _, passages, asked = plan.cost
-        costs = [times * passages + asked * _left(times, epochs) for times in range(1, evaluations)]
+        passages, queries = plan.passage_characters, plan.query_characters
+        costs = [times * passages + queries * _left(times, epochs) for times in range(1, evaluations)]
         work = plan.work(epochs)
         times = sum(cost <= plan.config.share * work for cost in costs)
         if costs:

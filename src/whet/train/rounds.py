@@ -48,7 +48,7 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
         self.plan, self.collator, self.pairs, self.autocast = plan, collator, pairs, autocast
         self.at = set(at)
         self.threads = torch.get_num_threads()
-        self.pooled = plan.cost[0]
+        self.pooled = plan.pooled
         self.rounds: list[Round] = []
         self.mining: Path | None = None  # the folder of a round that a second process mines
         self.process: subprocess.Popen[bytes] | None = None
