@@ -40,7 +40,7 @@ def test_set(name: str) -> DevSet:
     collection, _ = read(DATA / name)
     queries = {query: collection.queries[query] for query in collection.positives("test")}
     passages = {passage.id: passage.content for passage in collection.passages.values()}
-    return DevSet(queries, collection.qrels["test"], passages, whole=True)
+    return DevSet(queries, collection.qrels["test"], passages)
 
 
 @torch.no_grad()

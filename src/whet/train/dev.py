@@ -38,7 +38,6 @@ class DevSet:
     queries: Mapping[str, str]
     qrels: Judgements
     passages: Mapping[str, str]
-    whole: bool
 
 
 def dev_set(collection: Collection, lexical: Ranking, rng: np.random.Generator, budget: int) -> DevSet:
@@ -65,7 +64,7 @@ def dev_set(collection: Collection, lexical: Ranking, rng: np.random.Generator, 
                 wanted[passage] = None
                 left -= len(collection.passages[passage].content)
     pool = {p: passage.content for p, passage in collection.passages.items() if p in wanted}
-    return DevSet(queries, qrels, pool, whole=len(pool) == len(collection.passages))
+    return DevSet(queries, qrels, pool)
 
 
 def _asked(collection: Collection, rng: np.random.Generator, room: float) -> dict[str, list[str]]:

@@ -57,7 +57,6 @@ def guard_set(config: GuardConfig) -> DevSet | None:
         {query: collection.queries[query] for query in drawn},
         {query: judged[query] for query in drawn},
         {passage: collection.passages[passage].content for passage in ids if passage in wanted},
-        whole=len(wanted) == len(ids),
     )
 
 
