@@ -40,7 +40,7 @@ from whet.run import RECIPE, Run, is_run_of, open_run, reopen
 PARAPHRASES = 3
 HELP = {
     "check": "Read the data and say all that is wrong with it.",
-    "mine": "Find each training query's hard negatives and neighbours with the model as it is.",
+    "mine": "Find each training query's hard negatives with the model as it is.",
     "teach": "Have the teachers score the training pairs, where their labels are used.",
     "train": "Train, judging on dev or by cross-validation, and keep what did best there.",
     "evaluate": "Score base, tuned and BM25 on the test queries, with the verdict.",
