@@ -9,9 +9,10 @@ import shutil
 
 import numpy as np
 import pytest
+from sentence_transformers import SentenceTransformer
 
 import whet
-from tiny import RECIPE, tiny_collection
+from tiny import RECIPE, tiny_bert, tiny_collection
 from whet.artifacts import read_json
 from whet.data.read import read
 from whet.data.split import FOLDED_BELOW, FOLDS, folds, same_text, with_splits
@@ -135,3 +136,12 @@ def test_without_a_way_back_the_guard_only_looks_on(small, tiny_model, tmp_path)
     assert [point["share"] for point in found["line"]] == [1.0]
     assert (found["share"], found["kept"]) == (1.0, "tuned")
     assert found["guard_tuned"] == found["line"][0]["guard"]
+
+
+def test_a_model_of_dot_products_comes_out_with_vectors_of_length_1(small, tmp_path, capsys):
+    base = tiny_bert(tmp_path / "dot", normalise=False, similarity="dot")
+    run = whet.tune(small, str(base), tmp_path / "run", overrides=RECIPE)
+    assert "compares by dot products" in capsys.readouterr().err
+    assert run.result["kept_base"] is False
+    vectors = SentenceTransformer(str(run.path / "model")).encode(["stone", "oil"])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)

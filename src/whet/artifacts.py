@@ -123,14 +123,17 @@ def locked(run: Path) -> Iterator[None]:
     The operating system frees the lock however the process ends, so a killed one leaves none behind. Where files cannot
     be locked (Windows, some network drives) this does nothing.
 
-    Raises ConfigError when another process holds the lock.
+    Raises ConfigError when another process holds the lock, and where no folder can be made.
     """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"no run can be written in {run} ({error.strerror}); give another --out") from error
     try:
         import fcntl
     except ImportError:
         yield
         return
-    run.mkdir(parents=True, exist_ok=True)
     with (run / LOCK).open("a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -154,7 +154,7 @@ def open_run(
 
 def _check_place(path: Path) -> None:
     """Raise ConfigError for a folder that holds something else than a run."""
-    if path.exists() and not (path / RECIPE).exists() and not all(BEGUN.match(item.name) for item in path.iterdir()):
+    if path.is_dir() and not (path / RECIPE).exists() and not all(BEGUN.match(item.name) for item in path.iterdir()):
         raise ConfigError(f"{path} is not empty and not a run of whet; give another --out")
 
 

@@ -255,8 +255,9 @@ def refresh_plan_of(run: Run, collection: Collection, train: TrainConfig, folder
 
 def _floor(run: Run, guard: float | None) -> float | None:
     """The lowest guard score that will do; None without a guard or a way back, and where the tuned model is forced."""
-    used = guard is not None and run.recipe.guard.interpolate and not run.force
-    return guard - run.recipe.guard.budget if guard is not None and used else None
+    if guard is None or run.force or not run.recipe.guard.interpolate:
+        return None
+    return guard - run.recipe.guard.budget
 
 
 def _on_line(

@@ -1,10 +1,12 @@
 """The command line as it is typed: what goes to stdout, what to stderr, and how it ends."""
 
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -220,6 +222,38 @@ def test_a_run_without_a_model_is_not_exported(whet, typed, tmp_path):
     assert f"Finish it: whet tune {out}" in ended.stderr.replace("\n", "")
 
 
+def test_export_needs_a_folder_of_its_own(whet, tuned, typed, monkeypatch, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    ended = whet("export", typed[1], ".")
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(("place", "message"), [("file", "File exists"), ("file/run", "Not a directory")])
+def test_a_place_where_no_run_can_be_written_is_named(whet, tiny_data, tmp_path, place, message):
+    (tmp_path / "file").write_text("mine")
+    ended = whet("check", tiny_data, "--out", tmp_path / place)
+    assert ended.returncode == 2
+    assert f"no run can be written in {tmp_path / place} ({message})" in " ".join(ended.stderr.split())
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("number", "meant"), [(errno.ENOSPC, True), (errno.EROFS, True), (errno.EBADF, False)])
+def test_a_full_disk_ends_with_a_message_and_a_mistake_in_the_code_with_a_traceback(
+    whet, tiny_data, tmp_path, monkeypatch, number, meant
+):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number), "somewhere")
+
+    monkeypatch.setattr("whet.artifacts.write_text", refuse)
+    with nullcontext() if meant else pytest.raises(OSError, match="somewhere"):
+        ended = whet("check", tiny_data, "--out", tmp_path / "run")
+        assert ended.returncode == 1
+        assert f"{os.strerror(number)}: 'somewhere'" in ended.stderr
+
+
 def test_results_of_other_data_are_not_shown_as_if_they_were_of_this(whet, tuned, typed, tmp_path):
     shutil.copytree(typed[1], tmp_path / "run")
     shutil.copytree(typed[0][0], tmp_path / "data")
@@ -238,7 +272,6 @@ def test_results_of_other_data_are_not_shown_as_if_they_were_of_this(whet, tuned
 def test_a_run_made_with_relative_paths_is_opened_from_anywhere(whet, typed, tmp_path, monkeypatch):
     model = Path(typed[0][2])
     monkeypatch.chdir(model.parent)
-    (tmp_path / "scores.csv").write_text("query_id,passage_id,score\n")
     recipe = {"guard": {"data": os.path.relpath(typed[0][0])}, "teach": {"teachers": ["base", "bm25"]}}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | recipe))
     options = ["--model", model.name, "--out", tmp_path / "run", "--recipe", tmp_path / "recipe.yaml"]

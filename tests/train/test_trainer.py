@@ -230,8 +230,9 @@ def test_a_model_that_tells_nothing_apart_stops_and_names_the_step(start, monkey
         start(tmp_path)
 
 
+@pytest.mark.parametrize("moe", [None, MoEConfig(experts=2)])
 @pytest.mark.parametrize("weight", [0.0, 0.9, 1.0])
-def test_the_watch_sees_the_unweighted_contrastive_part_where_there_is_one(start, monkeypatch, tmp_path, weight):
+def test_the_watch_sees_the_unweighted_contrastive_part_where_there_is_one(start, monkeypatch, tmp_path, weight, moe):
     parts, seen, real = [], [], ContrastivePenaltyLoss.parts
 
     def noted(self, *args):
@@ -241,7 +242,7 @@ def test_the_watch_sees_the_unweighted_contrastive_part_where_there_is_one(start
 
     monkeypatch.setattr(ContrastivePenaltyLoss, "parts", noted)
     monkeypatch.setattr(trainer_module.LossWatch, "see", lambda self, loss, contrastive, *_: seen.append(contrastive))
-    start(tmp_path, CONFIG.model_copy(update={"penalty_weight": weight, "epochs": 1}))
+    start(tmp_path, CONFIG.model_copy(update={"penalty_weight": weight, "epochs": 1}), moe)
     assert len(parts) == 4
     assert seen == ([None] * 4 if weight == 1 else pytest.approx([part / (1 - weight) for part in parts], rel=1e-4))
 

@@ -1,5 +1,6 @@
 """The command line: `whet VERB …`. Exit codes: 0 done (the verdict stands in the output), 1 failed, 2 bad input."""
 
+import errno
 import os
 import sys
 
@@ -15,6 +16,7 @@ from whet.errors import WhetError
 from whet.progress import console
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
+OF_THE_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # nobody's mistake in the code
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,14 +53,12 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what a user must know whet says itself
     try:
         app()
-    except WhetError as error:
+    except (WhetError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in OF_THE_PLACE:
+            raise
         console.quiet = False
         console.print(f"[red]error[/red] {escape(str(error))}", soft_wrap=True)
-        sys.exit(error.exit_code)
-    except PermissionError as error:
-        console.quiet = False
-        console.print(f"[red]error[/red] {escape(str(error))}", soft_wrap=True)
-        sys.exit(1)
+        sys.exit(error.exit_code if isinstance(error, WhetError) else 1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             console.print("stopped; the same command goes on from here")

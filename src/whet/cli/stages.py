@@ -135,7 +135,6 @@ def _opened(
     overrides = overrides_of(recipe, options)
     if name == "paraphrases":
         overrides["generate"] = {"paraphrases": PARAPHRASES} | overrides.get("generate", {})
-    labels, asked = files["labels"], files["test_queries"]
     return open_run(
         data,
         model,
@@ -143,8 +142,8 @@ def _opened(
         effort=effort or "standard",
         overrides=overrides,
         force=force,
-        labels=labels,
-        test_queries=asked,
+        labels=files["labels"],
+        test_queries=files["test_queries"],
         yes=yes,
     )
 

@@ -1,4 +1,4 @@
-"""Rank passages for queries with an encoder: the one road from texts to a Ranking, for dev and test alike."""
+"""Rank passages for queries, with an encoder or by BM25: the one road from texts to a Ranking, for dev and test."""
 
 from collections.abc import Mapping, Sequence
 

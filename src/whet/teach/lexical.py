@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32
 
-from whet.artifacts import digest
+from whet.artifacts import rolling_digest
 from whet.bm25 import Bm25, character_grams, terms
 
 Cut = Literal["words", "characters"]
@@ -26,7 +26,7 @@ class Bm25Teacher:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the corpus and of the way in which it is cut."""
-        return digest("bm25", self.cut, list(self.corpus))
+        return rolling_digest(("bm25", self.cut, *self.corpus))
 
     @cached_property
     def _index(self) -> Bm25:
