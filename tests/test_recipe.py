@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from whet.errors import ConfigError
 from whet.generate.config import GenerateConfig
@@ -225,8 +226,26 @@ def test_documentation_does_not_guard_itself():
 
 def test_refreshing_takes_a_number_or_a_word():
     found = [derive(collection_of(900), "quick", {"refresh": {"times": t}}).refresh for t in ("2", 3, "auto", False)]
-    assert [one.times for one in found] == [2, 3, "auto", 0]
+    assert [one.times for one in found] == [2, 3, "auto", "off"]
     assert [one.off for one in found] == [False, False, False, True]
     assert derive(collection_of(9), "quick").refresh.off
-    for wrong in ("no", -1, 1.5, None):
+    for wrong in ("no", -1, 1.5, None, True):
         assert refused({"refresh": {"times": wrong}})[0].endswith("expected a number from 0 on, auto or off")
+
+
+def test_off_needs_no_quotes():
+    wanted = yaml.safe_load("train: {prefix_cache: off}")
+    assert derive(collection_of(9), "quick", wanted).train.prefix_cache == "off"
+    assert "expected 'auto' or 'off'" in refused({"train": {"prefix_cache": True}})[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"times": "off", "background": True}, "times is off, so background would do nothing"),
+        ({"times": 0, "background": True, "generate": True}, "times is 0, so background and generate would do nothing"),
+        ({"times": 2, "replay": "x"}, "replay repeats what was recorded, so times has no say"),
+    ],
+)
+def test_settings_of_refreshing_that_contradict_are_refused(settings, message):
+    assert message in refused({"refresh": settings})[0]

@@ -16,6 +16,7 @@ from tiny import RECIPE, tiny_bert, tiny_collection
 from whet.artifacts import read_json
 from whet.data.read import read
 from whet.data.split import FOLDED_BELOW, FOLDS, folds, same_text, with_splits
+from whet.errors import ConfigError
 from whet.pipeline import build
 from whet.records import PositiveQuery
 from whet.run import open_run
@@ -145,3 +146,21 @@ def test_a_model_of_dot_products_comes_out_with_vectors_of_length_1(small, tmp_p
     assert run.result["kept_base"] is False
     vectors = SentenceTransformer(str(run.path / "model")).encode(["stone", "oil"])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("refresh", "message"),
+    [
+        ({"replay": "nowhere"}, "holds no rounds; give RUN/train/refresh"),
+        ({"times": 1, "generate": True}, "no generator is named"),
+        ({"times": 1, "cost": "full"}, "mine.strategy is bm25"),
+    ],
+)
+def test_a_refresh_that_cannot_be_is_refused_before_any_work(tiny_data, tiny_model, tmp_path, refresh, message):
+    parts = RECIPE | {"refresh": refresh}
+    if "cost" in refresh:
+        parts |= {"mine": {"strategy": "bm25"}}
+    run = open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=parts)
+    with pytest.raises(ConfigError, match=message):
+        build(run, "train")
+    assert not (run.path / "mine").exists()

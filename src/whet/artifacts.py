@@ -154,8 +154,11 @@ def clean(run: Path) -> int:
     Results, teachers' scores and replies that were paid for stay. Raises ConfigError while another process builds here.
     """
     with locked(run):
-        found = [run / VECTORS, *run.glob(f"*/{SCRATCH}"), *run.glob(f"*.partial/*/**/{VECTORS}")]
-        size = sum(path.stat().st_size for folder in found for path in folder.rglob("*") if path.is_file())
+        found = [run / VECTORS, *run.glob(f"*/{SCRATCH}")]
+        found += [path for name in (SCRATCH, VECTORS) for path in run.glob(f"*.partial/**/{name}")]
+        size = sum(
+            path.stat().st_size for path in {one for folder in found for one in folder.rglob("*")} if path.is_file()
+        )
         for folder in found:
             shutil.rmtree(folder, ignore_errors=True)
     return size
@@ -188,10 +191,12 @@ def run_stage(
     if (done := _finished(folder, key)) is not None:
         say(f"[dim]{name}: up to date[/dim]")
         return done
-    if changed := _changed(_manifest(folder), {"inputs": inputs, "config": config}):
-        say(f"{name}: rebuilding because {', '.join(changed)} changed; the earlier result is replaced")
-    if partial.exists() and _manifest(partial).get("key") != key:
-        shutil.rmtree(partial)
+    if partial.exists() and _manifest(partial).get("key") == key:
+        say(f"{name}: goes on from where it was stopped")
+    else:
+        shutil.rmtree(partial, ignore_errors=True)
+        if changed := _changed(_manifest(folder), {"inputs": inputs, "config": config}):
+            say(f"{name}: rebuilding because {', '.join(changed)} changed; the earlier result is replaced")
     partial.mkdir(parents=True, exist_ok=True)
     start = {"stage": name, "key": key, "inputs": dict(inputs), "config": dict(config), "whet": __version__}
     write_json(partial / MANIFEST, start)

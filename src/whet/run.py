@@ -193,6 +193,8 @@ def _besides(recipe: Recipe, pairs: int) -> Iterable[str]:
     """What a recipe asks for beyond the ordinary, for the line that opens a run."""
     if pairs < SMALL and recipe.train.taught and recipe.guard.interpolate:
         yield f"; small data, {pairs} of less than {SMALL} pairs: soft labels, weights interpolated with the base model"
+    if recipe.refresh.off and recipe.train.negatives:
+        yield ", negatives mined once"
     if recipe.moe.experts:
         yield f", {recipe.moe.experts} experts a layer"
     if recipe.train.taught:

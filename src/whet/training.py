@@ -16,6 +16,7 @@ from whet.run import Run, training_pairs
 from whet.train.config import PYDOC
 from whet.train.freeze import modules_of
 from whet.train.guard import guard_set
+from whet.train.round_folder import recorded
 from whet.trials import Judge, StageFolders, Trial, judge_of, why_not_refresh
 
 if TYPE_CHECKING:
@@ -74,7 +75,13 @@ def _check_refresh(run: Run) -> None:
         raise ConfigError(f"negatives cannot be mined anew: {why}. Leave --refresh out, or change that.")
     if config.replay is not None and (run.recipe.candidates or not run.collection.positives("dev")):
         raise ConfigError("refresh.replay repeats one training, and this recipe makes several (candidates, or folds)")
-    if config.generate and not config.off and not run.yes and generator != OFFLINE and not local_model(generator):
+    if config.replay is not None and not recorded(Path(config.replay)):
+        raise ConfigError(f"refresh.replay: {config.replay} holds no rounds; give RUN/train/refresh of a finished run")
+    if config.generate and generator == OFFLINE:
+        raise ConfigError(
+            "refresh.generate has a language model write queries, and no generator is named: give --generator"
+        )
+    if config.generate and not config.off and not run.yes and not local_model(generator):
         raise ConfigError("--refresh-generate asks a server in the middle of training: agree to that with --yes")
 
 

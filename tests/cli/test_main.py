@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -13,8 +12,6 @@ import pytest
 import yaml
 
 from tiny import RECIPE, tiny_collection
-from whet.cli.main import main
-from whet.progress import set_quiet
 from whet.run import STAGES
 
 KEYS = [
@@ -22,45 +19,6 @@ KEYS = [
     *("kept_base", "synthetic", "seconds", "peak_memory_mb", "model"),
 ]
 MEASURES = ["nDCG@5", "nDCG@10", "RR@10", "AP@10", "R@100"]
-
-
-def fresh(*arguments, **environment):
-    """Run the real command in a fresh process."""
-    settings = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    command = [sys.executable, "-m", "whet", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=settings | environment)
-
-
-@pytest.fixture
-def whet(monkeypatch, capfd):
-    """Run the real command in this process, which saves its imports."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "error")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["whet", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        printed = capfd.readouterr()
-        return subprocess.CompletedProcess(arguments, end.value.code or 0, printed.out, printed.err)
-
-    yield run
-    set_quiet(False)
-
-
-@pytest.fixture(scope="module")
-def typed(tiny_data, tiny_model, tmp_path_factory):
-    """The arguments of a tiny run: data, and options for model, folder and recipe."""
-    folder = tmp_path_factory.mktemp("cli")
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
-    out = folder / "run"
-    return [tiny_data, "--model", tiny_model, "--out", out, "--recipe", folder / "recipe.yaml"], out
-
-
-@pytest.fixture(scope="module")
-def tuned(typed):
-    return fresh("tune", *typed[0], "--json", PYTHONHASHSEED="0")
 
 
 def test_tune_prints_one_object_with_fixed_keys_and_nothing_else_to_stdout(tuned, typed):
@@ -102,14 +60,14 @@ def test_people_get_a_table_and_the_places(whet, tuned, typed):
     assert "\x1b" not in shown.stdout
 
 
-def test_quiet_says_nothing_from_the_first_stage_to_the_last(typed, tmp_path):
+def test_quiet_says_nothing_from_the_first_stage_to_the_last(fresh, typed, tmp_path):
     arguments = [str(tmp_path / "run") if value == typed[1] else value for value in typed[0]]
     found = fresh("tune", *arguments, "--quiet", "--json")
     assert (found.returncode, found.stderr) == (0, "")
     assert json.loads(found.stdout)["model"] == str(tmp_path / "run" / "model")
 
 
-def test_mined_files_are_the_same_bytes_under_another_hash_seed(tuned, typed, tmp_path):
+def test_mined_files_are_the_same_bytes_under_another_hash_seed(fresh, tuned, typed, tmp_path):
     arguments = [tmp_path if value == typed[1] else value for value in typed[0]]
     assert fresh("mine", *arguments, "--quiet", PYTHONHASHSEED="1").returncode == 0
     one, two = (
@@ -214,23 +172,6 @@ def test_a_run_given_as_data_refuses_options_that_it_would_ignore(whet, tuned, t
     assert "give the run's data instead" in ended.stderr
 
 
-def test_a_run_without_a_model_is_not_exported(whet, typed, tmp_path):
-    out = tmp_path / "run"
-    assert whet("check", *typed[0][:3], "--out", out).returncode == 0
-    ended = whet("export", out, tmp_path / "to")
-    assert ended.returncode == 2
-    assert f"Finish it: whet tune {out}" in ended.stderr.replace("\n", "")
-
-
-def test_export_needs_a_folder_of_its_own(whet, tuned, typed, monkeypatch, tmp_path):
-    (tmp_path / "mine.txt").write_text("mine")
-    monkeypatch.chdir(tmp_path)
-    ended = whet("export", typed[1], ".")
-    assert ended.returncode == 2
-    assert "Traceback" not in ended.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
 @pytest.mark.parametrize(("place", "message"), [("file", "File exists"), ("file/run", "Not a directory")])
 def test_a_place_where_no_run_can_be_written_is_named(whet, tiny_data, tmp_path, place, message):
     (tmp_path / "file").write_text("mine")
@@ -254,21 +195,6 @@ def test_a_full_disk_ends_with_a_message_and_a_mistake_in_the_code_with_a_traceb
         assert f"{os.strerror(number)}: 'somewhere'" in ended.stderr
 
 
-def test_results_of_other_data_are_not_shown_as_if_they_were_of_this(whet, tuned, typed, tmp_path):
-    shutil.copytree(typed[1], tmp_path / "run")
-    shutil.copytree(typed[0][0], tmp_path / "data")
-    made = json.loads((tmp_path / "run" / "recipe.json").read_text())
-    (tmp_path / "run" / "recipe.json").write_text(json.dumps(made | {"data": str(tmp_path / "data")}))
-    assert whet("report", tmp_path / "run").returncode == 0
-    before = (tmp_path / "run" / "recipe.json").read_bytes()
-    with (tmp_path / "data" / "corpus.jsonl").open("a") as corpus:
-        corpus.write('{"_id": "new", "text": "one passage more"}\n')
-    for ended in (whet("report", tmp_path / "run"), whet("export", tmp_path / "run", tmp_path / "to")):
-        assert ended.returncode == 2
-        assert "is not what its results were made from" in ended.stderr.replace("\n", " ")
-    assert (tmp_path / "run" / "recipe.json").read_bytes() == before
-
-
 def test_a_run_made_with_relative_paths_is_opened_from_anywhere(whet, typed, tmp_path, monkeypatch):
     model = Path(typed[0][2])
     monkeypatch.chdir(model.parent)
@@ -282,17 +208,3 @@ def test_a_run_made_with_relative_paths_is_opened_from_anywhere(whet, typed, tmp
     assert made["model"] == str(model.resolve())
     assert made["overrides"]["guard"]["data"] == str(Path(typed[0][0]).resolve())
     assert made["overrides"]["teach"]["teachers"] == ["base", "bm25"]
-
-
-def test_clean_frees_what_can_be_computed_again_and_nothing_else(whet, tuned, typed, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(typed[1], run)
-    before = {path.relative_to(run) for path in run.rglob("*") if path.is_file()}
-    size = sum(path.stat().st_size for path in (run / "vectors").iterdir())
-    ended = whet("clean", run)
-    assert ended.returncode == 0
-    assert ended.stdout.startswith(f"{size / 2**20:,.1f} MiB freed")
-    after = {path.relative_to(run) for path in run.rglob("*") if path.is_file()}
-    assert size > 0
-    assert {path.parts[0] for path in before - after} == {"vectors"}
-    assert whet("clean", tmp_path).returncode == 2

@@ -73,6 +73,9 @@ def report(**changes):
         "refreshes": [
             {
                 "mined_at": 1200,
+                "used_from": 1234,
+                "boundaries": [1200, 2400],
+                "cost": "pool",
                 "encoded": 5678,
                 "recall": 0.97,
                 "overlap": 0.4,
@@ -122,8 +125,9 @@ def test_the_page_leads_with_the_verdict_and_tells_everything(tmp_path):
         "randomisation test",
         "75% 53.0 78.5 kept",
         "base 0.900 0.500 61.0 yes 1.00 –",
-        "1,200 5,678 97 % 60 % 0.500 12.3 % 50.0 61 s",
-        "1,200 5,678 97 % 60 % – 12.3 % – 61 s",
+        "planned after steps 1,200, 2,400",
+        "1,200 1,234 5,678 (pool) 97 % 60 % 0.500 12.3 % 50.0 61 s",
+        "1,200 1,234 5,678 (pool) 97 % 60 % – 12.3 % – 61 s",
     ):
         assert expected in texts
     assert page.tags.count("article") == 6  # five gains, one loss

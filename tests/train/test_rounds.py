@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from whet.encode import PackedEncoder
+from whet.evaluate.measures import PRIMARY
 from whet.mine.config import MineConfig
 from whet.mine.refresh import remine
 from whet.train import round_folder as round_module
@@ -162,3 +163,17 @@ def test_a_synchronous_training_is_replayed_too(start, tmp_path):
     again, found = start(tmp_path / "again", replay=str(tmp_path / "first" / "refresh"))
     assert same(model, again)
     assert numbers(found) == numbers(logs)
+
+
+def test_dev_scores_at_boundaries_take_no_patience(start, monkeypatch, tmp_path, capsys):
+    scores, real = iter([0.5] + [0.4] * 9), DevEvaluator.__call__
+    monkeypatch.setattr(DevEvaluator, "__call__", lambda *args, **kw: real(*args, **kw) | {PRIMARY: next(scores)})
+    _, logs = start(tmp_path, CONFIG.model_copy(update={"patience": 2}), times=7)
+    assert [log["mined_at"] for log in logs] == [1, 2, 3]  # step 1 was the best, 2 and 4 were planned and are not
+    assert sorted(int(path.stem) for path in (tmp_path / "dev").iterdir()) == [1, 2, 3, 4]
+    assert "step 4 of 8: dev was no better in 2 evaluations in a row: training stops early" in capsys.readouterr().err
+
+
+def test_more_refreshes_than_steps_are_told_of(plan, tmp_path, capsys):
+    assert boundaries(plan(tmp_path, times=9), 4, 1, 2) == [1, 2, 3]
+    assert "mined anew 3 times, not 9: there are 4 steps" in capsys.readouterr().err

@@ -33,7 +33,8 @@ GuardOption = Annotated[
 RefreshOption = Annotated[
     str | None,
     typer.Option(
-        help="How often negatives are mined anew while the model learns: a number, auto (default), or off.",
+        help="How often negatives are mined anew while the model learns: a number, auto (default from 500 training "
+        "pairs on), or off.",
         metavar="N|auto|off",
     ),
 ]

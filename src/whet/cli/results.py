@@ -57,11 +57,13 @@ def export_run(
 
 def clean_run(run: RunArgument) -> None:
     """Free the disk of what a run can compute again: vectors, and checkpoints of a training that is not finished."""
-    from whet.artifacts import clean
+    from whet.artifacts import SCRATCH, clean
 
     if not (run / RECIPE).exists():
         raise ConfigError(f"{run} is not a run of whet: it has no {RECIPE}")
-    typer.echo(f"{clean(run) / 2**20:,.1f} MiB freed in {run}")
+    begun = any(run.glob(f"*.partial/{SCRATCH}"))
+    freed = f"{clean(run) / 2**20:,.1f} MiB freed in {run}"
+    typer.echo(freed + ("; what was interrupted there starts from its beginning" if begun else ""))
 
 
 def compare_models(

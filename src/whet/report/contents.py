@@ -255,6 +255,7 @@ class RefreshLine:
     """One line of the refresh log, as text."""
 
     step: str
+    used: str
     searched: str
     recall: str
     new: str
@@ -264,12 +265,18 @@ class RefreshLine:
     seconds: str
 
 
+def planned_refreshes(report: ReportInput) -> str:
+    """The steps after which negatives were to be mined anew; there may be fewer lines (`whet.train.rounds`)."""
+    return ", ".join(f"{step:,}" for step in report.refreshes[-1]["boundaries"]) if report.refreshes else ""
+
+
 def refresh_lines(report: ReportInput) -> list[RefreshLine]:
     """Lay out every refresh of the negatives; none where they stayed as they were mined."""
     return [
         RefreshLine(
             step=f"{log['mined_at']:,}",
-            searched=f"{log['encoded']:,}",
+            used=f"{log['used_from']:,}",
+            searched=f"{log['encoded']:,} ({log['cost']})",
             recall=_percent(log["recall"]),
             new=_percent(1 - log["overlap"]),
             score="–" if log["mean_negative_score"] is None else f"{log['mean_negative_score']:.3f}",

@@ -46,6 +46,7 @@ def template_values(report: ReportInput) -> dict[str, Any]:
         "teachers": contents.teacher_lines(report),
         "tradeoff": contents.tradeoff_lines(report),
         "refreshes": contents.refresh_lines(report),
+        "planned_refreshes": contents.planned_refreshes(report),
         "changed": (("Gained most", "base", wins), ("Lost most", "tuned", losses)),
         "settings": list(contents.settings(report.config)),
         "notes": contents.method_notes(report.evaluation),

@@ -17,6 +17,11 @@ PYDOC, NO_GUARD = "pydoc", "none"  # what `guard.data` may be beside data
 PARTS = r"(all|intermediate|output|moe|norms|last-[1-9]\d*)"
 
 
+def _off(value: object) -> object:
+    """YAML 1.1 reads `off` as false."""
+    return "off" if value is False else value
+
+
 class TrainConfig(BaseModel):
     """How a model is trained. Defaults are set by the ladders in benchmarks/results/."""
 
@@ -60,7 +65,7 @@ class TrainConfig(BaseModel):
         "auto", description="precision of training matmuls: auto takes bf16 only where the hardware has it"
     )
     memory_mb: int = Field(1280, ge=64, description="memory for activations; beyond it they are computed again")
-    prefix_cache: Literal["auto", "off"] = Field(
+    prefix_cache: Annotated[Literal["auto", "off"], BeforeValidator(_off)] = Field(
         "auto",
         description="keep what frozen lower layers (train_only last-N, experts in the last layers) give, on disk while "
         "the training lasts, where texts are read more than once; off runs them every time",
@@ -127,10 +132,11 @@ class MoEConfig(BaseModel):
 
 
 def _times(value: object) -> int | str:
+    value = _off(value)
     if value in ("auto", "off"):
         return str(value)
-    if isinstance(value, int | str) and str(int(value) if isinstance(value, bool) else value).isdecimal():
-        return int(value)  # YAML reads `off` as false
+    if isinstance(value, int | str) and not isinstance(value, bool) and str(value).isdecimal():
+        return int(value)
     raise ValueError("expected a number from 0 on, auto or off")
 
 
@@ -147,13 +153,24 @@ class RefreshConfig(BaseModel):
         description="what is encoded: the corpus, or the pool of passages that ranked high so far; auto takes the pool "
         "where it saves a quarter",
     )
-    share: float = Field(0.15, gt=0, description="share of the training's work that auto may spend on mining anew")
+    share: float = Field(
+        0.15, gt=0, le=1, description="share of the training's work that auto may spend on mining anew"
+    )
     depth: int = Field(20, ge=1, description="best ranks of every query that stay in the pool")
     sample: float = Field(0.02, gt=0, le=1, description="share of the other passages that the pool takes, at random")
     overlap: float = Field(0.9, gt=0, le=1, description="share of old negatives among new ones at which auto ends")
     generate: bool = Field(False, description="let a language model write queries (h*) for new negatives, at its price")
     background: bool = Field(False, description="mine in a second process while training goes on")
     replay: str | None = Field(None, description="folder of refreshes by an earlier run, RUN/train/refresh, to repeat")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "RefreshConfig":
+        if self.replay is not None and isinstance(self.times, int):
+            raise ValueError("replay repeats what was recorded, so times has no say: leave one of them out")
+        idle = [name for name in ("background", "generate") if getattr(self, name)]
+        if self.off and idle:
+            raise ValueError(f"times is {self.times}, so {' and '.join(idle)} would do nothing: leave that out")
+        return self
 
     @property
     def off(self) -> bool:

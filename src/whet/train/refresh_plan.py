@@ -89,7 +89,10 @@ def boundaries(plan: RefreshPlan, steps: int, epochs: int, evaluations: int) -> 
             say(f"mining anew once is about {costs[0] / work:.0%} of the training's work: {what}")
     every = max(1, -(-steps // evaluations)) if times < evaluations else 1
     ideal = [steps * number / (times + 1) for number in range(1, times + 1)]
-    return sorted({every * math.ceil(step / every - 0.5) for step in ideal} - {0, steps})
+    found = sorted({every * math.ceil(step / every - 0.5) for step in ideal} - {0, steps})
+    if len(found) < times:
+        say(f"negatives are mined anew {len(found)} times, not {times}: there are {steps} steps to do it between")
+    return found
 
 
 def _left(times: int, epochs: int) -> float:

@@ -1,6 +1,6 @@
 """One round of mining anew, as a folder: the job, what was mined, and since when it is used.
 
-Where a second process mines, `model/`, `job.pickle` and `job.json` come first; then `negatives.jsonl`, `ranks.npy` and
+Where a second process mines, its job and `job.json` come first; then `negatives.jsonl`, `ranks.npy` and
 `mined.json`; then `queries.jsonl`, the positive queries of new negatives, and `summary.json`, which makes it a round.
 Of each group the last is written when all the others are there.
 
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from whet.artifacts import VECTORS, read_json, write_json
+from whet.artifacts import SCRATCH, VECTORS, read_json, write_json
 from whet.encode import PackedEncoder, StoredEncoder
 from whet.generate.positives import read_positive_queries, write_positive_queries
 from whet.mine.config import MineConfig
@@ -32,7 +32,8 @@ from whet.records import Collection, PositiveQuery
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-SUMMARY, MINED, JOB_ABOUT, JOB, MODEL, LOG = "summary.json", "mined.json", "job.json", "job.pickle", "model", "log.txt"
+SUMMARY, MINED, JOB_ABOUT, LOG = "summary.json", "mined.json", "job.json", "log.txt"
+MODEL, JOB = f"{SCRATCH}/model", f"{SCRATCH}/job.pickle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +94,19 @@ def finish(folder: Path, stars: Sequence[PositiveQuery], used_from: int, more: M
     """Make what was mined a round: its positive queries, and the step from which it is used."""
     write_positive_queries(folder / "queries.jsonl", stars)
     log = read_json(folder / MINED) | {"used_from": used_from, "new_queries": len(stars)} | more
-    for left in (MODEL, VECTORS):
+    for left in (SCRATCH, VECTORS):
         shutil.rmtree(folder / left, ignore_errors=True)
-    (folder / JOB).unlink(missing_ok=True)
     write_json(folder / SUMMARY, log)
 
 
 def by_number(folder: Path) -> list[Path]:
     """The folders of rounds, in order."""
     return sorted(folder.glob("round-*"), key=lambda path: int(path.name.split("-")[1]))
+
+
+def recorded(folder: Path) -> list[Path]:
+    """The folders of rounds that are complete, in order."""
+    return [path for path in by_number(folder) if (path / SUMMARY).exists()]
 
 
 def main() -> None:

@@ -31,7 +31,9 @@ from whet.progress import say
 from whet.records import Collection, MinedQuery, PositiveQuery
 from whet.train.collate import Pair, PairCollator
 from whet.train.refresh_plan import RefreshPlan
-from whet.train.round_folder import JOB, JOB_ABOUT, LOG, MINED, MODEL, SUMMARY, Job, Round, by_number, finish
+from whet.train.round_folder import JOB, JOB_ABOUT, LOG, MINED, MODEL, SUMMARY, Job, Round, by_number, finish, recorded
+
+LOW_RECALL = 0.8  # of a pool
 
 
 class Rounds(TrainerCallback):  # type: ignore[misc]
@@ -227,7 +229,7 @@ class Replayed(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, record: Path, plan: RefreshPlan, collator: PairCollator) -> None:
         self.collator, self.folder, self.threads = collator, plan.folder, torch.get_num_threads()
-        self.sources = [path for path in by_number(record) if (path / SUMMARY).exists()]
+        self.sources = recorded(record)
         self.rounds = [Round.read(path, plan.negatives) for path in self.sources]
         queries = set(plan.collection.positives("train"))
         if not self.rounds or not all(queries.issuperset(one.negatives) for one in self.rounds):
@@ -263,11 +265,15 @@ def _last_dev(state: TrainerState) -> float | None:
     return float(found[-1][f"eval_{PRIMARY}"]) if found else None
 
 
+def _advice(recall: float) -> str:
+    return "" if recall >= LOW_RECALL else "; raise refresh.depth for more"
+
+
 def _line(log: Mapping[str, Any]) -> str:
     """What a refresh came to, in a line."""
     where = f"{log['encoded']:,} passages"
     if log["cost"] == "pool":
-        where += f" (which hold {log['recall']:.0%} of the corpus's best, by estimate)"
+        where += f" (which hold {log['recall']:.0%} of the corpus's best ranks, by estimate{_advice(log['recall'])})"
     later = f", used from step {log['used_from']}" if log["used_from"] != log["mined_at"] else ""
     return (
         f"step {log['mined_at']}: negatives of {log['queries']:,} queries mined anew in {where}{later}; "

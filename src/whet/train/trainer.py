@@ -59,11 +59,12 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training did: parameter counts, the step kept, and the trainer's log rows."""
+    """What a training did: parameter counts, the step kept, whether dev stopped it, and the trainer's log rows."""
 
     trained_parameters: int
     total_parameters: int
     best_step: int
+    stopped_early: bool
     log: list[dict[str, float]]
 
 
@@ -99,7 +100,7 @@ def train_model(
         loss=_loss(model, config, moe),
         callbacks=[
             line := ProgressLine(),
-            *([StopEarly(early_stopping_patience=config.patience)] if evaluator else []),
+            *(patience := [StopEarly(early_stopping_patience=config.patience)] if evaluator else []),
             *(rounds := _rounds(plan, collator, material.pairs, at, autocast)),
         ],
     )
@@ -120,7 +121,7 @@ def train_model(
             opened.close()
     state = trainer.state
     best = (state.best_global_step or 0) if evaluator else state.global_step
-    return Trained(trained, total, best, state.log_history)
+    return Trained(trained, total, best, any(one.stopped for one in patience), state.log_history)
 
 
 def _rounds(

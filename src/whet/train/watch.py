@@ -51,11 +51,38 @@ class LossWatch:
 
 
 class StopEarly(EarlyStoppingCallback):  # type: ignore[misc]
-    """Early stopping by dev scores that holds when a training is killed right after it and is started again."""
+    """Early stopping by dev scores that holds when a training is killed right after it and is started again.
+
+    Patience counts the planned evaluations. One more, before negatives are mined anew, may be the best so far, but to
+    be no better takes no patience: else many refreshes would end a training.
+    """
+
+    early_stopping_patience_counter: int
+
+    @property
+    def stopped(self) -> bool:
+        """Whether patience is at its end."""
+        return bool(self.early_stopping_patience_counter >= self.early_stopping_patience)
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **with_: Any) -> None:
+        """Stop where patience is at its end, and say so."""
+        super().on_evaluate(args, state, control, **with_)
+        if self.stopped:
+            times = f"{self.early_stopping_patience} evaluations in a row"
+            say(f"step {state.global_step} of {state.max_steps}: dev was no better in {times}: training stops early")
+
+    def check_metric_value(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metric_value: float
+    ) -> None:
+        """Count an evaluation that is no better, if it was planned."""
+        before = self.early_stopping_patience_counter
+        super().check_metric_value(args, state, control, metric_value)
+        if state.global_step % state.eval_steps:
+            self.early_stopping_patience_counter = min(before, self.early_stopping_patience_counter)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Stop again, after the one step that the trainer insists on; nothing of that step is kept."""
-        if self.early_stopping_patience_counter >= self.early_stopping_patience:
+        if self.stopped:
             control.should_training_stop = True
             control.should_log = control.should_evaluate = control.should_save = False
 
