@@ -181,8 +181,9 @@ def share_vectors(folder: Path, vectors: Path) -> None:
 def table(cells: dict[str, Any], rows: Rows) -> list[str]:
     """One line a set and row: mean over seeds, its difference to base with interval and p, and what training took."""
     lines = [
-        "| set | row | seeds | nDCG@10 | over base | 95 % interval | p | trained M | training s | of it mining anew |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| set | row | seeds | nDCG@10 | over base | 95 % interval | p | trained M | training s | of it mining anew "
+        "| negatives with h* |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name in dict.fromkeys(key.split(" | ")[0] for key in cells):
         for row in rows:
@@ -192,7 +193,7 @@ def table(cells: dict[str, Any], rows: Rows) -> list[str]:
             base = found[0]["base"]
             tuned = {query: float(np.mean([cell["tuned"][query] for cell in found])) for query in base}
             if row == next(iter(rows)):
-                lines.append(f"| {name} | base | – | {100 * np.mean(list(base.values())):.1f} | | | | | | |")
+                lines.append(f"| {name} | base | – | {100 * np.mean(list(base.values())):.1f} | | | | | | | |")
             seen = compare(base, tuned, np.random.default_rng(0))
             low, high = (100 * end for end in seen.interval)
             seconds = np.mean([cell["seconds"]["train"] for cell in found])
@@ -201,7 +202,8 @@ def table(cells: dict[str, Any], rows: Rows) -> list[str]:
             mean = 100 * np.mean(list(tuned.values()))
             lines.append(
                 f"| {name} | {row} | {len(found)} | {mean:.1f} | {100 * seen.difference:+.1f} | "
-                f"{low:+.1f} to {high:+.1f} | {seen.p_value:.4f} | {millions:.2f} | {seconds:.0f} | {share:.0%} |"
+                f"{low:+.1f} to {high:+.1f} | {seen.p_value:.4f} | {millions:.2f} | {seconds:.0f} | {share:.0%} | "
+                f"{covered(found[0])} |"
             )
     return lines
 
@@ -209,6 +211,12 @@ def table(cells: dict[str, Any], rows: Rows) -> list[str]:
 def refreshing(cell: dict[str, Any]) -> float:
     """The share of a training's time that went into mining anew, here or in a second process beside it."""
     return float(sum(one["seconds"] for one in cell.get("refreshes", [])) / cell["seconds"]["train"])
+
+
+def covered(cell: dict[str, Any]) -> str:
+    """The share of the mined passages that have a positive query."""
+    found = cell.get("positives", {})
+    return f"{1 - found['none'] / found['passages']:.0%}" if found.get("passages") else "–"
 
 
 def versus(cells: dict[str, Any], rows: Rows, against: str) -> list[str]:
