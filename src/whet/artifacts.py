@@ -154,11 +154,9 @@ def clean(run: Path) -> int:
     Results, teachers' scores and replies that were paid for stay. Raises ConfigError while another process builds here.
     """
     with locked(run):
-        found = [run / VECTORS, *run.glob(f"*/{SCRATCH}")]
-        found += [path for name in (SCRATCH, VECTORS) for path in run.glob(f"*.partial/**/{name}")]
-        size = sum(
-            path.stat().st_size for path in {one for folder in found for one in folder.rglob("*")} if path.is_file()
-        )
+        found = [run / VECTORS, *(path for name in (SCRATCH, VECTORS) for path in run.glob(f"*.partial/**/{name}"))]
+        inside = {path for folder in found for path in folder.rglob("*")}  # once, where one lies in another
+        size = sum(path.stat().st_size for path in inside if path.is_file())
         for folder in found:
             shutil.rmtree(folder, ignore_errors=True)
     return size

@@ -195,7 +195,19 @@ def test_a_training_killed_right_after_it_stopped_early_stays_stopped(start, mon
     again, same_model, seen_again = start(tmp_path, config)
     assert (first.best_step, sorted(seen)) == (1, [1, 2, 3])
     assert (again.best_step, sorted(seen_again)) == (1, [1, 2, 3])
+    assert first.stopped_early
+    assert again.stopped_early
     assert same(state(model), state(same_model))
+
+
+def test_patience_that_ends_with_the_training_stops_nothing(start, monkeypatch, tmp_path, capsys):
+    scores = iter([0.5, 0.4, 0.3, 0.2])
+    real = DevEvaluator.__call__
+    monkeypatch.setattr(DevEvaluator, "__call__", lambda *args, **kw: real(*args, **kw) | {PRIMARY: next(scores)})
+    trained, _, seen = start(tmp_path, CONFIG.model_copy(update={"patience": 3}))
+    assert sorted(seen) == [2, 4, 6, 8]
+    assert not trained.stopped_early
+    assert "stops early" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("step", [1, 6])

@@ -100,7 +100,7 @@ def train_model(
         loss=_loss(model, config, moe),
         callbacks=[
             line := ProgressLine(),
-            *(patience := [StopEarly(early_stopping_patience=config.patience)] if evaluator else []),
+            *([StopEarly(early_stopping_patience=config.patience)] if evaluator else []),
             *(rounds := _rounds(plan, collator, material.pairs, at, autocast)),
         ],
     )
@@ -121,7 +121,9 @@ def train_model(
             opened.close()
     state = trainer.state
     best = (state.best_global_step or 0) if evaluator else state.global_step
-    return Trained(trained, total, best, any(one.stopped for one in patience), state.log_history)
+    callbacks = trainer.callback_handler.callbacks  # a resumed trainer has made its own from the checkpoint
+    stopped = any(isinstance(one, StopEarly) and one.stopped for one in callbacks)
+    return Trained(trained, total, best, stopped, state.log_history)
 
 
 def _rounds(

@@ -74,10 +74,10 @@ class StopEarly(EarlyStoppingCallback):  # type: ignore[misc]
     def check_metric_value(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metric_value: float
     ) -> None:
-        """Count an evaluation that is no better, if it was planned."""
+        """Count an evaluation that is no better, if it was planned and there is something left to stop."""
         before = self.early_stopping_patience_counter
         super().check_metric_value(args, state, control, metric_value)
-        if state.global_step % state.eval_steps:
+        if state.global_step % state.eval_steps or state.global_step == state.max_steps:
             self.early_stopping_patience_counter = min(before, self.early_stopping_patience_counter)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
