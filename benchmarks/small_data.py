@@ -28,6 +28,7 @@ from whet.evaluate.measures import means, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.evaluate.significance import compare
 from whet.evaluate.space import space_of
+from whet.learning import StageFolders, material_of
 from whet.models import DEFAULT_MODEL, load_model
 from whet.pipeline import build
 from whet.records import Collection, Encoder
@@ -36,11 +37,14 @@ from whet.train.config import GuardConfig
 from whet.train.dev import ndcg_on
 from whet.train.guard import guard_set
 from whet.train.trainer import train_model
-from whet.trials import StageFolders, material_of
 
 RESULT = RESULTS / "small_data.json"
 MEASURES = ("nDCG@10", "AP@10")
-PLAIN = {"train": {"soft_weight": 0}, "guard": {"data": "none", "interpolate": False}}
+PLAIN = {
+    "generate": {"passages": 0},
+    "train": {"soft_weight": 0},
+    "guard": {"data": "none", "interpolate": False},
+}
 
 
 def soft(labels: str) -> dict[str, Any]:

@@ -32,6 +32,15 @@ def test_effort_derives_epochs_from_the_number_of_pairs(effort, pairs):
     assert 8 <= train.batch_size <= 32
 
 
+def test_passages_get_queries_where_there_are_none_or_few():
+    documents = replace(collection_of(2_000), qrels={})
+    made = replace(collection_of(2_000), synthetic=frozenset({"train"}))
+    counts = [derive(data, "quick").generate.passages for data in (documents, made, collection_of(300))]
+    assert counts == [1_000, 1_000, 400]
+    assert derive(collection_of(2_000), "quick").generate.passages == 0
+    assert derive(collection_of(300), "quick", {"generate": {"passages": 0}}).generate.passages == 0
+
+
 def test_more_effort_trains_longer():
     epochs = [derive(collection_of(300), effort).train.epochs for effort in ("quick", "standard", "thorough")]
     assert epochs == sorted(set(epochs))

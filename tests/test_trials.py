@@ -17,11 +17,12 @@ from whet.artifacts import read_json
 from whet.data.read import read
 from whet.data.split import FOLDED_BELOW, FOLDS, folds, same_text, with_splits
 from whet.errors import ConfigError
+from whet.learning import StageFolders, material_of
 from whet.pipeline import build
 from whet.records import PositiveQuery
 from whet.run import open_run
 from whet.training import write_training
-from whet.trials import CrossValidated, StageFolders, judge_of, material_of
+from whet.trials import CrossValidated, judge_of
 
 INTERPOLATED = RECIPE | {
     "train": RECIPE["train"] | {"batches": "neighbour"},

@@ -33,7 +33,7 @@ def positives_finder(run: Run, collection: Collection, *, ask: bool = True) -> F
     no model is asked at all.
     """
     config, passages = run.recipe.generate, list(collection.passages.values())
-    searches, asked = searches_of(config, collection, run.base_encoder), asked_queries(collection)
+    searches, asked = searches_of(config, collection, run.base_encoder), asked_queries(run, collection)
     writers: dict[QuerySource, Generator] = {}
     if ask and config.generator != OFFLINE and "generated" in config.sources:
         model = generator_of(config, "reverse", passages, run.path / REPLIES, examples=asked, yes=run.yes)
@@ -50,8 +50,11 @@ def positives_finder(run: Run, collection: Collection, *, ask: bool = True) -> F
     return find
 
 
-def asked_queries(collection: Collection) -> list[str]:
-    """The training queries that somebody really asked; dev and test queries are never shown."""
-    if "train" in collection.synthetic:
+def asked_queries(run: Run, collection: Collection) -> list[str]:
+    """The training queries of a run's collection, or a fold of it, that somebody really asked.
+
+    Dev and test queries are never shown.
+    """
+    if "train" in run.collection.synthetic:
         return []
-    return [collection.queries[query] for query in collection.positives("train")]
+    return [collection.queries[query] for query in collection.positives("train") if query in run.collection.queries]

@@ -92,11 +92,18 @@ def training_curve(folder: Path) -> list[dict[str, float | None]]:
     return rows
 
 
+def count_written(run: Run) -> int:
+    """How many queries training learned from that were written beside those asked."""
+    summary = run.path / "queries" / "summary.json"
+    return int(read_json(summary)["queries"]) if run.writes and summary.exists() else 0
+
+
 def origin_of(run: Run) -> "Origin":
     """What a model card tells of an evaluated run."""
     from whet.export.card import Origin
 
     sizes = {f"{split} queries": len(run.collection.positives(split)) for split in run.collection.qrels}
+    sizes |= {"written training queries": count} if (count := count_written(run)) else {}
     settings = run.recipe.in_force()
     experts = {f"moe.{name}": value for name, value in settings["moe"].items()}
     return Origin(

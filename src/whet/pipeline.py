@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 
-from whet.artifacts import MANIFEST, SCRATCH, Artifact, locked, read_json, run_stage, source_digest, write_json
+from whet.artifacts import MANIFEST, SCRATCH, Artifact, digest, locked, read_json, run_stage, source_digest, write_json
 from whet.data.check import check
 from whet.errors import ConfigError
 from whet.models import DEFAULT_MODEL, load_model
 from whet.outcome import (
+    count_written,
     origin_of,
     read_evaluation,
     read_experts,
@@ -65,6 +66,8 @@ def build(run: Run, until: str = STAGES[-1]) -> Run:
         raise ConfigError(f"no stage is called {until!r}; the stages are {', '.join(STAGES)}")
     done: dict[str, Artifact] = {}
     stages = STAGES[: STAGES.index(until) + 1]
+    if "mine" in stages and run.written:  # a stage in front of the others, which locks the folder by itself
+        say(f"training will learn from {len(run.written):,} queries written beside those asked")
     with locked(run.path):
         if "teach" in stages and run.recipe.train.taught:
             check_teachers(run)
@@ -114,22 +117,23 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     from whet.mine.summary import MiningSummary
 
     def write(folder: Path) -> None:
-        texts = [run.collection.queries[query] for query in run.collection.positives("train")]
-        queries = run.base_encoder.encode_queries(texts)
+        data = run.augmented
+        queries = run.base_encoder.encode_queries([data.queries[query] for query in data.positives("train")])
         passages = run.base_encoder.encode_passages(list(run.passages.values()))
-        mined, summary = mine_negatives(run.collection, queries, passages, run.recipe.mine)
+        mined, summary = mine_negatives(data, queries, passages, run.recipe.mine)
         write_mined(folder / "negatives.jsonl", mined)
         write_json(folder / "summary.json", summary.to_json())
         if nearest:
-            near = neighbours(run.collection, queries, passages, training_pairs(run.collection), nearest)
+            near = neighbours(data, queries, passages, training_pairs(data), nearest)
             np.save(folder / "neighbours.npy", near, allow_pickle=False)
         if train.mask_likely:
-            write_likely(folder / "likely.jsonl", likely_positives(run.collection, queries, passages, run.recipe.mine))
+            write_likely(folder / "likely.jsonl", likely_positives(data, queries, passages, run.recipe.mine))
 
     train = run.recipe.train
     nearest = run.recipe.neighbours if train.batches == "neighbour" else 0  # both searches are made only where used
     config = {"mine": run.recipe.mine.model_dump(), "neighbours": nearest, "likely": train.mask_likely}
-    made = run_stage(run.path, "mine", inputs=run.inputs, config=config, build=write)
+    written = {"written": digest(run.written)} if run.written else {}
+    made = run_stage(run.path, "mine", inputs=run.inputs | written, config=config, build=write)
     if not made.skipped:
         say(MiningSummary(**read_json(made.path / "summary.json")).line())
     return made
@@ -171,8 +175,8 @@ def _teach(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 
 def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    from whet.learning import StageFolders
     from whet.training import write_training
-    from whet.trials import StageFolders
 
     before = {name: done[name] for name in ("mine", "generate", "teach")}
 
@@ -223,7 +227,7 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             teaching=read_teachers(run.path),
             tradeoff=read_tradeoff(run.path),
             share=read_share(run.path),
-            warnings=[*_remarks(done["check"].path), *starving(experts)],
+            warnings=[*_remarks(done["check"].path), *_written(run), *starving(experts)],
             config=run.recipe.in_force(),
             seconds={stage: seconds_of(run.path / stage) or 0.0 for stage in done},
             peak_memory_mb=peak_of(run.path, done),
@@ -233,6 +237,17 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
     inputs = {stage: artifact.fingerprint for stage, artifact in done.items()}
     return run_stage(run.path, "report", inputs=inputs, config={}, build=write)
+
+
+def _written(run: Run) -> list[str]:
+    """What a reader must know where training has learned from queries that nobody asked."""
+    asked, written = len(run.collection.positives("train")), count_written(run)
+    writer = run.recipe.generate.generator
+    return (
+        [f"note: beside {asked:,} training queries, {written:,} written ({writer}) for other passages"]
+        if written
+        else []
+    )
 
 
 def report_anew(run: Run) -> Artifact:

@@ -21,7 +21,9 @@ Effort = Literal["quick", "standard", "thorough"]
 PAIRS_SEEN = {"quick": 500, "standard": 1_000, "thorough": 6_000}
 MOST_EPOCHS = {"quick": 2, "standard": 4, "thorough": 10}
 SMALL = 500  # training pairs below which soft labels, guard and interpolation come by themselves
+FOR_DOCUMENTS = {"generate": {"passages": 1_000}}
 FOR_SMALL = {  # docs/LOG.md
+    "generate": {"passages": 400},
     "train": {"soft_weight": 0.5},
     "teach": {"labels": "soft-2"},
     "guard": {"interpolate": True},
@@ -164,6 +166,8 @@ def _by_data(collection: Collection, effort: Effort) -> dict[str, Any]:
     derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
     if pairs < SMALL:
         derived = _merged(derived, FOR_SMALL)
+    if not pairs or "train" in collection.synthetic:
+        derived = _merged(derived, FOR_DOCUMENTS)
     if "train" in collection.synthetic:
         derived = _merged(derived, FOR_SYNTHETIC)
     if collection.name == PYDOC:

@@ -5,7 +5,7 @@ over the positive queries h* of negatives (CLP, arXiv 2412.17364).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -73,6 +73,15 @@ class Collection:
     def answering(self, split: str) -> dict[str, None]:
         """Ids of the passages that answer a query of one split, each once, in order."""
         return dict.fromkeys(passage for passages in self.positives(split).values() for passage in passages)
+
+    def augmented(self, rows: Sequence[Mapping[str, str]]) -> "Collection":
+        """The collection with more queries behind those of its train split: rows of query_id, text, passage_id."""
+        if not rows:
+            return self
+        queries = {row["query_id"]: row["text"] for row in rows}
+        train = {row["query_id"]: {row["passage_id"]: 1} for row in rows}
+        judged = {**self.qrels.get("train", {}), **train}
+        return replace(self, queries={**self.queries, **queries}, qrels={**self.qrels, "train": judged})
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,26 @@ class Run:
         """Passage id → text as it is encoded."""
         return {passage.id: passage.content for passage in self.collection.passages.values()}
 
+    @property
+    def writes(self) -> bool:
+        """Whether training queries are written beside those asked; soft labels alone have no use for them."""
+        wanted = self.recipe.generate.passages and self.recipe.train.loss != "soft"
+        return bool(wanted) and "train" not in self.collection.synthetic
+
+    @cached_property
+    def written(self) -> list[dict[str, str]]:
+        """The queries that are written beside those asked; a stage of its own (`written_queries`), which locks."""
+        if not self.writes:
+            return []
+        from whet.generate.training_queries import written_queries
+
+        return written_queries(self.collection, self.path, self.base_encoder, self.recipe.generate, yes=self.yes)
+
+    @cached_property
+    def augmented(self) -> Collection:
+        """The collection with what is written in its train split: what training learns from."""
+        return self.collection.augmented(self.written)
+
     @cached_property
     def inputs(self) -> dict[str, str]:
         """Fingerprints that every stage depends on."""
@@ -116,11 +136,11 @@ def open_run(
     if test_queries is not None:
         collection = with_test_queries(collection, test_queries)
     draft = derive(collection, effort, overrides)
-    if draft.generate != GenerateConfig():
+    if draft.generate != GenerateConfig(passages=draft.generate.passages):
         from whet.generate.named import check_generator
 
         check_generator(draft.generate)
-    if not collection.positives("train"):
+    if not collection.positives("train") and draft.generate.passages:
         from whet.generate.training_queries import with_training_queries
 
         for fault in faults:
@@ -193,6 +213,8 @@ def _besides(recipe: Recipe, pairs: int) -> Iterable[str]:
     """What a recipe asks for beyond the ordinary, for the line that opens a run."""
     if pairs < SMALL and recipe.train.taught and recipe.guard.interpolate:
         yield f"; small data, {pairs} of less than {SMALL} pairs: soft labels, weights interpolated with the base model"
+        if recipe.generate.passages:
+            yield f", training queries for {recipe.generate.passages} passages that have none"
     if recipe.refresh.off and recipe.train.negatives:
         yield ", negatives mined once"
     if recipe.moe.experts:

@@ -96,12 +96,14 @@ def teach_settings(run: Run) -> dict[str, Any]:
 def pairs_to_teach(run: Run, mine: Path) -> Ids:
     """Every positive, every mined negative, and, where they are few enough, every training query with every passage.
 
-    Passages are those of the training pairs. A pair that another split holds to be positive is left out.
+    Passages are those of the training pairs. A pair that another split holds to be positive is left out, and so are
+    queries that were written: what whet took from a passage needs no teacher.
     """
     known = known_positives(run.collection)
     train = training_pairs(run.collection)
     queries, passages = (list(dict.fromkeys(side)) for side in zip(*train, strict=True))
-    mined = [(one.query_id, n.passage_id) for one in read_mined(mine / "negatives.jsonl") for n in one.negatives]
+    asked = [one for one in read_mined(mine / "negatives.jsonl") if one.query_id in run.collection.queries]
+    mined = [(one.query_id, negative.passage_id) for one in asked for negative in one.negatives]
     few = len(queries) * len(passages) <= run.recipe.teach.cross_pairs
     crossed = [(query, passage) for query in queries for passage in passages] if few else []
     own = set(train)

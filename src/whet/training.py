@@ -10,6 +10,7 @@ from whet.data.split import same_text
 from whet.errors import ConfigError
 from whet.evaluate.measures import PRIMARY
 from whet.generate.named import OFFLINE, local_model
+from whet.learning import StageFolders, why_not_refresh
 from whet.moe.upcycle import backbone, to_replace
 from whet.progress import say
 from whet.run import Run, training_pairs
@@ -17,7 +18,7 @@ from whet.train.config import PYDOC
 from whet.train.freeze import modules_of
 from whet.train.guard import guard_set
 from whet.train.round_folder import recorded
-from whet.trials import Judge, StageFolders, Trial, judge_of, why_not_refresh
+from whet.trials import Judge, Trial, judge_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

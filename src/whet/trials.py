@@ -1,45 +1,32 @@
 """How a training is judged: on the dev split, or by cross-validation where there are too few queries for one."""
 
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from whet.artifacts import SCRATCH, read_json, write_json
-from whet.data.split import folds, same_text
-from whet.encode import PackedEncoder, to_unit_length
+from whet.data.split import folds
+from whet.encode import PackedEncoder
 from whet.evaluate.measures import PRIMARY
 from whet.evaluate.retrieve import retrieve_lexically
-from whet.generate.positives import read_positive_queries
-from whet.generating import positives_finder
-from whet.mine.likely import read_likely
-from whet.mine.mined import read_mined
-from whet.mine.neighbours import of_rows
-from whet.moe.upcycle import upcycle
+from whet.learning import StageFolders, material_of, taught_by_written, train_once
 from whet.progress import say
 from whet.records import Collection, Encoder, Ranking
 from whet.run import Run, training_pairs
-from whet.search import top_k
-from whet.teach.label_file import read_labels
-from whet.train.collate import Knowledge, Pair
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import GUARD, HARD, DevEvaluator, DevSet, dev_set, ndcg_on
 from whet.train.guard import Point, guard_set, interpolate
-from whet.train.refresh_plan import RefreshPlan
-from whet.train.trainer import Material, Trained, train_model
+from whet.train.trainer import Trained
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from torch import Tensor
 
 POOL_SEED = 1
-REFRESH = "refresh"
-BY_MODEL = ("ance", "mix")  # strategies of mining that a model's weights decide
+REFRESH, WRITTEN = "refresh", "written"
 DEV_POOL = range(100_000, 500_000)  # characters; 500,000 are some 100,000 tokens, 20 s on two cores
 FOLD_POOL = range(20_000, 100_000)  # of each fold
 
@@ -54,15 +41,6 @@ class Trial:
     guard: float | None
     share: float = 1.0
     line: Sequence[Point] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StageFolders:
-    """Folders of the stages that training learns from."""
-
-    mine: Path
-    generate: Path
-    teach: Path
 
 
 class Judge(Protocol):
@@ -92,13 +70,14 @@ class HeldOut:
         self.guard_set = guard_set(run.recipe.guard)
         found = DevEvaluator(self.dev, folder / "dev", self.guard_set)(run.base_model, steps=0)
         self.base, self.guard = found[PRIMARY], found.get(GUARD)
+        self.first = taught_by_written(run, folder / SCRATCH / WRITTEN, sources)
 
     def trial(self, part: str, train: TrainConfig, moe: MoEConfig) -> Trial:
         """Train, with early stopping, and go back towards base as far as dev and guard say."""
         scores, guard = self.folder / "dev" / part, self.run.recipe.guard
         evaluator = DevEvaluator(self.dev, scores, self.guard_set)
         places = self.folder / SCRATCH / part, self.folder / REFRESH / part
-        model, before, trained = _train(self.run, self.material, evaluator, train, moe, *places)
+        model, before, trained = train_once(self.run, self.material, evaluator, train, moe, *places, self.first)
         if not trained.best_step:
             return Trial(model, trained, self.base, self.guard)
         if not guard.interpolate:
@@ -136,6 +115,7 @@ class CrossValidated:
             f"{queries} queries are too few for a dev split: {len(self.folds)}-fold cross-validation, then all, "
             f"{len(self.folds) + 1} trainings in all"
         )
+        self.first = taught_by_written(run, folder / SCRATCH / WRITTEN, sources)
 
     def trial(self, part: str, train: TrainConfig, moe: MoEConfig) -> Trial:
         """Train on each fold's rest, then on everything, and go as far from base as the folds and the guard say."""
@@ -144,7 +124,7 @@ class CrossValidated:
         expected = {share: self._pooled([line[share] for line in lines]) for share in self.shares}
         material = material_of(self.run, self.run.collection, self.sources)
         places = scratch / "whole", self.folder / REFRESH / part
-        model, before, trained = _train(self.run, material, None, train, moe, *places)
+        model, before, trained = train_once(self.run, material, None, train, moe, *places, self.first)
 
         def score(share: float) -> tuple[float, float | None]:
             return expected[share], self._guarded(PackedEncoder(model))
@@ -160,7 +140,7 @@ class CrossValidated:
             began = time.monotonic()
             material = material_of(self.run, fold, self.sources)
             places = scratch / f"fold-{at + 1}", scratch / f"fold-{at + 1}" / REFRESH
-            model, before, _ = _train(self.run, material, None, train, moe, *places)
+            model, before, _ = train_once(self.run, material, None, train, moe, *places, self.first)
             _, line = interpolate(
                 model, before, lambda _: (ndcg_on(PackedEncoder(model), dev), None), self.shares, None
             )
@@ -198,61 +178,6 @@ def dev_budget(collection: Collection, train: TrainConfig, bounds: range, evalua
     return max(bounds.start, min(bounds.stop, fair))
 
 
-def _train(
-    run: Run,
-    material: Material,
-    evaluator: DevEvaluator | None,
-    train: TrainConfig,
-    moe: MoEConfig,
-    scratch: Path,
-    refresh: Path,
-) -> "tuple[SentenceTransformer, Mapping[str, Tensor], Trained]":
-    """The trained model, its weights before, where the way back is to be walked, and what was done."""
-    model = run.fresh_model()
-    if to_unit_length(model):
-        say("the model compares by dot products and is trained by cosines: the tuned one gives vectors of length 1")
-    if moe.experts:
-        upcycle(model, moe.layers, moe.site, moe.experts, moe.top_k, moe.router, moe.level, seed=train.seed)
-    walked = run.recipe.guard.interpolate
-    before = {name: value.detach().clone() for name, value in model.named_parameters()} if walked else {}
-    plan = refresh_plan_of(run, material.collection, train, refresh)
-    return model, before, train_model(model, material, evaluator, train, scratch, moe, plan)
-
-
-def why_not_refresh(run: Run) -> str:
-    """Why mining anew would make no sense for a run's training; "" where it would."""
-    train = run.recipe.train
-    if not train.negatives:
-        return "train.negatives is 0: there are no mined negatives"
-    if run.recipe.mine.strategy not in BY_MODEL:
-        return f"mine.strategy is {run.recipe.mine.strategy}, which the model's weights do not change"
-    return "train.loss is soft, and teachers have no labels for new negatives" if train.loss == "soft" else ""
-
-
-def refresh_plan_of(run: Run, collection: Collection, train: TrainConfig, folder: Path) -> RefreshPlan | None:
-    """What mining anew needs, for the run's collection or a fold of it; None where negatives stay as they are."""
-    config = run.recipe.refresh
-    if config.off or why_not_refresh(run):
-        return None
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        say("[yellow]negatives are not mined anew: training runs in several processes[/yellow]")
-        return None
-    queries = run.base_encoder.encode_queries([collection.queries[query] for query in collection.positives("train")])
-    first = top_k(queries, run.base_encoder.encode_passages(list(run.passages.values())), config.depth).indices
-    penalised = train.loss == "clp" and train.penalty_weight > 0
-    finder = cache(lambda: positives_finder(run, collection, ask=config.generate))  # made when it is first needed
-    return RefreshPlan(
-        collection,
-        run.recipe.mine,
-        config,
-        train.negatives,
-        first,
-        lambda mined: finder()(mined)[0] if penalised else [],
-        folder,
-        train.seed,
-    )
-
-
 def _floor(run: Run, guard: float | None) -> float | None:
     """The lowest guard score that will do; None without a guard or a way back, and where the tuned model is forced."""
     if guard is None or run.force or not run.recipe.guard.interpolate:
@@ -271,29 +196,3 @@ def _on_line(
         say(f"{point.share:.0%} of the way from base: dev {PRIMARY} {100 * point.dev:.2f}{kept}")
     best = next((point for point in line if point.share == share), base)
     return Trial(model, trained, best.dev, best.guard, share, line)
-
-
-def material_of(run: Run, collection: Collection, sources: StageFolders) -> Material:
-    """What a training on the collection's train split learns from.
-
-    The collection is the run's own, or a fold of it: nothing of its dev queries is in what comes out.
-    """
-    train = run.recipe.train
-    mined = {
-        query.query_id: tuple(negative.passage_id for negative in query.negatives[: train.negatives])
-        for query in read_mined(sources.mine / "negatives.jsonl")
-    }
-    own = training_pairs(collection)
-    pairs = [Pair(query, passage, mined.get(query, ())) for query, passage in own]
-    place = {pair: row for row, pair in enumerate(training_pairs(run.collection))}
-    unseen = {same_text(collection.queries[query]) for query in collection.positives("dev")}
-    stars = read_positive_queries(sources.generate / "queries.jsonl")
-    found = [star for star in stars if same_text(star.text) not in unseen]
-    likely = read_likely(sources.mine / "likely.jsonl") if train.mask_likely else {}
-    labels: dict[str, dict[str, float]] = read_labels(sources.teach) if train.taught else {}
-    knowledge = Knowledge.of(collection, found, likely, labels)
-    near = None
-    if train.batches == "neighbour":
-        whole = np.load(sources.mine / "neighbours.npy", allow_pickle=False)
-        near = of_rows(whole, [place[pair] for pair in own])
-    return Material(collection, pairs, knowledge, near)

@@ -105,8 +105,6 @@ def test_each_verb_says_what_it_wrote(typed, tmp_path, tiny_data):
     found = json.loads(typed("generate", "reverse", more=["--json", "--quiet"]).splitlines()[-1])
     assert found["stage"] == "generate"
     assert found["passages"] == found["gold"] + found["extractive"] + found["none"]
-    refused = CliRunner().invoke(app, ["generate", "queries", str(tiny_data), "--json"])
-    assert "has training queries" in str(refused.exception)
 
 
 def test_a_run_that_is_there_gets_other_wordings_unless_its_recipe_says_none(tiny_data, tiny_model, tmp_path):
@@ -120,10 +118,11 @@ def test_a_run_that_is_there_gets_other_wordings_unless_its_recipe_says_none(tin
         ended = CliRunner().invoke(app, [*verb, "--yes"])
     assert json.loads(ended.stdout.splitlines()[-1])["stage"] == "paraphrases"
     assert read_json(made.path / "recipe.json")["overrides"]["generate"] == recipe["generate"] | {"paraphrases": 3}
-    none = open_run(tiny_data, str(tiny_model), tmp_path / "none", overrides={"generate": {"paraphrases": 0}})
+    nothing = {"generate": {"paraphrases": 0, "passages": 0}}
+    none = open_run(tiny_data, str(tiny_model), tmp_path / "none", overrides=nothing)
     refused = [CliRunner().invoke(app, ["generate", what, str(none.path)]) for what in ("paraphrases", "queries")]
     assert "generate.paraphrases is 0 in the recipe of" in str(refused[0].exception)
-    assert "has training queries: there is nothing to write queries for" in str(refused[1].exception)
+    assert "has training queries, and none are to be written beside them: generate.pass" in str(refused[1].exception)
 
 
 def test_prompts_can_be_had_as_files(tmp_path, monkeypatch):

@@ -185,8 +185,11 @@ def _show(name: str, run: Run, *, json: bool) -> None:
         show_lines(read_json(run.path / "check" / "report.json")["lines"])
     elif name == "paraphrases" and not run.recipe.generate.paraphrases:
         raise ConfigError(f"generate.paraphrases is 0 in the recipe of {run.path}: no other wordings are asked for")
-    elif not (run.path / name).exists():
-        raise ConfigError(f"{run.collection.name} has training queries: there is nothing to write {name} for")
+    elif name == "queries" and not (run.written or "train" in run.collection.synthetic):
+        raise ConfigError(
+            f"{run.collection.name} has training queries, and none are to be written beside them: generate.passages is "
+            f"{run.recipe.generate.passages} in the recipe of {run.path}"
+        )
     elif json:
         found = {"check": "report.json", "train": "result.json"}.get(name, "summary.json")
         show_json({"stage": name, "folder": str(run.path / name)} | read_json(run.path / name / found))

@@ -29,6 +29,7 @@ FEWEST_TERMS = 6  # of a passage that a query is written for
 CLUSTERS = 200
 PREFIX = "synthetic-"
 REPLIES = "replies.sqlite"
+STAGE = "queries"
 
 
 def with_training_queries(
@@ -38,28 +39,37 @@ def with_training_queries(
 
     Raises DataError when no text passes for a query, ConfigError when a server's calls are not agreed to.
     """
+    say(f"{escape(collection.name)} has no training queries: {escape(config.generator)} writes them")
+    rows = written_queries(collection, run, encoder, config, yes=yes)
+    if not rows:
+        cure = (
+            f"See {run / STAGE / 'summary.json'} for what was turned down and why, or name another generate.generator."
+        )
+        raise DataError([Fault("no-queries", collection.name, "no query could be written for its passages", cure)])
+    return replace(collection.augmented(rows), synthetic=collection.synthetic | {"train"})
+
+
+def written_queries(
+    collection: Collection, run: Path, encoder: StoredEncoder, config: GenerateConfig, *, yes: bool = False
+) -> list[dict[str, str]]:
+    """Queries for passages that no training query asks for: rows of query_id, text, passage_id; the stage RUN/queries.
+
+    Where there are training queries, theirs is the form that the new ones take. Raises ConfigError when a server's
+    calls are not agreed to.
+    """
 
     def write(folder: Path) -> None:
-        passages = collection.passages.values()
-        generator = generator_of(config, "queries", passages, run / REPLIES, yes=yes)
+        passages, asked = collection.passages.values(), collection.positives("train")
+        examples = [collection.queries[query] for query in asked]
+        generator = generator_of(config, "queries", passages, run / REPLIES, examples=examples, yes=yes)
         rows, summary = write_queries(collection, generator, encoder, config)
         write_jsonl(folder / "queries.jsonl", rows)
         write_json(folder / "summary.json", summary | spent_in(run / REPLIES))
 
-    say(f"{escape(collection.name)} has no training queries: {escape(config.generator)} writes them")
     inputs = {"data": content_fingerprint(collection), "model": encoder.fingerprint}
-    made = run_stage_locked(run, "queries", inputs=inputs, config=generate_settings(config), build=write).path
-    rows, summary = read_jsonl(made / "queries.jsonl"), read_json(made / "summary.json")
-    say(_line(summary))
-    if not rows:
-        cure = f"See {made / 'summary.json'} for what was turned down and why, or name another generate.generator."
-        raise DataError([Fault("no-queries", collection.name, "no query could be written for its passages", cure)])
-    return replace(
-        collection,
-        queries={**collection.queries, **{row["query_id"]: row["text"] for row in rows}},
-        qrels={**collection.qrels, "train": {row["query_id"]: {row["passage_id"]: 1} for row in rows}},
-        synthetic=collection.synthetic | {"train"},
-    )
+    made = run_stage_locked(run, STAGE, inputs=inputs, config=generate_settings(config), build=write).path
+    say(_line(read_json(made / "summary.json")))
+    return read_jsonl(made / "queries.jsonl")
 
 
 def generate_settings(config: GenerateConfig) -> dict[str, Any]:
@@ -74,11 +84,14 @@ def write_queries(
 ) -> tuple[list[dict[str, str]], dict[str, Any]]:
     """Have `generator` write queries for `config.passages` passages; rows of those that pass the sieve, and a summary.
 
-    Ids tell the wording: synthetic-000012-keywords.
+    Passages that answer a training query have one already. Ids tell the wording: synthetic-000012-keywords.
     """
+    asked = collection.answering("train")
+    open_ = np.array([passage not in asked for passage in collection.passages])
     vectors = encoder.encode_passages([passage.content for passage in collection.passages.values()])
     rng = np.random.default_rng(config.seed)
-    chosen = choose(list(collection.passages.values()), vectors, config.passages, rng)
+    passages = [passage for passage, free in zip(collection.passages.values(), open_, strict=True) if free]
+    chosen = choose(passages, vectors[open_], config.passages, rng)
     sieve = Sieve(
         collection,
         searches_of(config, collection, encoder),

@@ -85,16 +85,24 @@ def interpolate(
     tuned = {name: value.detach().clone() for name, value in model.named_parameters() if name in base}
     line = []
     for share in sorted(shares):
-        _mix(model, base, tuned, share)
+        mix(model, base, tuned, share)
         line.append(Point(share, *score(share)))
     good = [point for point in line if floor is None or (point.guard is not None and point.guard >= floor)]
     best = max(good, key=lambda point: (point.dev, -point.share)).share if good else 0.0
-    _mix(model, base, tuned, best)
+    mix(model, base, tuned, best)
     return best, line
 
 
-def _mix(model: nn.Module, base: Mapping[str, Tensor], tuned: Mapping[str, Tensor], share: float) -> None:
+def mix(model: nn.Module, base: Mapping[str, Tensor], tuned: Mapping[str, Tensor], share: float) -> None:
+    """Leave in `model` the weights that lie `share` of the way from `base` to `tuned`, parameters by name."""
+    set_weights(
+        model, {name: value if share == 1 else torch.lerp(base[name], value, share) for name, value in tuned.items()}
+    )
+
+
+def set_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Set parameters by name, and leave the others as they are."""
     parameters = dict(model.named_parameters())
     with torch.no_grad():
-        for name, value in tuned.items():
-            parameters[name].copy_(value if share == 1 else torch.lerp(base[name], value, share))
+        for name, value in weights.items():
+            parameters[name].copy_(value)
