@@ -1,8 +1,8 @@
 """How trainings are judged where there is no dev split: by folds that together hold every training query once.
 
 Proved: the folds are a partition by group; nothing of a fold's own queries is in what its training learns from; the
-score of a point is the mean over all queries, each judged by the model that has not seen it; the last training takes
-every query; and a finished fold is not trained again.
+score of a point is the mean over all queries, each judged by the model that has not seen it; the base model comes back
+only when they show that it was better; the last training takes every query; and a finished fold is not trained again.
 """
 
 import shutil
@@ -102,6 +102,7 @@ def test_points_are_judged_by_all_folds_and_finished_folds_stay(mined, monkeypat
     assert isinstance(judge, CrossValidated)
     weights = [len(dev.queries) for dev in judge.sets]
     assert sum(weights) == len(mined.collection.positives("train"))
+    assert {query for line in lines for query in line[0]["queries"]} == set(mined.collection.positives("train"))
     for at, point in enumerate(found["line"]):
         assert point["dev"] == pytest.approx(np.average([line[at]["dev"] for line in lines], weights=weights))
     assert found["dev_base"] == pytest.approx(judge.base)
@@ -120,8 +121,24 @@ def test_points_are_judged_by_all_folds_and_finished_folds_stay(mined, monkeypat
     train, moe = mined.recipe.trials()[mined.recipe.train.train_only]
     again = CrossValidated(mined, scratch, sources(mined))
     assert [again._fold(at, scratch / "dev", scratch, train, moe)[1.0] for at in range(FOLDS)] == [
-        line[-1]["dev"] for line in lines
+        line[-1]["queries"] for line in lines
     ]
+
+
+@pytest.mark.parametrize(
+    ("lost", "kept"), [([0.5], "tuned"), ([0.0] * 3, "tuned"), ([0.5] * 12, "base")], ids=["one query", "none", "many"]
+)
+def test_base_comes_back_when_the_folds_show_that_it_was_better(mined, tmp_path, monkeypatch, capsys, lost, kept):
+    judge = CrossValidated(mined, tmp_path, sources(mined))
+    queries = list(judge.each)
+    judge.each = dict.fromkeys(queries, 0.9)
+    worse = {query: 0.9 - less for query, less in zip(queries, lost + [0.0] * len(queries), strict=False)}
+    monkeypatch.setattr(CrossValidated, "_fold", lambda *_: {0.5: worse, 1.0: worse})
+    train, moe = mined.recipe.trials()[mined.recipe.train.train_only]
+    trial = judge.trial("", train, moe)
+    assert trial.better == (kept == "tuned")
+    assert trial.share == 1.0  # of equals the farthest
+    assert ("do not show that it is worse" in capsys.readouterr().err) == trial.better
 
 
 def test_the_whole_road_gets_better_without_a_dev_split(small, tiny_model, tmp_path):

@@ -30,8 +30,8 @@ FEWEST_GUARDING = 100  # queries of a guard
 def write_training(run: Run, folder: Path, sources: StageFolders) -> None:
     """Train by every trial of the recipe and leave in `folder` the model to keep, its log, and all dev scores.
 
-    What is kept is decided here and nowhere else: the trial that does best on dev, or the base model when none beats it
-    there, unless the run is told to keep the trained one.
+    What is kept is decided here and nowhere else: the trial that does best on dev, or the base model when that is not
+    better in its judge's eyes, unless the run is told to keep the trained one.
     """
     judge, trials = judge_of(run, folder, sources), run.recipe.trials()
     found: dict[str, Trial] = {}
@@ -96,7 +96,7 @@ def _keep(
     """Write the best trial's model, or the base model, and what was done."""
     name = max(found, key=lambda trial: found[trial].score)
     best = found[name]
-    kept = "tuned" if run.force or best.score > judge.base else "base"
+    kept = "tuned" if run.force or best.better else "base"
     way = f", {best.share:.0%} of the way from base" if best.line else ""
     say(
         f"dev {PRIMARY}: base {100 * judge.base:.2f}, best {100 * best.score:.2f} at step {best.trained.best_step}{way}"

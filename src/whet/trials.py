@@ -1,10 +1,10 @@
 """How a training is judged: on the dev split, or by cross-validation where there are too few queries for one."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,12 +13,14 @@ from whet.data.split import folds
 from whet.encode import PackedEncoder
 from whet.evaluate.measures import PRIMARY
 from whet.evaluate.retrieve import retrieve_lexically
+from whet.evaluate.significance import compare
+from whet.evaluate.verdict import verdict
 from whet.learning import StageFolders, material_of, taught_by_written, train_once
 from whet.progress import say
 from whet.records import Collection, Encoder, Ranking
 from whet.run import Run, training_pairs
 from whet.train.config import MoEConfig, TrainConfig
-from whet.train.dev import GUARD, HARD, DevEvaluator, DevSet, dev_set, ndcg_on
+from whet.train.dev import GUARD, HARD, DevEvaluator, DevSet, dev_set, ndcg_each, ndcg_on
 from whet.train.guard import Point, guard_set, interpolate
 from whet.train.trainer import Trained
 
@@ -33,12 +35,13 @@ FOLD_POOL = range(20_000, 100_000)  # of each fold
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One training: its model, what it did, its scores, and how far it went from base on which line."""
+    """One training: its model, what it did, its scores, whether it is to take base's place, and its way from base."""
 
     model: "SentenceTransformer | None"
     trained: Trained
     score: float
     guard: float | None
+    better: bool
     share: float = 1.0
     line: Sequence[Point] = ()
 
@@ -79,10 +82,10 @@ class HeldOut:
         places = self.folder / SCRATCH / part, self.folder / REFRESH / part
         model, before, trained = train_once(self.run, self.material, evaluator, train, moe, *places, self.first)
         if not trained.best_step:
-            return Trial(model, trained, self.base, self.guard)
+            return Trial(model, trained, self.base, self.guard, better=False)
         if not guard.interpolate:
             found = read_json(scores / f"{trained.best_step}.json")["means"]
-            return Trial(model, trained, found[PRIMARY], found.get(GUARD))
+            return Trial(model, trained, found[PRIMARY], found.get(GUARD), better=found[PRIMARY] > self.base)
         lines = DevEvaluator(self.dev, scores / "shares", self.guard_set)
 
         def score(share: float) -> tuple[float, float | None]:
@@ -97,7 +100,8 @@ class CrossValidated:
     """One training on each fold's rest tells what to expect, point by point on the line; the last takes all queries.
 
     Points are judged by the queries of all folds together, each by the model that has not seen it, and by the guard of
-    the last model itself. Trainings run to their end: a fold's few queries are too few to stop at.
+    the last model itself. Trainings run to their end: a fold's few queries are too few to stop at, and all of them too
+    few to see most gains. The best point therefore takes base's place unless they show that it is worse.
     """
 
     def __init__(self, run: Run, folder: Path, sources: StageFolders) -> None:
@@ -109,7 +113,8 @@ class CrossValidated:
         self.guard_set = guard_set(run.recipe.guard)
         self.guard = self._guarded(PackedEncoder(run.base_model))
         self.took: list[float] = []  # seconds of each fold that was trained
-        self.base = self._pooled([ndcg_on(run.base_encoder, dev) for dev in self.sets])
+        self.each = _all([ndcg_each(run.base_encoder, dev) for dev in self.sets])
+        self.base = float(np.mean(list(self.each.values())))
         queries = len(run.collection.positives("train"))
         say(
             f"{queries} queries are too few for a dev split: {len(self.folds)}-fold cross-validation, then all, "
@@ -121,19 +126,29 @@ class CrossValidated:
         """Train on each fold's rest, then on everything, and go as far from base as the folds and the guard say."""
         scratch, scores = (self.folder / place / part for place in (SCRATCH, "dev"))
         lines = [self._fold(at, scores, scratch, train, moe) for at in range(len(self.folds))]
-        expected = {share: self._pooled([line[share] for line in lines]) for share in self.shares}
+        expected = {share: _all([line[share] for line in lines]) for share in self.shares}
         material = material_of(self.run, self.run.collection, self.sources)
         places = scratch / "whole", self.folder / REFRESH / part
         model, before, trained = train_once(self.run, material, None, train, moe, *places, self.first)
 
         def score(share: float) -> tuple[float, float | None]:
-            return expected[share], self._guarded(PackedEncoder(model))
+            return float(np.mean(list(expected[share].values()))), self._guarded(PackedEncoder(model))
 
         share, line = interpolate(model, before, score, self.shares, _floor(self.run, self.guard))
-        return _on_line(self.run, model, trained, Point(0.0, self.base, self.guard), share, line)
+        trial = _on_line(self.run, model, trained, Point(0.0, self.base, self.guard), share, line)
+        return replace(trial, better=share > 0 and not self._shown_worse(expected[share]))
 
-    def _fold(self, at: int, scores: Path, scratch: Path, train: TrainConfig, moe: MoEConfig) -> dict[float, float]:
-        """Score of each share on one fold's queries, kept as `fold-N.json` in `scores`."""
+    def _shown_worse(self, tuned: Mapping[str, float]) -> bool:
+        seen = compare(self.each, tuned, np.random.default_rng(self.run.recipe.seed))
+        worse = verdict(seen) == "worse"
+        if seen.difference <= 0 and not worse:
+            say(f"{seen.queries} queries do not show that it is worse (p {seen.p_value:.2f}): the tuned model stays")
+        return worse
+
+    def _fold(
+        self, at: int, scores: Path, scratch: Path, train: TrainConfig, moe: MoEConfig
+    ) -> dict[float, dict[str, float]]:
+        """Scores of one fold's queries at each share, kept as `fold-N.json` in `scores`."""
         kept, fold, dev = scores / f"fold-{at + 1}.json", self.folds[at], self.sets[at]
         if not kept.exists():
             say(f"fold {at + 1} of {len(self.folds)}: train on {len(fold.positives('train'))} queries{self._left(at)}")
@@ -141,24 +156,30 @@ class CrossValidated:
             material = material_of(self.run, fold, self.sources)
             places = scratch / f"fold-{at + 1}", scratch / f"fold-{at + 1}" / REFRESH
             model, before, _ = train_once(self.run, material, None, train, moe, *places, self.first)
-            _, line = interpolate(
-                model, before, lambda _: (ndcg_on(PackedEncoder(model), dev), None), self.shares, None
-            )
-            write_json(kept, [asdict(point) for point in line])
+            rows: list[dict[str, Any]] = []
+
+            def score(share: float) -> tuple[float, None]:
+                each = ndcg_each(PackedEncoder(model), dev)
+                rows.append({"share": share, "dev": float(np.mean(list(each.values()))), "queries": each})
+                return rows[-1]["dev"], None
+
+            interpolate(model, before, score, self.shares, None)
+            write_json(kept, rows)
             self.took.append(time.monotonic() - began)
-        return {point["share"]: point["dev"] for point in read_json(kept)}
+        return {row["share"]: row["queries"] for row in read_json(kept)}
 
     def _left(self, at: int) -> str:
         """How long all trainings to come will take, by the folds before."""
         seconds = (len(self.folds) + 1 - at) * float(np.mean(self.took)) if self.took else 0.0
         return f", about {max(1, round(seconds / 60))} min left for all trainings" if seconds else ""
 
-    def _pooled(self, scores: Sequence[float]) -> float:
-        """Mean over the queries of all folds, from each fold's mean."""
-        return float(np.average(scores, weights=[len(dev.queries) for dev in self.sets]))
-
     def _guarded(self, encoder: Encoder) -> float | None:
         return None if self.guard_set is None else ndcg_on(encoder, self.guard_set)
+
+
+def _all(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The values of every part's queries."""
+    return {query: value for part in parts for query, value in part.items()}
 
 
 def _lexical(run: Run, split: str) -> Ranking:
@@ -195,4 +216,4 @@ def _on_line(
             kept += f": more than {run.recipe.guard.budget * 100:g} lost, over guard.budget, rejected"
         say(f"{point.share:.0%} of the way from base: dev {PRIMARY} {100 * point.dev:.2f}{kept}")
     best = next((point for point in line if point.share == share), base)
-    return Trial(model, trained, best.dev, best.guard, share, line)
+    return Trial(model, trained, best.dev, best.guard, best.dev > base.dev, share, line)

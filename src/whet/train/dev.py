@@ -79,9 +79,14 @@ def _asked(collection: Collection, rng: np.random.Generator, room: float) -> dic
     return {query: found for query, found in positives.items() if query in drawn}
 
 
+def ndcg_each(encoder: Encoder, dev: DevSet) -> dict[str, float]:
+    """PRIMARY of an encoder for each of the set's queries."""
+    return per_query(dev.qrels, retrieve(encoder, dev.queries, dev.passages), [PRIMARY])[PRIMARY]
+
+
 def ndcg_on(encoder: Encoder, dev: DevSet) -> float:
     """PRIMARY of an encoder, mean over the set's queries."""
-    return means(per_query(dev.qrels, retrieve(encoder, dev.queries, dev.passages), [PRIMARY]))[PRIMARY]
+    return means({PRIMARY: ndcg_each(encoder, dev)})[PRIMARY]
 
 
 class DevEvaluator(BaseEvaluator):  # type: ignore[misc]

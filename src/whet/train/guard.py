@@ -79,7 +79,7 @@ def interpolate(
     """Leave in `model` the best weights between `base` and its own; returns the share of the latter, and the line.
 
     `base` are parameters by name, `score` says dev and guard of the model as it stands for a share, and `floor` is the
-    lowest guard score that will do. The best is what does best on dev, of equals the one nearest to base; share 0, with
+    lowest guard score that will do. The best is what does best on dev, of equals the farthest from base; share 0, with
     nothing to score, where no point is above the floor.
     """
     tuned = {name: value.detach().clone() for name, value in model.named_parameters() if name in base}
@@ -88,7 +88,7 @@ def interpolate(
         mix(model, base, tuned, share)
         line.append(Point(share, *score(share)))
     good = [point for point in line if floor is None or (point.guard is not None and point.guard >= floor)]
-    best = max(good, key=lambda point: (point.dev, -point.share)).share if good else 0.0
+    best = max(good, key=lambda point: (point.dev, point.share)).share if good else 0.0
     mix(model, base, tuned, best)
     return best, line
 
