@@ -34,6 +34,8 @@ PLACES = {  # stage, and where in it: what kills, at which call of that stage
     "model, its folder": ("whet.artifacts:folder_digest", 1),
 }
 FOLDED = {
+    "train, on what was written": ("torch.optim:AdamW.step", 2),
+    "train, what it starts from": ("whet.learning:~save_file", 1),
     "train, in a fold": ("torch.optim:AdamW.step", 8),
     "train, between two folds": ("whet.trials:~write_json", 2),
     "train, in the last training": ("torch.optim:AdamW.step", 30),
@@ -109,7 +111,8 @@ def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(tiny_data, tiny_
 
 def test_a_cross_validated_run_killed_again_and_again_ends_like_an_unbroken_one(tiny_model, tmp_path):
     data, whole, out = tiny_collection(tmp_path / "small", size=90), tmp_path / "whole", tmp_path / "run"
-    parts = RECIPE | {"guard": {"data": "none", "interpolate": True, "shares": [0.5, 1.0]}}
+    guard = {"data": "none", "interpolate": True, "shares": [0.5, 1.0]}
+    parts = RECIPE | {"guard": guard, "generate": {"passages": 40, "round_trip": 10}}
     jobs = [*jobs_of([], data, tiny_model, whole, parts), *jobs_of(FOLDED, data, tiny_model, out, parts)]
     check_each(FOLDED, results(jobs))
     assert outcome(out) == outcome(whole)

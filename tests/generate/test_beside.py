@@ -6,16 +6,19 @@ folds and all, while the way back leads to base; teachers label what was asked a
 of it; card and report tell how many there are; they are written once, and another number of them mines anew.
 """
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 import whet
 from tiny import RECIPE, tiny_collection
 from whet.artifacts import read_json, read_jsonl
 from whet.auditing import audit
+from whet.cli.main import app
 from whet.data.split import FOLDS, same_text
 from whet.learning import StageFolders, material_of, taught_by_written, train_once
 from whet.mine.mined import read_mined
@@ -146,6 +149,17 @@ def test_they_are_written_once_and_another_number_mines_anew(taught):
     after = {name: read_json(changed.path / name / "manifest.json") for name in before}
     assert len(changed.written) <= 5
     assert [name for name in before if before[name]["fingerprint"] != after[name]["fingerprint"]] == ["queries", "mine"]
+
+
+def test_the_verb_writes_them_and_nothing_else(small, tiny_model, tmp_path):
+    out = tmp_path / "run"
+    ended = CliRunner().invoke(
+        app, ["generate", "queries", str(small), "--model", str(tiny_model), "--out", str(out), "--json", "--quiet"]
+    )
+    assert ended.exit_code == 0, ended.output
+    found = json.loads(ended.stdout.splitlines()[-1])
+    assert found["queries"] == len(read_jsonl(out / "queries" / "queries.jsonl")) > 0
+    assert not (out / "mine").exists()
 
 
 @pytest.mark.parametrize("generate", [{"passages": 0}, {"passages": 30}])
