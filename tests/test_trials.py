@@ -1,8 +1,8 @@
 """How trainings are judged where there is no dev split: by folds that together hold every training query once.
 
 Proved: the folds are a partition by group; nothing of a fold's own queries is in what its training learns from; the
-score of a point is the mean over all queries, each judged by the model that has not seen it; the base model comes back
-only when they show that it was better; the last training takes every query; and a finished fold is not trained again.
+score of a point is the mean over all queries, each judged by the model that has not seen it; the way goes as far as
+they do not show that it is worse; the last training takes every query; and a finished fold is not trained again.
 """
 
 import shutil
@@ -17,6 +17,8 @@ from whet.artifacts import read_json
 from whet.data.read import read
 from whet.data.split import FOLDED_BELOW, FOLDS, folds, same_text, with_splits
 from whet.errors import ConfigError
+from whet.evaluate.significance import compare
+from whet.evaluate.verdict import verdict
 from whet.learning import StageFolders, material_of
 from whet.pipeline import build
 from whet.records import PositiveQuery
@@ -106,8 +108,13 @@ def test_points_are_judged_by_all_folds_and_finished_folds_stay(mined, monkeypat
     for at, point in enumerate(found["line"]):
         assert point["dev"] == pytest.approx(np.average([line[at]["dev"] for line in lines], weights=weights))
     assert found["dev_base"] == pytest.approx(judge.base)
-    best = max(found["line"], key=lambda point: point["dev"])
-    assert (found["share"], found["dev_best"]) == (best["share"], best["dev"])
+    each = {share: {} for share in (0.5, 1.0)}
+    for line in lines:
+        for row in line:
+            each[row["share"]] |= row["queries"]
+    worse = verdict(compare(each[0.5], each[1.0], np.random.default_rng(mined.recipe.seed))) == "worse"
+    point = found["line"][0 if worse else 1]
+    assert (found["share"], found["dev_best"]) == (point["share"], point["dev"])
     assert found["kept"] == "tuned"
     every = -(-len(mined.collection.positives("train")) // mined.recipe.train.batch_size) * mined.recipe.train.epochs
     assert found["best_step"] == every
@@ -126,19 +133,31 @@ def test_points_are_judged_by_all_folds_and_finished_folds_stay(mined, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("lost", "kept"), [([0.5], "tuned"), ([0.0] * 3, "tuned"), ([0.5] * 12, "base")], ids=["one query", "none", "many"]
+    ("half", "whole", "share", "better"),
+    [
+        ([-0.5], [-0.5], 1.0, True),
+        ([], [], 1.0, True),
+        ([0.1], [-0.5], 1.0, True),
+        ([0.1] * 12, [-0.5] * 12, 0.5, True),
+        ([-0.5] * 12, [-0.6] * 12, 0.5, False),
+        ([-0.5] * 12, [-0.5] * 12, 1.0, False),
+    ],
+    ids=["one lost", "nothing changed", "half better by one", "half better by many", "many lost", "all the same"],
 )
-def test_base_comes_back_when_the_folds_show_that_it_was_better(mined, tmp_path, monkeypatch, capsys, lost, kept):
+def test_points_are_taken_that_the_folds_do_not_show_to_be_worse(
+    mined, tmp_path, monkeypatch, capsys, half, whole, share, better
+):
     judge = CrossValidated(mined, tmp_path, sources(mined))
-    queries = list(judge.each)
-    judge.each = dict.fromkeys(queries, 0.9)
-    worse = {query: 0.9 - less for query, less in zip(queries, lost + [0.0] * len(queries), strict=False)}
-    monkeypatch.setattr(CrossValidated, "_fold", lambda *_: {0.5: worse, 1.0: worse})
-    train, moe = mined.recipe.trials()[mined.recipe.train.train_only]
-    trial = judge.trial("", train, moe)
-    assert trial.better == (kept == "tuned")
-    assert trial.share == 1.0  # of equals the farthest
-    assert ("do not show that it is worse" in capsys.readouterr().err) == trial.better
+    judge.each = dict.fromkeys(judge.each, 0.8)
+
+    def moved(by):
+        return {query: 0.8 + more for query, more in zip(judge.each, by + [0.0] * len(judge.each), strict=False)}
+
+    monkeypatch.setattr(CrossValidated, "_fold", lambda *_: {0.5: moved(half), 1.0: moved(whole)})
+    trial = judge.trial("", *mined.recipe.trials()[mined.recipe.train.train_only])
+    assert (trial.share, trial.better) == (share, better)
+    said = "do not show that this is worse than base" in capsys.readouterr().err
+    assert said == (better and trial.score <= judge.base)
 
 
 def test_the_whole_road_gets_better_without_a_dev_split(small, tiny_model, tmp_path):

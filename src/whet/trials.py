@@ -21,7 +21,7 @@ from whet.records import Collection, Encoder, Ranking
 from whet.run import Run, training_pairs
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import GUARD, HARD, DevEvaluator, DevSet, dev_set, ndcg_each, ndcg_on
-from whet.train.guard import Point, guard_set, interpolate
+from whet.train.guard import Point, best_on_dev, guard_set, interpolate
 from whet.train.trainer import Trained
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ class CrossValidated:
 
     Points are judged by the queries of all folds together, each by the model that has not seen it, and by the guard of
     the last model itself. Trainings run to their end: a fold's few queries are too few to stop at, and all of them too
-    few to see most gains. The best point therefore takes base's place unless they show that it is worse.
+    few to tell points apart. A share is therefore taken unless they show that less of it is better: the farthest point
+    that is not shown to be worse than the best, and base only where that is shown to be worse than base.
     """
 
     def __init__(self, run: Run, folder: Path, sources: StageFolders) -> None:
@@ -134,16 +135,20 @@ class CrossValidated:
         def score(share: float) -> tuple[float, float | None]:
             return float(np.mean(list(expected[share].values()))), self._guarded(PackedEncoder(model))
 
-        share, line = interpolate(model, before, score, self.shares, _floor(self.run, self.guard))
-        trial = _on_line(self.run, model, trained, Point(0.0, self.base, self.guard), share, line)
-        return replace(trial, better=share > 0 and not self._shown_worse(expected[share]))
+        def farthest(points: Sequence[Point]) -> Point:
+            best = expected[best_on_dev(points).share]
+            return [point for point in points if not self._shown_worse(expected[point.share], best)][-1]
 
-    def _shown_worse(self, tuned: Mapping[str, float]) -> bool:
-        seen = compare(self.each, tuned, np.random.default_rng(self.run.recipe.seed))
-        worse = verdict(seen) == "worse"
-        if seen.difference <= 0 and not worse:
-            say(f"{seen.queries} queries do not show that it is worse (p {seen.p_value:.2f}): the tuned model stays")
-        return worse
+        share, line = interpolate(model, before, score, self.shares, _floor(self.run, self.guard), farthest)
+        trial = _on_line(self.run, model, trained, Point(0.0, self.base, self.guard), share, line)
+        better = share > 0 and not self._shown_worse(expected[share], self.each)
+        if better and trial.score <= self.base:
+            say(f"{len(self.each)} queries do not show that this is worse than base: the tuned model stays")
+        return replace(trial, better=better)
+
+    def _shown_worse(self, one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+        """Whether the folds' queries show, by the verdict's own test, that one point is worse than another."""
+        return verdict(compare(other, one, np.random.default_rng(self.run.recipe.seed))) == "worse"
 
     def _fold(
         self, at: int, scores: Path, scratch: Path, train: TrainConfig, moe: MoEConfig

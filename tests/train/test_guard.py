@@ -49,7 +49,7 @@ def test_the_documentation_of_this_python_is_a_guard():
 
 @pytest.mark.parametrize(
     ("floor", "expected"),
-    [(None, 1.0), (0.5, 0.5), (0.2, 1.0), (0.9, 0.0)],
+    [(None, 0.75), (0.5, 0.5), (0.2, 0.75), (0.9, 0.0)],
     ids=["no guard", "tight", "wide", "none"],
 )
 def test_the_best_point_within_the_budget_stays(floor, expected):
@@ -87,7 +87,7 @@ def test_the_whole_road_goes_back_as_far_as_the_budget_says(tiny_data, tiny_mode
     found = read_json(run.path / "train" / "result.json")
     assert [point["share"] for point in found["line"]] == [0.25, 0.5, 0.75, 1.0]
     able = [point for point in found["line"] if point["guard"] >= found["guard_base"] - 0.01]
-    best = max(able, key=lambda point: (point["dev"], point["share"]))
+    best = max(able, key=lambda point: (point["dev"], -point["share"]))
     assert (found["share"], found["dev_best"], found["kept"]) == (best["share"], best["dev"], "tuned")
     logged = [row for row in read_jsonl(run.path / "train" / "log.jsonl") if "eval_nDCG@10" in row]
     assert all("eval_guard_nDCG@10" in row for row in logged)

@@ -23,12 +23,7 @@ class GenerateConfig(BaseModel):
         "passage is a positive of), given (by the data), generated (by a language model), extractive (by the offline "
         "generator)",
     )
-    passages: int = Field(
-        0,
-        ge=0,
-        description="passages without a training query that get one: by default 1,000 where the data has no queries, "
-        "400 beside fewer than 500 labelled pairs, none beside more",
-    )
+    passages: int = Field(0, ge=0, description="passages that answer no training query and get one written")
     per_passage: int = Field(1, ge=1, le=20, description="queries for each of those passages")
     styles: tuple[Style, ...] = Field(
         ("question", "keywords", "long", "misspelt"),

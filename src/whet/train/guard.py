@@ -69,18 +69,24 @@ def _collection(config: GuardConfig) -> Collection:
     return collection
 
 
+def best_on_dev(points: Sequence[Point]) -> Point:
+    """The point that does best on dev, of equals the nearest to base."""
+    return max(points, key=lambda point: (point.dev, -point.share))
+
+
 def interpolate(
     model: nn.Module,
     base: Mapping[str, Tensor],
     score: Callable[[float], tuple[float, float | None]],
     shares: Sequence[float],
     floor: float | None,
+    choose: Callable[[Sequence[Point]], Point] = best_on_dev,
 ) -> tuple[float, list[Point]]:
     """Leave in `model` the best weights between `base` and its own; returns the share of the latter, and the line.
 
     `base` are parameters by name, `score` says dev and guard of the model as it stands for a share, and `floor` is the
-    lowest guard score that will do. The best is what does best on dev, of equals the farthest from base; share 0, with
-    nothing to score, where no point is above the floor.
+    lowest guard score that will do. `choose` picks one of the points that lie above it, which stand in order; where
+    none does, the share is 0.
     """
     tuned = {name: value.detach().clone() for name, value in model.named_parameters() if name in base}
     line = []
@@ -88,7 +94,7 @@ def interpolate(
         mix(model, base, tuned, share)
         line.append(Point(share, *score(share)))
     good = [point for point in line if floor is None or (point.guard is not None and point.guard >= floor)]
-    best = max(good, key=lambda point: (point.dev, point.share)).share if good else 0.0
+    best = choose(good).share if good else 0.0
     mix(model, base, tuned, best)
     return best, line
 
