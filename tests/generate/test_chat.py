@@ -236,7 +236,7 @@ def test_killed_at_a_random_call_and_started_again_nothing_is_paid_twice(tmp_pat
 
     def kill(number):
         if number == fatal:
-            time.sleep(0.2)  # what the server has answered arrives; what it has not is not paid for
+            time.sleep(1)  # what the server has answered arrives; what it has not is not paid for
             os.kill(running[0].pid, signal.SIGKILL)
             chat.clients += 1
 
