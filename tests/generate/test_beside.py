@@ -9,6 +9,7 @@ of it; card and report tell how many there are; they are written once, and anoth
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -25,7 +26,8 @@ from whet.mine.mined import read_mined
 from whet.pipeline import build
 from whet.run import open_run, training_pairs
 from whet.teach.label_file import read_labels
-from whet.train.config import GuardConfig
+from whet.train.config import GuardConfig, MoEConfig
+from whet.train.guard import set_weights
 from whet.train.trainer import train_model
 from whet.training import write_training
 
@@ -93,6 +95,23 @@ def test_what_was_written_is_learned_first_and_by_half(taught, tmp_path, monkeyp
         assert all(torch.equal(weights[name], later[0][0][name]) for name in base)
     assert any(not torch.equal(later[0][0][name], base[name]) for name in base)
     assert [pair for _, pairs, _ in later[-1:] for pair in pairs] == training_pairs(taught.collection)
+
+
+@pytest.mark.parametrize("only", ["moe", "intermediate+norms"])
+def test_experts_and_other_parts_start_from_it_too(taught, tmp_path, only):
+    train = taught.recipe.train.model_copy(update={"train_only": only, "epochs": 1, "learning_rate": 1e-9})
+    moe = MoEConfig(experts=2 if only == "moe" else 0)
+    run = replace(taught, recipe=taught.recipe.model_copy(update={"train": train, "moe": moe}))
+    changed = train.model_copy(update={"learning_rate": 0.02})
+    learning = replace(run, recipe=run.recipe.model_copy(update={"train": changed}))
+    kept = taught_by_written(learning, tmp_path / "written", sources(run))
+    material = material_of(run, run.collection, sources(run))
+    places = tmp_path / "scratch", tmp_path / "refresh"
+    model, _, _ = train_once(run, material, None, train, moe, *places, kept)
+    texts = list(run.passages.values())[:20]
+    set_weights(half := run.fresh_model(), load_file(kept))
+    np.testing.assert_allclose(model.encode(texts), half.encode(texts), atol=1e-4)
+    assert np.abs(half.encode(texts) - run.fresh_model().encode(texts)).max() > 0.01
 
 
 def test_the_way_back_leads_to_base_and_what_was_learned_first_is_kept(taught, tmp_path, monkeypatch):
