@@ -110,7 +110,8 @@ def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(tiny_data, tiny_
 
 
 def test_a_cross_validated_run_killed_again_and_again_ends_like_an_unbroken_one(tiny_model, tmp_path):
-    data, whole, out = tiny_collection(tmp_path / "small", size=90), tmp_path / "whole", tmp_path / "run"
+    data = tiny_collection(tmp_path / "small", size=130, unasked=40)
+    whole, out = tmp_path / "whole", tmp_path / "run"
     guard = {"data": "none", "interpolate": True, "shares": [0.5, 1.0]}
     parts = RECIPE | {"guard": guard, "generate": {"passages": 40, "round_trip": 10}}
     jobs = [*jobs_of([], data, tiny_model, whole, parts), *jobs_of(FOLDED, data, tiny_model, out, parts)]

@@ -65,8 +65,8 @@ def tiny_bert(
     return folder / "model"
 
 
-def tiny_collection(folder, *, size=200, seed=0):
-    """Write a BEIR folder of `size` passages, a query each, and return it.
+def tiny_collection(folder, *, size=200, unasked=0, seed=0):
+    """Write a BEIR folder of `size` passages, a query each but for the last `unasked`, and return it.
 
     A query names three concepts in words of its own; its passage names the same three in others. What a model
     learns from some pairs therefore serves on all the rest.
@@ -86,8 +86,9 @@ def tiny_collection(folder, *, size=200, seed=0):
         words = [WORDS[CONCEPTS + concept] for concept in triple]
         text = [*words, *rng.choice(FILLERS, int(rng.integers(2, 8))).tolist()]
         corpus.append({"_id": f"p{i}", "title": "", "text": " ".join(rng.permutation(text).tolist())})
-        queries.append({"_id": f"q{i}", "text": " ".join(WORDS[concept] for concept in triple)})
-        qrels.append(f"q{i}\tp{i}\t1")
+        if i < size - unasked:
+            queries.append({"_id": f"q{i}", "text": " ".join(WORDS[concept] for concept in triple)})
+            qrels.append(f"q{i}\tp{i}\t1")
     for name, rows in (("corpus", corpus), ("queries", queries)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "qrels" / "train.tsv").write_text("\n".join(qrels) + "\n")

@@ -23,7 +23,7 @@ class GenerateConfig(BaseModel):
         "passage is a positive of), given (by the data), generated (by a language model), extractive (by the offline "
         "generator)",
     )
-    passages: int = Field(0, ge=0, description="passages that answer no training query and get one written")
+    passages: int = Field(0, ge=0, description="passages, of those that answer no query, that get a training query")
     per_passage: int = Field(1, ge=1, le=20, description="queries for each of those passages")
     styles: tuple[Style, ...] = Field(
         ("question", "keywords", "long", "misspelt"),

@@ -52,7 +52,7 @@ def with_training_queries(
 def written_queries(
     collection: Collection, run: Path, encoder: StoredEncoder, config: GenerateConfig, *, yes: bool = False
 ) -> list[dict[str, str]]:
-    """Queries for passages that no training query asks for: rows of query_id, text, passage_id; the stage RUN/queries.
+    """Queries for passages that no query asks for: rows of query_id, text, passage_id; the stage RUN/queries.
 
     Where there are training queries, theirs is the form that the new ones take. Raises ConfigError when a server's
     calls are not agreed to.
@@ -84,10 +84,13 @@ def write_queries(
 ) -> tuple[list[dict[str, str]], dict[str, Any]]:
     """Have `generator` write queries for `config.passages` passages; rows of those that pass the sieve, and a summary.
 
-    Passages that answer a training query have one already. Ids tell the wording: synthetic-000012-keywords.
+    Where there are training queries, passages that answer a query of any split are left out, by their text: those of
+    train have one already, and what dev and test are about stays out of training. Ids tell the wording:
+    synthetic-000012-keywords.
     """
-    asked = collection.answering("train")
-    open_ = np.array([passage not in asked for passage in collection.passages])
+    splits = collection.qrels if collection.positives("train") else ()
+    answers = {same_text(collection.passages[p].content) for split in splits for p in collection.answering(split)}
+    open_ = np.array([same_text(passage.content) not in answers for passage in collection.passages.values()], bool)
     vectors = encoder.encode_passages([passage.content for passage in collection.passages.values()])
     rng = np.random.default_rng(config.seed)
     passages = [passage for passage, free in zip(collection.passages.values(), open_, strict=True) if free]
