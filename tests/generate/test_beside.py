@@ -173,7 +173,7 @@ def test_they_are_written_once_and_another_number_mines_anew(taught):
 def test_the_verb_writes_them_and_nothing_else(small, tiny_model, tmp_path):
     out = tmp_path / "run"
     ended = CliRunner().invoke(
-        app, ["generate", "queries", str(small), "--model", str(tiny_model), "--out", str(out), "--json", "--quiet"]
+        app, ["generate", "queries", str(small), "--model", str(tiny_model), "--out", str(out), "--json"]
     )
     assert ended.exit_code == 0, ended.output
     found = json.loads(ended.stdout.splitlines()[-1])
