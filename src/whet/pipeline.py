@@ -227,7 +227,7 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             teaching=read_teachers(run.path),
             tradeoff=read_tradeoff(run.path),
             share=read_share(run.path),
-            warnings=[*_remarks(done["check"].path), *_written(run), *starving(experts)],
+            warnings=[*_remarks(done["check"].path), *_note_on_written(run), *starving(experts)],
             config=run.recipe.in_force(),
             seconds={stage: seconds_of(run.path / stage) or 0.0 for stage in done},
             peak_memory_mb=peak_of(run.path, done),
@@ -239,7 +239,7 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     return run_stage(run.path, "report", inputs=inputs, config={}, build=write)
 
 
-def _written(run: Run) -> list[str]:
+def _note_on_written(run: Run) -> list[str]:
     """What a reader must know where training has learned from queries that nobody asked."""
     asked, written = len(run.collection.positives("train")), count_written(run)
     writer = run.recipe.generate.generator

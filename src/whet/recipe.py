@@ -67,6 +67,11 @@ class Recipe(BaseModel):
             raise ValueError(f"train.negatives is {wanted}, but mining keeps {kept} a query: raise mine.negatives")
         return self
 
+    @property
+    def writes(self) -> bool:
+        """Whether training queries are written; training on soft labels alone has no use for what nobody labelled."""
+        return self.generate.passages > 0 and self.train.loss != "soft"
+
     def in_force(self) -> dict[str, Any]:
         """Every setting that is not left to the model, with the learning rate that `train_only` brings."""
         found = self.model_dump(mode="json", exclude_none=True)

@@ -75,9 +75,8 @@ class Run:
 
     @property
     def writes(self) -> bool:
-        """Whether training queries are written beside those asked; soft labels alone have no use for them."""
-        wanted = self.recipe.generate.passages and self.recipe.train.loss != "soft"
-        return bool(wanted) and "train" not in self.collection.synthetic
+        """Whether training queries are written beside those asked."""
+        return self.recipe.writes and "train" not in self.collection.synthetic
 
     @cached_property
     def written(self) -> list[dict[str, str]]:
@@ -213,8 +212,8 @@ def _besides(recipe: Recipe, pairs: int) -> Iterable[str]:
     """What a recipe asks for beyond the ordinary, for the line that opens a run."""
     if pairs < SMALL and recipe.train.taught and recipe.guard.interpolate:
         yield f"; small data, {pairs} of less than {SMALL} pairs: soft labels, weights interpolated with the base model"
-        if recipe.generate.passages:
-            yield f", training queries for {recipe.generate.passages} passages that have none"
+    if recipe.writes:
+        yield f", training queries for up to {recipe.generate.passages:,} passages that have none"
     if recipe.refresh.off and recipe.train.negatives:
         yield ", negatives mined once"
     if recipe.moe.experts:

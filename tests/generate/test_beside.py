@@ -57,6 +57,8 @@ def test_passages_that_nobody_asked_for_get_a_query_each(taught):
     data, rows = taught.collection, taught.written
     assert 20 < len(rows) <= 30
     assert len({row["passage_id"] for row in rows}) == len(rows)
+    # What is asked here has three words each, and so has what is written as a question.
+    assert {len(row["text"].split()) for row in rows if row["query_id"].endswith("-question")} == {3}
     assert all({row["passage_id"] for row in rows}.isdisjoint(data.answering(split)) for split in data.qrels)
     asked = {same_text(text) for text in data.queries.values()}
     assert asked.isdisjoint(same_text(row["text"]) for row in rows)
@@ -188,12 +190,13 @@ def test_where_every_passage_answers_somebody_none_is_written(tiny_model, tmp_pa
     assert read_json(run.path / "queries" / "summary.json")["chosen"] == 0
 
 
-@pytest.mark.parametrize("generate", [{"passages": 0}, {"passages": 30}])
-def test_none_are_written_where_none_are_wanted_or_no_teacher_has_a_word_for_them(
-    generate, small, tiny_model, tmp_path
-):
-    alone = BESIDE | {"generate": generate, "train": BESIDE["train"] | {"loss": "soft"}}
-    run = open_run(small, str(tiny_model), tmp_path / "run", overrides=alone if generate["passages"] else RECIPE)
+@pytest.mark.parametrize("overrides", [RECIPE, BESIDE | {"train": BESIDE["train"] | {"loss": "soft"}}])
+def test_none_are_written_where_none_are_wanted_or_labels_are_all(overrides, small, tiny_model, tmp_path, capsys):
+    run = open_run(small, str(tiny_model), tmp_path / "run", overrides=overrides)
     assert (run.written, run.augmented) == ([], run.collection)
-    synthetic = replace(run, collection=replace(run.collection, synthetic=frozenset({"train"})))
-    assert synthetic.written == []
+    assert "passages that have none" not in capsys.readouterr().err
+
+
+def test_none_are_written_beside_those_that_are_written_already(taught):
+    data = replace(taught.collection, synthetic=frozenset({"train"}))
+    assert replace(taught, collection=data).written == []
