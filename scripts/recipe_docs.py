@@ -26,7 +26,7 @@ DERIVED = {  # by whet.recipe.derive
     "teach.labels": '`"soft-2"` with fewer than 500 training pairs, else `"soft-1"`',
     "refresh.times": '`"off"` with fewer than 500 training pairs, else `"auto"`',
     "guard.interpolate": "true with fewer than 500 training pairs or generated ones, else false",
-    "guard.shares": "`[0.5]` with generated training queries, else `[0.25, 0.5, 0.75, 1.0]`",
+    "guard.shares": "`[0.5]` where all training queries are generated, else `[0.25, 0.5, 0.75, 1.0]`",
     "generate.passages": "1,000 without training queries, 400 with fewer than 500 training pairs, else 0",
     "generate.seed": "that of `seed`",
     "mine.seed": "that of `seed`",

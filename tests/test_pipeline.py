@@ -190,7 +190,7 @@ def test_without_a_gain_on_dev_the_base_model_is_the_result(tiny_data, tiny_mode
 
     result, kept, same = trained(force=False)
     assert (kept, same) == ("base", True)
-    assert "nothing got better on dev: the base model stays the result" in capsys.readouterr().err
+    assert "nothing got better by dev: the base model stays" in capsys.readouterr().err
     assert result["verdict"] == "not shown"
     assert result["tuned"] == result["base"]
     _, kept, same = trained(force=True)

@@ -24,7 +24,7 @@ from whet.run import Run, training_pairs
 from whet.search import top_k
 from whet.teach.label_file import read_labels
 from whet.train.collate import Knowledge, Pair
-from whet.train.config import MoEConfig, TrainConfig
+from whet.train.config import FIRST_SHARE, MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.guard import mix, set_weights
 from whet.train.refresh_plan import RefreshPlan
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 BY_MODEL = ("ance", "mix")  # strategies of mining that a model's weights decide
 FIRST = {"epochs": 1, "batch_size": 16, "soft_weight": 0.0}  # how what was written is learned (docs/LOG.md)
-FIRST_SHARE = 0.5  # of the way: no dev query says how far to go (WiSE-FT, arXiv 2109.01903)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,11 @@ def read_tradeoff(path: Path) -> list[dict[str, float | None]]:
     return [base, *found.get("line", [tuned] if found["kept"] == "tuned" else [])]
 
 
+def read_judge(path: Path) -> str:
+    """What decided before the test: dev, or cross-validation."""
+    return str(read_json(path / "train" / "result.json").get("judge", "dev"))
+
+
 def read_share(path: Path) -> float | None:
     """The share of the way from base to the tuned weights that was kept; None where there was no way between."""
     found = read_json(path / "train" / "result.json")
@@ -100,6 +105,7 @@ def count_written(run: Run) -> int:
 
 def origin_of(run: Run) -> "Origin":
     """What a model card tells of an evaluated run."""
+    from whet.account import account
     from whet.export.card import Origin
 
     sizes = {f"{split} queries": len(run.collection.positives(split)) for split in run.collection.qrels}
@@ -113,6 +119,7 @@ def origin_of(run: Run) -> "Origin":
         settings=settings["train"] | (experts if run.recipe.moe.experts else {}),
         evaluation=read_evaluation(run.path)[0],
         licence=_licence(run.base),
+        account=account(run),
     )
 
 

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 
+from whet.account import account
 from whet.artifacts import MANIFEST, SCRATCH, Artifact, digest, locked, read_json, run_stage, source_digest, write_json
 from whet.data.check import check
 from whet.errors import ConfigError
 from whet.models import DEFAULT_MODEL, load_model
 from whet.outcome import (
-    count_written,
     origin_of,
     read_evaluation,
     read_experts,
+    read_judge,
     read_refreshes,
     read_share,
     read_spaces,
@@ -66,13 +67,13 @@ def build(run: Run, until: str = STAGES[-1]) -> Run:
         raise ConfigError(f"no stage is called {until!r}; the stages are {', '.join(STAGES)}")
     done: dict[str, Artifact] = {}
     stages = STAGES[: STAGES.index(until) + 1]
+    if "train" in stages:
+        check_trials(run)
     if "mine" in stages and run.written:  # a stage in front of the others, which locks the folder by itself
         say(f"training will learn from {len(run.written):,} queries written beside those asked")
     with locked(run.path):
         if "teach" in stages and run.recipe.train.taught:
             check_teachers(run)
-        if "train" in stages:
-            check_trials(run)
         for stage in stages:
             done[stage] = _BUILD[stage](run, done)
     return run
@@ -227,7 +228,9 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             teaching=read_teachers(run.path),
             tradeoff=read_tradeoff(run.path),
             share=read_share(run.path),
-            warnings=[*_remarks(done["check"].path), *_note_on_written(run), *starving(experts)],
+            account=account(run),
+            judge=read_judge(run.path),
+            warnings=[*_remarks(done["check"].path), *starving(experts)],
             config=run.recipe.in_force(),
             seconds={stage: seconds_of(run.path / stage) or 0.0 for stage in done},
             peak_memory_mb=peak_of(run.path, done),
@@ -237,17 +240,6 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
     inputs = {stage: artifact.fingerprint for stage, artifact in done.items()}
     return run_stage(run.path, "report", inputs=inputs, config={}, build=write)
-
-
-def _note_on_written(run: Run) -> list[str]:
-    """What a reader must know where training has learned from queries that nobody asked."""
-    asked, written = len(run.collection.positives("train")), count_written(run)
-    writer = run.recipe.generate.generator
-    return (
-        [f"note: beside {asked:,} training queries, {written:,} written ({writer}) for other passages"]
-        if written
-        else []
-    )
 
 
 def report_anew(run: Run) -> Artifact:

@@ -185,7 +185,7 @@ def _announce(collection: Collection, recipe: Recipe, model: str) -> None:
         + ", ".join(f"{found:,} {name}" for name in SPLIT_ORDER if (found := len(collection.positives(name))))
         + f" queries. effort {recipe.effort}: {train.epochs} epoch(s), {train.batches} batches of {train.batch_size}, "
         f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}"
-        f"{''.join(_besides(recipe, len(training_pairs(collection))))}; model {escape(model)}"
+        f"{''.join(_besides(recipe, collection))}; model {escape(model)}"
     )
 
 
@@ -208,12 +208,14 @@ def _cutter(model: "SentenceTransformer", recipe: Recipe) -> Cutter:
     return Cutter(lambda texts: token_lengths(model, texts), min(recipe.passage_tokens, most))
 
 
-def _besides(recipe: Recipe, pairs: int) -> Iterable[str]:
+def _besides(recipe: Recipe, collection: Collection) -> Iterable[str]:
     """What a recipe asks for beyond the ordinary, for the line that opens a run."""
+    pairs = len(training_pairs(collection))
+    unasked = len(collection.passages) - len({p for split in collection.qrels for p in collection.answering(split)})
     if pairs < SMALL and recipe.train.taught and recipe.guard.interpolate:
         yield f"; small data, {pairs} of less than {SMALL} pairs: soft labels, weights interpolated with the base model"
-    if recipe.writes:
-        yield f", training queries for up to {recipe.generate.passages:,} passages that have none"
+    if recipe.writes and unasked:
+        yield f", training queries for up to {min(unasked, recipe.generate.passages):,} passages that have none"
     if recipe.refresh.off and recipe.train.negatives:
         yield ", negatives mined once"
     if recipe.moe.experts:

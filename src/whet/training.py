@@ -97,14 +97,12 @@ def _keep(
     name = max(found, key=lambda trial: found[trial].score)
     best = found[name]
     kept = "tuned" if run.force or best.better else "base"
-    way = f", {best.share:.0%} of the way from base" if best.line else ""
-    say(
-        f"dev {PRIMARY}: base {100 * judge.base:.2f}, best {100 * best.score:.2f} at step {best.trained.best_step}{way}"
-    )
+    where = f"at step {best.trained.best_step}{f', {best.share:.0%} of the way from base' if best.line else ''}"
+    say(f"{judge.name} {PRIMARY}: base {100 * judge.base:.2f}, tuned {100 * best.score:.2f} {where}")
     if len(found) > 1:
         say("; ".join(f"{trial} {100 * one.score:.2f}" for trial, one in found.items()) + f"; best: {name}")
     if kept == "base":
-        say("[yellow]nothing got better on dev: the base model stays the result (--force keeps the other)[/yellow]")
+        say(f"[yellow]nothing got better by {judge.name}: the base model stays (--force keeps the other)[/yellow]")
     write_jsonl(folder / "log.jsonl", best.trained.log)
     trials = {
         trial: {
@@ -115,7 +113,8 @@ def _keep(
         for trial, one in found.items()
     }
     done = {k: v for k, v in asdict(best.trained).items() if k != "log"}
-    result = {"kept": kept, "dev_base": judge.base, "dev_best": best.score, "trial": name, "trials": trials}
+    by = {"judge": judge.name, "judged": judge.queries}
+    result = {"kept": kept, **by, "dev_base": judge.base, "dev_best": best.score, "trial": name, "trials": trials}
     guard_tuned = best.guard if kept == "tuned" else judge.guard
     guarded = {} if judge.guard is None else {"guard_base": judge.guard, "guard_tuned": guard_tuned}
     way_back = {"share": best.share, "line": [asdict(point) for point in best.line]} if best.line else {}

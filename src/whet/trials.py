@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 POOL_SEED = 1
+FEWEST = 6  # queries; if 5 all got worse, p would be 2 · 0.5^5 = 0.06
 REFRESH, WRITTEN = "refresh", "written"
 DEV_POOL = range(100_000, 500_000)  # characters; 500,000 are some 100,000 tokens, 20 s on two cores
 FOLD_POOL = range(20_000, 100_000)  # of each fold
@@ -47,8 +48,13 @@ class Trial:
 
 
 class Judge(Protocol):
-    """Trains by a recipe and says how good the result is; `base` and `guard` are the base model's own scores."""
+    """Trains by a recipe and says how good the result is; `base` and `guard` are the base model's own scores.
 
+    `name` and `queries` are what the scores come from.
+    """
+
+    name: str
+    queries: int
     base: float
     guard: float | None
 
@@ -65,10 +71,13 @@ def judge_of(run: Run, folder: Path, sources: StageFolders) -> Judge:
 class HeldOut:
     """One training, judged by the dev split: the best checkpoint, then the best point on the line to base."""
 
+    name = "dev"
+
     def __init__(self, run: Run, folder: Path, sources: StageFolders) -> None:
         self.run, self.folder = run, folder
         self.dev = _dev_set(run, run.collection, _lexical(run, "dev"), DEV_POOL, run.recipe.train.evaluations)
-        say(f"dev: {len(self.dev.queries)} queries, searched in {len(self.dev.passages):,} of {len(run.passages):,}")
+        self.queries = len(self.dev.queries)
+        say(f"dev: {self.queries} queries, searched in {len(self.dev.passages):,} of {len(run.passages):,}")
         self.material = material_of(run, run.collection, sources)
         self.guard_set = guard_set(run.recipe.guard)
         found = DevEvaluator(self.dev, folder / "dev", self.guard_set)(run.base_model, steps=0)
@@ -93,7 +102,7 @@ class HeldOut:
             return found[PRIMARY], found.get(GUARD)
 
         share, line = interpolate(model, before, score, guard.shares, _floor(self.run, self.guard))
-        return _on_line(self.run, model, trained, Point(0.0, self.base, self.guard), share, line)
+        return _on_line(self, self.run, model, trained, share, line)
 
 
 class CrossValidated:
@@ -102,8 +111,11 @@ class CrossValidated:
     Points are judged by the queries of all folds together, each by the model that has not seen it, and by the guard of
     the last model itself. Trainings run to their end: a fold's few queries are too few to stop at, and all of them too
     few to tell points apart. A share is therefore taken unless they show that less of it is better: the farthest point
-    that is not shown to be worse than the best, and base only where that is shown to be worse than base.
+    that is not shown to be worse than the best, and base only where that is shown to be worse than base. Fewer than
+    FEWEST queries can show nothing: then the best point is taken, and base where that is worse.
     """
+
+    name = "cross-validation"
 
     def __init__(self, run: Run, folder: Path, sources: StageFolders) -> None:
         self.run, self.folder, self.sources = run, folder, sources
@@ -116,9 +128,9 @@ class CrossValidated:
         self.took: list[float] = []  # seconds of each fold that was trained
         self.each = _all([ndcg_each(run.base_encoder, dev) for dev in self.sets])
         self.base = float(np.mean(list(self.each.values())))
-        queries = len(run.collection.positives("train"))
+        self.queries = len(self.each)
         say(
-            f"{queries} queries are too few for a dev split: {len(self.folds)}-fold cross-validation, then all, "
+            f"{self.queries} queries are too few for a dev split: {len(self.folds)}-fold cross-validation, then all, "
             f"{len(self.folds) + 1} trainings in all"
         )
         self.first = taught_by_written(run, folder / SCRATCH / WRITTEN, sources)
@@ -128,6 +140,7 @@ class CrossValidated:
         scratch, scores = (self.folder / place / part for place in (SCRATCH, "dev"))
         lines = [self._fold(at, scores, scratch, train, moe) for at in range(len(self.folds))]
         expected = {share: _all([line[share] for line in lines]) for share in self.shares}
+        say(f"last, train on all {self.queries} queries")
         material = material_of(self.run, self.run.collection, self.sources)
         places = scratch / "whole", self.folder / REFRESH / part
         model, before, trained = train_once(self.run, material, None, train, moe, *places, self.first)
@@ -140,15 +153,16 @@ class CrossValidated:
             return [point for point in points if not self._shown_worse(expected[point.share], best)][-1]
 
         share, line = interpolate(model, before, score, self.shares, _floor(self.run, self.guard), farthest)
-        trial = _on_line(self.run, model, trained, Point(0.0, self.base, self.guard), share, line)
+        trial = _on_line(self, self.run, model, trained, share, line)
         better = share > 0 and not self._shown_worse(expected[share], self.each)
         if better and trial.score <= self.base:
-            say(f"{len(self.each)} queries do not show that this is worse than base: the tuned model stays")
+            say(f"{self.queries} queries do not show that this is worse than base: the tuned model stays")
         return replace(trial, better=better)
 
     def _shown_worse(self, one: Mapping[str, float], other: Mapping[str, float]) -> bool:
         """Whether the folds' queries show, by the verdict's own test, that one point is worse than another."""
-        return verdict(compare(other, one, np.random.default_rng(self.run.recipe.seed))) == "worse"
+        found = compare(other, one, np.random.default_rng(self.run.recipe.seed))
+        return found.difference < 0 if self.queries < FEWEST else verdict(found) == "worse"
 
     def _fold(
         self, at: int, scores: Path, scratch: Path, train: TrainConfig, moe: MoEConfig
@@ -212,13 +226,13 @@ def _floor(run: Run, guard: float | None) -> float | None:
 
 
 def _on_line(
-    run: Run, model: "SentenceTransformer", trained: Trained, base: Point, share: float, line: Sequence[Point]
+    judge: Judge, run: Run, model: "SentenceTransformer", trained: Trained, share: float, line: Sequence[Point]
 ) -> Trial:
-    floor = _floor(run, base.guard)
+    base, floor = Point(0.0, judge.base, judge.guard), _floor(run, judge.guard)
     for point in (base, *line):
         kept = "" if point.guard is None else f", guard {100 * point.guard:.2f}"
         if point.guard is not None and floor is not None and point.guard < floor:
             kept += f": more than {run.recipe.guard.budget * 100:g} lost, over guard.budget, rejected"
-        say(f"{point.share:.0%} of the way from base: dev {PRIMARY} {100 * point.dev:.2f}{kept}")
+        say(f"{point.share:.0%} of the way from base: {judge.name} {PRIMARY} {100 * point.dev:.2f}{kept}")
     best = next((point for point in line if point.share == share), base)
     return Trial(model, trained, best.dev, best.guard, best.dev > base.dev, share, line)

@@ -153,12 +153,29 @@ BROKEN = [
     table(
         "rows without texts",
         "pairs.jsonl",
-        '{"query": "", "pos": ["x"]}\n{"query": "q", "pos": []}\n'
+        '{"query": " ", "pos": ["x"]}\n{"query": "q", "pos": []}\n'
         '{"query": "q", "pos": [""]}\n{"query": "q", "pos": [3]}\n',
         ("pairs.jsonl:1", "the query is empty"),
         ("pairs.jsonl:2", "no positive passage", "Add one or delete the row"),
         ("pairs.jsonl:3", "the positive passage is empty"),
         ("pairs.jsonl:4", "the positive passage is a number"),
+    ),
+    table(
+        "negatives of no query",
+        "pairs.jsonl",
+        '{"query": null, "pos": ["x"], "neg": ["y"]}\n',
+        ("pairs.jsonl:1", "the query has no text", "Give it a text or delete it"),
+    ),
+    table(
+        "a passage in the wrong column",
+        "pairs.jsonl",
+        '{"question": "q", "answer": "a"}\n{"name": "n", "answer": "b"}\n',
+        ("pairs.jsonl:2", "no column for the query; columns found: name, answer", '{"answer": …}'),
+    ),
+    Broken(
+        "questions beside a corpus",
+        {"corpus.jsonl": CORPUS, "faq.jsonl": '{"query": "q", "positive": "p"}\n'},
+        [("tables of questions beside a corpus.jsonl: faq.jsonl", "[two-kinds]", 'a row {"positive": …}')],
     ),
     table(
         "negatives and their queries do not fit",

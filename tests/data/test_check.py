@@ -143,6 +143,7 @@ def test_large_collections_are_sampled_and_say_so(parts, monkeypatch):
     assert found.notes == (
         "near-duplicates: 25 of 90 passages compared, those that answer test and dev queries first, then those of "
         "train",
+        "20 of 90 queries are judged in no split, and not used",
         "truncation: 10 of 90 passages measured",
     )
     assert report(passages, queries, {"test": qrels["test"], "train": qrels["dev"]}, **settings) == found

@@ -31,6 +31,8 @@ def show_lines(lines: Sequence[str]) -> None:
 
 def show_verdict(run: Run, changed: bool = False) -> None:
     """The verdict and the before/after table; with `changed`, the queries whose ranking changed most, both ways."""
+    from rich.text import Text
+
     from whet.evaluate.slices import most_changed
     from whet.outcome import read_evaluation
     from whet.report.tables import changed_table, results_table, verdict_text
@@ -39,6 +41,8 @@ def show_verdict(run: Run, changed: bool = False) -> None:
     evaluation, rows, _ = read_evaluation(run.path)
     out.print(verdict_text(evaluation))
     out.print(results_table(evaluation))
+    if evaluation.lexical_note:
+        out.print(Text(evaluation.lexical_note, style="yellow"))
     if changed:
         wins, losses = most_changed(rows, CHANGED)
         out.print(changed_table(wins, f"{len(wins)} queries that gained most"))

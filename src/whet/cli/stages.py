@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from whet.artifacts import read_json
 from whet.cli.options import (
     DataArgument,
     EffortOption,
@@ -128,7 +129,10 @@ def _opened(
     plain = model == DEFAULT_MODEL and not force and all(option is None for option in given)
     folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
     if folder == Path(data) and not plain:
-        raise ConfigError(f"{folder} is a run, whose recipe stands; to change it, give the run's data instead")
+        again = f"whet {name} {read_json(folder / RECIPE)['data'] or 'DATA'} --out {folder}"
+        raise ConfigError(
+            f"{folder} is a run, whose recipe stands; to change it, give its data: {again} and the options"
+        )
     # Without options a single stage goes on with the run that is there, as it was made.
     if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
         return reopen(folder, files["labels"], paraphrases=PARAPHRASES if name == "paraphrases" else 0, yes=yes)
@@ -149,7 +153,6 @@ def _opened(
 
 
 def _show_audit(run: Run, *, json: bool) -> None:
-    from whet.artifacts import read_json
     from whet.auditing import audit, read_suspects
     from whet.cli.show import show_json, show_suspects
 
@@ -171,7 +174,6 @@ def _show_faults(error: DataError, *, json: bool) -> None:
 
 
 def _show(name: str, run: Run, *, json: bool) -> None:
-    from whet.artifacts import read_json
     from whet.cli.show import show_json, show_lines, show_places, show_verdict
 
     if name in ("tune", "evaluate"):
@@ -185,7 +187,7 @@ def _show(name: str, run: Run, *, json: bool) -> None:
         show_lines(read_json(run.path / "check" / "report.json")["lines"])
     elif name == "paraphrases" and not run.recipe.generate.paraphrases:
         raise ConfigError(f"generate.paraphrases is 0 in the recipe of {run.path}: no other wordings are asked for")
-    elif name == "queries" and not (run.written or "train" in run.collection.synthetic):
+    elif name == "queries" and not (run.writes or "train" in run.collection.synthetic):
         raise ConfigError(
             f"{run.collection.name} has training queries, and none are to be written beside them: generate.passages is "
             f"{run.recipe.generate.passages} in the recipe of {run.path}"

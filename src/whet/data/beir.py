@@ -23,13 +23,19 @@ def is_beir(folder: Path) -> bool:
     return any((folder / part).exists() for part in ("corpus.jsonl", "queries.jsonl", "qrels"))
 
 
+def is_corpus(folder: Path) -> bool:
+    """Whether a folder holds a BEIR corpus and neither queries nor judgements."""
+    others = ("queries.jsonl", "qrels")
+    return (folder / "corpus.jsonl").exists() and not any((folder / part).exists() for part in others)
+
+
 def read_beir(folder: Path, faults: Faults) -> Collection:
     """Read a BEIR folder as far as it can be read; what is wrong with it goes to `faults`.
 
     One with a corpus and neither queries nor judgements is a corpus to write queries for.
     """
     passages = _passages(_lines(folder / "corpus.jsonl", faults), faults)
-    if passages and not (folder / "queries.jsonl").exists() and not (folder / "qrels").exists():
+    if passages and is_corpus(folder):
         return Collection(folder.resolve().name, passages, {}, {})
     queries = _queries(_lines(folder / "queries.jsonl", faults), faults)
     qrels: dict[str, Judgements] = {}

@@ -20,8 +20,9 @@ MOST_COMPARED = 50_000
 MOST_MEASURED = 2_000
 SWAPPED = 3.0  # questions are shorter than what answers them; code and claims can be longer, but not by that much
 SHOWN = 60
-FEWEST = {"dev": 20, "test": SMALL_TEST}  # held-out queries
+FEWEST = {"train": 10, "dev": 20, "test": SMALL_TEST}  # queries
 SMALL = {
+    "train": "so few can teach little",
     "dev": "so few tell little of which checkpoint, or whether the base model, is best",
     "test": "a verdict on so few can show only a large difference",
 }
@@ -98,6 +99,8 @@ def check(
         )
     if (asked := len(collection.positives("train"))) > MOST_COMPARED:
         notes.append(f"leaks: {MOST_COMPARED} of {asked} training queries compared")
+    if unjudged := collection.queries.keys() - {query for split in collection.qrels.values() for query in split}:
+        notes.append(f"{len(unjudged)} of {len(collection.queries)} queries are judged in no split, and not used")
     texts = [word_shingles(collection.passages[passage].content) for passage in chosen]
     drawn = dict(zip(chosen, sketches(texts, seed=seed), strict=True))
     near = _near_duplicates(drawn, collection, found)
@@ -137,7 +140,7 @@ def _swapped(collection: Collection, found: Faults) -> None:
 
 
 def _small(collection: Collection, found: Faults) -> None:
-    """Warn of held-out splits with few queries; whet makes a split that is not there itself."""
+    """Warn of splits with few queries; whet makes a split that is not there itself."""
     for split, fewest in FEWEST.items():
         if 0 < (queries := len(collection.positives(split))) < fewest:
             what = f"{queries} {split} queries, expected {fewest} or more: {SMALL[split]}"

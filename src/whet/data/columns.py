@@ -38,6 +38,15 @@ def has_pairs(names: Iterable[str]) -> bool:
     return not known.isdisjoint(QUERY) and not known.isdisjoint(POSITIVE)
 
 
+def unasked(names: Sequence[str]) -> bool:
+    """Whether a row is a passage that nobody asks for: its one column is the positive's.
+
+    >>> unasked(["positive"]), unasked(["name", "answer"])
+    (True, False)
+    """
+    return len(names) == 1 and names[0].lower() in POSITIVE
+
+
 def understand(names: Sequence[str], where: str, faults: Faults) -> Columns | None:
     """Find the columns among `names`, in any case; None, with a fault, where the query or the positive is missing."""
     query = _one_of(QUERY, "query", names, where, faults)
@@ -46,6 +55,8 @@ def understand(names: Sequence[str], where: str, faults: Faults) -> Columns | No
         if found is None:
             listed = ", ".join(names) or "none"
             cure = f"Name one of them {', '.join(understood[:-1])} or {understood[-1]}."
+            if positive is not None:
+                cure += f' A passage that nobody asks for is a row of its own: {{"{positive}": …}}.'
             faults.error("missing-column", where, f"no column for the {what}; columns found: {listed}", cure)
     if query is None or positive is None:
         return None

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from whet.artifacts import rolling_digest
-from whet.data.beir import is_beir, read_beir
+from whet.data.beir import is_beir, is_corpus, read_beir
 from whet.data.cut import Cutter, read_documents
 from whet.data.documents import READERS, document_files
 from whet.data.faults import Faults
@@ -114,6 +114,13 @@ def _read_folder(folder: Path, faults: Faults, cutter: Callable[[], Cutter]) -> 
     if is_saved_dataset(folder):
         return read_saved(folder, faults)
     if is_beir(folder):
+        if is_corpus(folder) and (tables := question_tables(folder)):
+            what = f"tables of questions beside a corpus.jsonl: {', '.join(path.name for path in tables[:5])}"
+            cure = (
+                'Give one table, with a row {"positive": …} for each passage that nobody asks for; or add a '
+                "queries.jsonl and qrels/ to the corpus."
+            )
+            faults.error("two-kinds", folder, what, cure)
         return read_beir(folder, faults)
     files = split_files(folder)
     if not files and (tables := question_tables(folder)):

@@ -1,13 +1,14 @@
 """Turns rows of texts (a query, its positives, perhaps negatives and their queries) into a Collection.
 
-Equal texts become one passage or one query; ids count them in the order of reading: p000001, q000001.
+Equal texts become one passage or one query; ids count them in the order of reading: p000001, q000001. A row with a
+positive and no query is a passage that is searched, and that nobody asks for.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from whet.data.columns import Columns, has_pairs, understand
+from whet.data.columns import Columns, has_pairs, unasked, understand
 from whet.data.faults import Faults
 from whet.data.files import SUFFIXES, Row, table_rows
 from whet.data.judgements import SPLIT_ORDER, SPLITS, add_judgement, grade_of
@@ -47,12 +48,16 @@ class Table:
         self._negatives: dict[str, dict[str, str]] = {}  # query id → passage id → where
         self._stars: dict[str, dict[str, None]] = {}  # passage id → query texts, in order
         self._columns: dict[tuple[str, ...], Columns | None] = {}
+        self._unasked: list[str] = []  # where rows without a query stand
 
     def read(self, split: str, rows: Iterable[Row]) -> None:
         """Add the rows of one split."""
         judged = self._qrels.setdefault(split, {})
         for where, row in rows:
             names = tuple(row)
+            if unasked(names):
+                self._add_unasked(_listed(row[names[0]]), where)
+                continue
             if names not in self._columns:
                 self._columns[names] = understand(names, where, self._faults)
             if (columns := self._columns[names]) is not None:
@@ -60,6 +65,9 @@ class Table:
 
     def collection(self, name: str) -> Collection:
         """Return everything read; negatives that are also positives of their query are dropped with a warning."""
+        if self._unasked:
+            what = f"{len(self._unasked):,} rows have a passage and no query: it is searched, and nobody asks for it"
+            self._faults.warn("no-query", self._unasked[0], what, "Nothing, where that is meant; else write the query.")
         positive = {
             (q, p) for split in self._qrels.values() for q, j in split.items() for p, grade in j.items() if grade > 0
         }
@@ -75,7 +83,7 @@ class Table:
             name,
             passages={identifier: Passage(identifier, text) for text, identifier in self._passages.items()},
             queries={identifier: text for text, identifier in self._queries.items()},
-            qrels=self._qrels,
+            qrels={split: judged for split, judged in self._qrels.items() if judged},
             negatives=negatives,
             positive_queries={passage: list(texts) for passage, texts in self._stars.items()},
         )
@@ -85,6 +93,9 @@ class Table:
         positives = _listed(row[columns.positive])
         if not positives:
             self._faults.error("no-positive", where, "the row has no positive passage", "Add one or delete the row.")
+        if positives and query_text in (None, "") and not any(_listed(row[name]) for name in columns.negatives):
+            self._add_unasked(positives, where)
+            return
         fine = [text for text in positives if usable(text, "the positive passage", where, self._faults)]
         if not usable(query_text, "the query", where, self._faults):
             return
@@ -94,6 +105,14 @@ class Table:
             if grade is not None:
                 add_judgement(judged, query, _number(self._passages, text, "p"), grade, where, self._faults)
         self._add_negatives(row, columns, query, where)
+
+    def _add_unasked(self, positives: list[Any], where: str) -> None:
+        if not positives:
+            self._faults.error("no-positive", where, "the row holds no passage", "Write one or delete the row.")
+        for text in positives:
+            if usable(text, "the passage", where, self._faults):
+                _number(self._passages, text, "p")
+        self._unasked.append(where)
 
     def _add_negatives(self, row: dict[str, Any], columns: Columns, query: str, where: str) -> None:
         negatives = [text for name in columns.negatives for text in _listed(row[name])]

@@ -31,7 +31,7 @@ class Evaluation:
     """Base, tuned and BM25 on one test set: means in [0, 1], and tuned against base on every measure.
 
     The verdict is about `measure` alone. `kept_base` says that the tuned model is the base model, for no other did
-    better on dev; `synthetic` that the test queries were generated.
+    better before the test; `synthetic` that the test queries were generated.
     """
 
     measure: str
@@ -60,10 +60,19 @@ class Evaluation:
         before, after = points(self.base[self.measure]), points(self.tuned[self.measure])
         of = f"{found.queries} queries{', all synthetic: real ones may tell otherwise' if self.synthetic else ''}"
         if self.kept_base:
-            return f"The base model was kept because nothing scored higher on dev: {self.measure} {before} ({of})."
+            return f"The base model was kept, for no training was found to be better: {self.measure} {before} ({of})."
         change = f"{self.measure} {before} → {after} ({signed(found.difference)}"
         sureness = f"95 % interval {signed(low)} to {signed(high)}, {p_words(found.p_value)}, {of})"
         return f"{opening}: {change}, {sureness}{_too_few(found)}."
+
+    @property
+    def lexical_note(self) -> str:
+        """What to do where BM25, without any model, ranks better than the tuned model; "" where it does not."""
+        lexical, after = self.bm25[self.measure], self.tuned[self.measure]
+        if lexical <= after:
+            return ""
+        cure = "search with both, or take a base model that knows the language and the subject better"
+        return f"BM25 comes to {points(lexical)} without a model, more than the tuned model's {points(after)}: {cure}."
 
     def to_json(self) -> dict[str, Any]:
         """Give the object that `--json` prints: fractions, rounded to five digits."""

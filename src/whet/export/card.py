@@ -21,7 +21,7 @@ class Origin:
 
     `base` and `data` are names as the user knows them; `sizes` says how many of what ("training queries" → 2516);
     `settings` are the training settings worth telling; `licence` is the base model's, None where it is not known;
-    `note` is what else a reader of the evaluation must know.
+    `note` is what else a reader of the evaluation must know, `account` are sentences on what was done and why.
     """
 
     base: str
@@ -31,6 +31,7 @@ class Origin:
     settings: Mapping[str, Any] = field(default_factory=dict)
     licence: str | None = None
     note: str | None = None
+    account: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

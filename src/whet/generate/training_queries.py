@@ -123,6 +123,8 @@ def write_queries(
 
 def _line(summary: dict[str, Any]) -> str:
     """How the writing went, in a line."""
+    if not summary["chosen"]:
+        return "no queries are written: every passage answers a query, or says too little to write one for"
     dropped = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in summary["sieve"]["turned_down"].items())
     return (
         f"{summary['queries']:,} queries for {summary['chosen']:,} of {summary['passages']:,} passages"

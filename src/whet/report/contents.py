@@ -24,6 +24,7 @@ class ReportInput:
     `spaces` describes the embedding spaces of `base` and `tuned` (`whet.evaluate.space.Space`, as mappings).
     `teaching` is the teach stage's summary. `tradeoff` holds points from base to tuned weights: `share`, `dev`, and
     `guard` where a general set was scored; `share` is the one that was kept, None where there was no choice.
+    `account` are sentences on what was done and why; `judge` is what `dev` scores come from.
     `mining` counts passages by what became of them, `refreshes` are the summaries of rounds that were mined anew,
     `warnings` are the data check's lines, `seconds` is per stage.
     """
@@ -42,6 +43,8 @@ class ReportInput:
     teaching: Mapping[str, Any] = field(default_factory=dict)
     tradeoff: Sequence[Mapping[str, float | None]] = ()
     share: float | None = None
+    account: Sequence[str] = ()
+    judge: str = "dev"
     warnings: Sequence[str] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)

@@ -81,7 +81,7 @@ def tradeoff_chart(report: ReportInput) -> Markup:
             for point in report.tradeoff
             if (value := point[key]) is not None and (share := point["share"]) is not None
         ]
-        for key, name in (("dev", "dev"), ("guard", "general set"))
+        for key, name in (("dev", report.judge), ("guard", "general set"))
         if report.tradeoff and (base := report.tradeoff[0][key]) is not None
     }
     title = f"Change in {report.evaluation.measure}"

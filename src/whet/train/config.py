@@ -13,6 +13,9 @@ Z_WEIGHT = 0.001
 
 PYDOC, NO_GUARD = "pydoc", "none"  # what `guard.data` may be beside data
 
+# How far to go from base after learning what was written: no dev query says it (WiSE-FT, arXiv 2109.01903).
+FIRST_SHARE = 0.5
+
 # What `train_only` can name (`whet.train.freeze`).
 PARTS = r"(all|intermediate|output|moe|norms|last-[1-9]\d*)"
 
@@ -194,7 +197,7 @@ class GuardConfig(BaseModel):
         description="take the weights between base and tuned that do best on dev within the budget (WiSE-FT, "
         "arXiv 2109.01903)",
     )
-    shares: tuple[float, ...] = Field(
+    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.25, 0.5, 0.75, 1.0), min_length=1, description="shares of the tuned weights that are tried"
     )
     queries: int = Field(600, ge=1, description="queries of the set that are used, at most")

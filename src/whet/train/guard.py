@@ -6,7 +6,7 @@ on it often keeps most of the gain and loses little of what the base model knew.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ def _collection(config: GuardConfig) -> Collection:
         return build_pydoc_collection(limit=PYDOC_PAIRS, seed=config.seed, packages=[STANDARD_LIBRARY])
     name = f"{NANO_BEIR}/{config.data}" if re.fullmatch(r"Nano[A-Z]\w+", config.data) else config.data
     collection, faults = read(name)
-    raise_errors(faults)
+    raise_errors([replace(fault, where=f"guard.data: {fault.where}") for fault in faults])
     return collection
 
 
