@@ -35,8 +35,8 @@ def _learned(run: Run) -> Iterator[str]:
         rows = read_jsonl(run.path / "queries" / "queries.jsonl")[:SAMPLES]
         some = ", ".join(f"“{excerpt(row['text'], SAMPLE)}”" for row in rows)
         yield (
-            f"Before that, from {count:,} queries that nobody asked, written ({run.recipe.generate.generator}) for passages "
-            f"without one: {some} … It went {FIRST_SHARE:.0%} of that way, so that what was asked has the last word."
+            f"Before that, from {count:,} queries that nobody asked, written ({run.recipe.generate.generator}) for "
+            f"passages without one: {some} … It went {FIRST_SHARE:.0%} of that way, so that what was asked has the last word."
         )
 
 
