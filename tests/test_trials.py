@@ -24,7 +24,7 @@ from whet.pipeline import build
 from whet.records import PositiveQuery
 from whet.run import open_run
 from whet.training import write_training
-from whet.trials import CrossValidated, judge_of
+from whet.trials import FEWEST, CrossValidated, judge_of
 
 INTERPOLATED = RECIPE | {
     "train": RECIPE["train"] | {"batches": "neighbour"},
@@ -158,6 +158,16 @@ def test_points_are_taken_that_the_folds_do_not_show_to_be_worse(
     assert (trial.share, trial.better) == (share, better)
     said = "do not show that this is worse than base" in capsys.readouterr().err
     assert said == (better and trial.score <= judge.base)
+
+
+@pytest.mark.parametrize(("by", "better"), [(-0.01, False), (0.0, True), (0.01, True)])
+def test_fewer_queries_than_any_test_needs_decide_by_their_mean(mined, tmp_path, monkeypatch, by, better):
+    judge = CrossValidated(mined, tmp_path, sources(mined))
+    judge.each = dict.fromkeys(list(judge.each)[: FEWEST - 1], 0.8)
+    judge.queries = len(judge.each)
+    moved = {query: 0.8 + by for query in judge.each}
+    monkeypatch.setattr(CrossValidated, "_fold", lambda *_: {0.5: moved, 1.0: moved})
+    assert judge.trial("", *mined.recipe.trials()[mined.recipe.train.train_only]).better is better
 
 
 def test_the_whole_road_gets_better_without_a_dev_split(small, tiny_model, tmp_path):

@@ -36,7 +36,7 @@ def _learned(run: Run) -> Iterator[str]:
         some = ", ".join(f"“{excerpt(row['text'], SAMPLE)}”" for row in rows)
         yield (
             f"Before that, from {count:,} queries that nobody asked, written ({run.recipe.generate.generator}) for "
-            f"passages without one: {some} … It went {FIRST_SHARE:.0%} of that way, so that what was asked has the last word."
+            f"passages without one: {some} … It went {FIRST_SHARE:.0%} of that way: what was asked has the last word."
         )
 
 

@@ -66,7 +66,9 @@ class Table:
     def collection(self, name: str) -> Collection:
         """Return everything read; negatives that are also positives of their query are dropped with a warning."""
         if self._unasked:
-            what = f"{len(self._unasked):,} rows have a passage and no query: it is searched, and nobody asks for it"
+            what = (
+                f"{len(self._unasked):,} rows have a passage and no query: they are searched, and nobody asks for them"
+            )
             self._faults.warn("no-query", self._unasked[0], what, "Nothing, where that is meant; else write the query.")
         positive = {
             (q, p) for split in self._qrels.values() for q, j in split.items() for p, grade in j.items() if grade > 0

@@ -1,0 +1,80 @@
+"""What report and card say of a run: what it learned from, what decided, what was kept and why."""
+
+import pytest
+
+from tiny import RECIPE, tiny_collection
+from whet.account import account
+from whet.artifacts import write_json
+from whet.run import open_run
+
+FOLDS = {"judge": "cross-validation", "judged": 60}
+DEV = {"judge": "dev", "judged": 20}
+GUARDED = {"guard_base": 0.6, "guard_tuned": 0.62}
+
+
+def line(*points):
+    return [{"share": share, "dev": dev, "guard": guard} for share, dev, guard in points]
+
+
+@pytest.fixture(scope="module")
+def run(tiny_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("account")
+    overrides = RECIPE | {"guard": {"data": "pydoc", "interpolate": True}}
+    return open_run(tiny_collection(folder / "small", size=90), str(tiny_model), folder / "run", overrides=overrides)
+
+
+def told(run, teaching=None, **result):
+    result = {"kept": "tuned", "dev_base": 0.5, "dev_best": 0.6} | result
+    for stage, name, found in (("train", "result", result), ("teach", "summary", teaching or {"pairs": 0})):
+        (run.path / stage).mkdir(exist_ok=True)
+        write_json(run.path / stage / f"{name}.json", found)
+    return account(run)
+
+
+def test_what_was_learned_from(run):
+    pairs = len(run.collection.positives("train"))
+    assert told(run)[0] == (
+        f"Learned from {pairs} labelled pairs of {pairs} queries, each with 2 mined hard negative(s); loss: clp."
+    )
+    teaching = {"pairs": 9, "teachers": {"base": {}, "bm25": {}, "late": {}}, "left_out": ["bm25"]}
+    assert told(run, teaching)[1] == "Soft labels (soft-2) of base and late beside the hard ones, at weight 0."
+
+
+def test_what_decided(run):
+    assert "Judged by 20 dev queries, none of which was trained on." in told(run, **DEV)
+    assert any("60 training queries are too few" in one and "Cross-validation" in one for one in told(run, **FOLDS))
+
+
+@pytest.mark.parametrize(
+    ("found", "told_last"),
+    [
+        ({}, "Kept: trained weights; by dev, nDCG@10 50.0 → 60.0."),
+        (
+            FOLDS | {"share": 1.0, "line": line((0.5, 0.7, None), (1.0, 0.6, None))},
+            "50% of the way scored 70.0, which so few queries do not show to be better.",
+        ),
+        (
+            DEV | GUARDED | {"share": 0.5, "line": line((0.5, 0.6, 0.62), (1.0, 0.7, 0.58))},
+            "100% of the way scored 70.0, but lost more than 1.0 on the guard.",
+        ),
+        (
+            FOLDS | {"share": 1.0, "line": line((0.5, 0.55, None), (1.0, 0.6, None))},
+            "Kept: 100% of the way from base to the trained weights; by cross-validation, nDCG@10 50.0 → 60.0.",
+        ),
+        (
+            FOLDS | {"kept": "base", "dev_best": 0.4},
+            "The base model was kept: by cross-validation, training came to nDCG@10 40.0, and base has 50.0.",
+        ),
+    ],
+    ids=["no way back", "another point not shown", "the guard forbade", "the best", "base"],
+)
+def test_what_was_kept_and_why(run, found, told_last):
+    sentences = [one for one in told(run, **found) if "guard (" not in one]
+    assert sentences[-1] == told_last
+
+
+def test_what_the_guard_saw(run):
+    assert told(run, **GUARDED)[-1] == (
+        "On the guard (pydoc: documentation of Python's standard library), a general set that training never saw: "
+        "nDCG@10 60.0 → 62.0."
+    )
