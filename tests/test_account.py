@@ -24,7 +24,7 @@ def run(tiny_model, tmp_path_factory):
 
 
 def told(run, teaching=None, **result):
-    result = {"kept": "tuned", "dev_base": 0.5, "dev_best": 0.6} | result
+    result = {"kept": "tuned", "trial": "all", "dev_base": 0.5, "dev_best": 0.6} | result
     for stage, name, found in (("train", "result", result), ("teach", "summary", teaching or {"pairs": 0})):
         (run.path / stage).mkdir(exist_ok=True)
         write_json(run.path / stage / f"{name}.json", found)
@@ -34,7 +34,8 @@ def told(run, teaching=None, **result):
 def test_what_was_learned_from(run):
     pairs = len(run.collection.positives("train"))
     assert told(run)[0] == (
-        f"Learned from {pairs} labelled pairs of {pairs} queries, each with 2 mined hard negative(s); loss: clp."
+        f"Learned from {pairs} labelled pairs of {pairs} queries, each with 2 mined hard negative(s); loss: clp; "
+        "weights that were trained: all."
     )
     teaching = {"pairs": 9, "teachers": {"base": {}, "bm25": {}, "late": {}}, "left_out": ["bm25"]}
     assert told(run, teaching)[1] == "Soft labels (soft-2) of base and late beside the hard ones, at weight 0."

@@ -165,7 +165,7 @@ def test_fewer_queries_than_any_test_needs_decide_by_their_mean(mined, tmp_path,
     judge = CrossValidated(mined, tmp_path, sources(mined))
     judge.each = dict.fromkeys(list(judge.each)[: FEWEST - 1], 0.8)
     judge.queries = len(judge.each)
-    moved = {query: 0.8 + by for query in judge.each}
+    moved = dict.fromkeys(judge.each, 0.8 + by)
     monkeypatch.setattr(CrossValidated, "_fold", lambda *_: {0.5: moved, 1.0: moved})
     assert judge.trial("", *mined.recipe.trials()[mined.recipe.train.train_only]).better is better
 

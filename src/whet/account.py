@@ -17,16 +17,17 @@ SAMPLES, SAMPLE = 3, 80  # written queries that are shown, and characters of eac
 def account(run: Run) -> list[str]:
     """Plain sentences, one a step, on a run whose model has been trained."""
     found = read_json(run.path / "train" / "result.json")
-    return [*_learned(run), *_judged(found), *_kept(run, found), *_guarded(run, found)]
+    return [*_learned(run, str(found["trial"])), *_judged(found), *_kept(run, found), *_guarded(run, found)]
 
 
-def _learned(run: Run) -> Iterator[str]:
+def _learned(run: Run, trained: str) -> Iterator[str]:
     train, asked = run.recipe.train, len(run.collection.positives("train"))
     whose = "generated" if "train" in run.collection.synthetic else "labelled"
     marks = ", marks of an audit among them" if read_json(run.path / RECIPE).get("labels") else ""
     mined = f", each with {train.negatives} mined hard negative(s)" if train.negatives else ""
     pairs = len(training_pairs(run.collection))
-    yield f"Learned from {pairs:,} {whose} pairs of {asked:,} queries{marks}{mined}; loss: {train.loss}."
+    how = f"loss: {train.loss}; weights that were trained: {trained}"
+    yield f"Learned from {pairs:,} {whose} pairs of {asked:,} queries{marks}{mined}; {how}."
     if teachers := read_teachers(run.path):
         taught = [name for name in teachers["teachers"] if name not in teachers["left_out"]]
         beside = "" if train.loss == "soft" else f" beside the hard ones, at weight {train.soft_weight:g}"

@@ -70,7 +70,7 @@ def build(run: Run, until: str = STAGES[-1]) -> Run:
     if "train" in stages:
         check_trials(run)
     if "mine" in stages and run.written:  # a stage in front of the others, which locks the folder by itself
-        say(f"training will learn from {len(run.written):,} queries written beside those asked")
+        say(f"{len(run.written):,} queries are written beside those asked; training learns from them first")
     with locked(run.path):
         if "teach" in stages and run.recipe.train.taught:
             check_teachers(run)

@@ -154,11 +154,12 @@ def test_the_whole_road_learns_from_them_and_says_so(small, tiny_model, tmp_path
     run = whet.tune(small, str(tiny_model), tmp_path / "run", overrides=BESIDE)
     assert run.result["synthetic"] is False
     assert run.result["queries"] == len(run.collection.positives("test"))
-    assert f"training will learn from {len(run.written)} queries written beside those asked" in capsys.readouterr().err
+    assert f"{len(run.written)} queries are written beside those asked" in capsys.readouterr().err
     card = (run.path / "model" / "README.md").read_text(encoding="utf-8")
     assert f"| written training queries | {len(run.written)} |" in card
-    page = (run.path / "report" / "index.html").read_text(encoding="utf-8")
-    assert f"training queries, {len(run.written)} written (offline) for other passages" in page
+    for told in (card, (run.path / "report" / "index.html").read_text(encoding="utf-8")):
+        assert f"from {len(run.written)} queries that nobody asked, written (offline)" in told
+        assert run.written[0]["text"] in told
 
 
 def test_they_are_written_once_and_another_number_mines_anew(taught):
@@ -200,3 +201,12 @@ def test_none_are_written_where_none_are_wanted_or_labels_are_all(overrides, sma
 def test_none_are_written_beside_those_that_are_written_already(taught):
     data = replace(taught.collection, synthetic=frozenset({"train"}))
     assert replace(taught, collection=data).written == []
+
+
+def test_the_verb_has_nothing_to_write_where_every_passage_is_asked_for(tiny_model, tmp_path):
+    data = tiny_collection(tmp_path / "asked", size=90)
+    out = ["--model", str(tiny_model), "--out", str(tmp_path / "run")]
+    ended = CliRunner().invoke(app, ["generate", "queries", str(data), *out])
+    assert ended.exit_code == 0, ended.output
+    assert "every passage answers a query" in ended.output
+    assert read_jsonl(tmp_path / "run" / "queries" / "queries.jsonl") == []

@@ -187,7 +187,7 @@ def _show(name: str, run: Run, *, json: bool) -> None:
         show_lines(read_json(run.path / "check" / "report.json")["lines"])
     elif name == "paraphrases" and not run.recipe.generate.paraphrases:
         raise ConfigError(f"generate.paraphrases is 0 in the recipe of {run.path}: no other wordings are asked for")
-    elif name == "queries" and not (run.writes or "train" in run.collection.synthetic):
+    elif name == "queries" and not (run.written or run.writes or "train" in run.collection.synthetic):
         raise ConfigError(
             f"{run.collection.name} has training queries, and none are to be written beside them: generate.passages is "
             f"{run.recipe.generate.passages} in the recipe of {run.path}"
