@@ -23,7 +23,6 @@ from whet.encode import PackedEncoder
 from whet.models import DEFAULT_MODEL, load_model
 from whet.moe.upcycle import upcycle
 from whet.records import Collection
-from whet.run import training_pairs
 from whet.train import trainer
 from whet.train.collate import Knowledge, Pair, PairCollator
 from whet.train.config import MoEConfig, TrainConfig
@@ -53,7 +52,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     wanted = parser.parse_args()
     collection = read(DATA / wanted.set)[0]
-    pairs = [Pair(*pair) for pair in training_pairs(collection)[: wanted.pairs]]
+    pairs = [Pair(*pair) for pair in collection.pairs("train")[: wanted.pairs]]
     trainer.PairCollator = Timed  # type: ignore[misc]
     found: dict[str, Any] = {}
     for name, experts in (("last-2", 0), ("experts in the last 2", 2)):

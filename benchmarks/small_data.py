@@ -25,7 +25,7 @@ from whet.artifacts import read_json, write_json
 from whet.data.read import read
 from whet.encode import PackedEncoder
 from whet.evaluate.measures import means, per_query
-from whet.evaluate.retrieve import retrieve
+from whet.evaluate.retrieve import DEPTH, ranking_of
 from whet.evaluate.significance import compare
 from whet.evaluate.space import space_of
 from whet.learning import StageFolders, material_of
@@ -33,6 +33,7 @@ from whet.models import DEFAULT_MODEL, load_model
 from whet.pipeline import build
 from whet.records import Collection, Encoder
 from whet.run import Run, open_run
+from whet.search import top_k
 from whet.train.config import GuardConfig
 from whet.train.dev import ndcg_on
 from whet.train.guard import guard_set
@@ -143,14 +144,15 @@ def cell(data: Collection, name: str, row: str, seed: int, runs: Path, guard: An
 
 def training(run: Run) -> list[tuple[str, str]]:
     """The run's labelled pairs, whatever it uses them for."""
-    return [(q, p) for split in ("train", "dev") for q, found in run.collection.positives(split).items() for p in found]
+    return [pair for split in ("train", "dev") for pair in run.collection.pairs(split)]
 
 
 def measure(run: Run, encoder: Encoder) -> dict[str, Any]:
     """Test measures: nDCG@10 of every query, the mean of AP@10, and the embedding space."""
     queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
-    values = per_query(run.collection.qrels["test"], retrieve(encoder, queries, run.passages), MEASURES)
     vectors = encoder.encode_queries(list(queries.values())), encoder.encode_passages(list(run.passages.values()))
+    ranking = ranking_of(top_k(*vectors, DEPTH, backend="exact"), list(queries), list(run.passages))
+    values = per_query(run.collection.qrels["test"], ranking, MEASURES)
     space = space_of(*vectors, run.collection, "test", np.random.default_rng(0))
     return {
         "AP@10": means(values)["AP@10"],

@@ -62,8 +62,8 @@ def values(field: dict[str, Any]) -> str:
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
     if field["type"] == "array":
-        plural = "" if "enum" in field["items"] else "s"
-        return f"list of {values(field['items'])}{plural}"
+        items, kind = values(field["items"]), KINDS[field["items"]["type"]]
+        return f"list of {items.replace(kind, f'{kind}s', 1)}"  # a list of words keeps them as they are
     bounds = ", ".join(f"{sign} {field[name]:g}" for name, sign in BOUNDS.items() if name in field)
     return f"{KINDS[field['type']]} {bounds}".rstrip()
 

@@ -155,7 +155,7 @@ def test_a_run_can_be_opened_again_from_its_folder(road):
 
 def test_the_card_carries_the_licence_of_a_base_that_lies_in_a_folder(road, tmp_path):
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
-    licences = {base: origin_of(replace(road, base=base)).licence for base in (str(tmp_path), DEFAULT_MODEL, "a/b")}
+    licences = {base: origin_of(replace(road, base=base), ()).licence for base in (str(tmp_path), DEFAULT_MODEL, "a/b")}
     assert licences == {str(tmp_path): "mit", DEFAULT_MODEL: "apache-2.0", "a/b": None}
 
 

@@ -120,6 +120,8 @@ def test_a_key_in_the_wrong_part_is_led_to_the_right_one(overrides, unknown, mea
         ({"train": {"penalty_weight": 1.5}}, "train.penalty_weight: got 1.5; expected less than or equal to 1"),
         ({"train": {"loss": "mse"}}, "train.loss: got 'mse'; expected 'clp', 'infonce' or 'soft'"),
         ({"train": {"trackers": "wandb"}}, "train.trackers: got 'wandb'; expected a list"),
+        ({"guard": {"shares": [0.5, 1.5]}}, "guard.shares.1: got 1.5; expected less than or equal to 1"),
+        ({"guard": {"shares": [0]}}, "guard.shares.0: got 0; expected greater than 0"),
         ({"train": 3, "seed": 1}, "train: got 3; expected a mapping such as `train: {epochs: 2}`"),
         (
             {"mine": {"skip": 9, "depth": 9}},

@@ -34,7 +34,7 @@ from whet.mine.known import judged
 from whet.models import load_model, stored_encoder
 from whet.progress import say
 from whet.records import Teacher
-from whet.run import Run, training_pairs
+from whet.run import Run
 from whet.search import top_k
 from whet.teach.named import teacher_of
 from whet.teach.scores import Pairs, ask
@@ -109,7 +109,7 @@ def suspects(run: Run) -> tuple[list[Suspect], int]:
     ranks = candidates(run)
     row = {passage: at for at, passage in enumerate(passages)}
     place = {query: at for at, query in enumerate(queries)}
-    own = np.array([(place[query], row[passage]) for query, passage in training_pairs(run.collection)])
+    own = np.array([(place[query], row[passage]) for query, passage in run.collection.pairs("train")])
     asked = np.array([(query, passage) for query, passage, _ in ranks], np.int64).reshape(-1, 2)
     both = np.concatenate([own, asked])
     known = np.arange(len(both)) < len(own)

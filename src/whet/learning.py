@@ -20,7 +20,7 @@ from whet.mine.neighbours import of_rows
 from whet.moe.upcycle import upcycle
 from whet.progress import say
 from whet.records import Collection
-from whet.run import Run, training_pairs
+from whet.run import Run
 from whet.search import top_k
 from whet.teach.label_file import read_labels
 from whet.train.collate import Knowledge, Pair
@@ -154,9 +154,9 @@ def material_of(run: Run, collection: Collection, sources: StageFolders) -> Mate
         query.query_id: tuple(negative.passage_id for negative in query.negatives[: train.negatives])
         for query in read_mined(sources.mine / "negatives.jsonl")
     }
-    own = training_pairs(collection)
+    own = collection.pairs("train")
     pairs = [Pair(query, passage, mined.get(query, ())) for query, passage in own]
-    place = {pair: row for row, pair in enumerate(training_pairs(run.augmented))}
+    place = {pair: row for row, pair in enumerate(run.augmented.pairs("train"))}
     unseen = {same_text(collection.queries[query]) for query in collection.positives("dev")}
     stars = read_positive_queries(sources.generate / "queries.jsonl")
     found = [star for star in stars if same_text(star.text) not in unseen]

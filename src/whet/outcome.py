@@ -1,5 +1,6 @@
 """What a finished run holds, read back for reports, model cards and the compare page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,9 +64,10 @@ def read_tradeoff(path: Path) -> list[dict[str, float | None]]:
     return [base, *found.get("line", [tuned] if found["kept"] == "tuned" else [])]
 
 
-def read_judge(path: Path) -> str:
+def read_judge(run: Run) -> str:
     """What decided before the test: dev, or cross-validation."""
-    return str(read_json(path / "train" / "result.json").get("judge", "dev"))
+    found = read_json(run.path / "train" / "result.json")  # of an earlier version, it does not say
+    return str(found.get("judge", "dev" if run.collection.positives("dev") else "cross-validation"))
 
 
 def read_share(path: Path) -> float | None:
@@ -103,9 +105,8 @@ def count_written(run: Run) -> int:
     return int(read_json(summary)["queries"]) if run.writes and summary.exists() else 0
 
 
-def origin_of(run: Run) -> "Origin":
-    """What a model card tells of an evaluated run."""
-    from whet.account import account
+def origin_of(run: Run, account: Sequence[str]) -> "Origin":
+    """What a model card tells of an evaluated run; `account` are sentences on what was done (`whet.account`)."""
     from whet.export.card import Origin
 
     sizes = {f"{split} queries": len(run.collection.positives(split)) for split in run.collection.qrels}
@@ -119,7 +120,7 @@ def origin_of(run: Run) -> "Origin":
         settings=settings["train"] | (experts if run.recipe.moe.experts else {}),
         evaluation=read_evaluation(run.path)[0],
         licence=_licence(run.base),
-        account=account(run),
+        account=account,
     )
 
 

@@ -32,7 +32,7 @@ from whet.outcome import (
 from whet.progress import say
 from whet.recipe import Effort
 from whet.records import Collection
-from whet.run import STAGES, Run, open_run, peak_of, seconds_of, training_pairs
+from whet.run import STAGES, Run, open_run, peak_of, seconds_of
 
 
 def tune(
@@ -67,13 +67,13 @@ def build(run: Run, until: str = STAGES[-1]) -> Run:
         raise ConfigError(f"no stage is called {until!r}; the stages are {', '.join(STAGES)}")
     done: dict[str, Artifact] = {}
     stages = STAGES[: STAGES.index(until) + 1]
+    if "teach" in stages and run.recipe.train.taught:
+        check_teachers(run)
     if "train" in stages:
         check_trials(run)
     if "mine" in stages and run.written:  # a stage in front of the others, which locks the folder by itself
         say(f"{len(run.written):,} queries are written beside those asked; training learns from them first")
     with locked(run.path):
-        if "teach" in stages and run.recipe.train.taught:
-            check_teachers(run)
         for stage in stages:
             done[stage] = _BUILD[stage](run, done)
     return run
@@ -125,7 +125,7 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         write_mined(folder / "negatives.jsonl", mined)
         write_json(folder / "summary.json", summary.to_json())
         if nearest:
-            near = neighbours(data, queries, passages, training_pairs(data), nearest)
+            near = neighbours(data, queries, passages, data.pairs("train"), nearest)
             np.save(folder / "neighbours.npy", near, allow_pickle=False)
         if train.mask_likely:
             write_likely(folder / "likely.jsonl", likely_positives(data, queries, passages, run.recipe.mine))
@@ -229,7 +229,7 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             tradeoff=read_tradeoff(run.path),
             share=read_share(run.path),
             account=account(run),
-            judge=read_judge(run.path),
+            judge=read_judge(run),
             warnings=[*_remarks(done["check"].path), *starving(experts)],
             config=run.recipe.in_force(),
             seconds={stage: seconds_of(run.path / stage) or 0.0 for stage in done},
@@ -269,7 +269,12 @@ def _model(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             if left.is_dir():
                 shutil.rmtree(left)
         aside = folder / SCRATCH / "model"
-        export_model(done["train"].path / "model", aside, origin=origin_of(run), name=run.path.resolve().name)
+        export_model(
+            done["train"].path / "model",
+            aside,
+            origin=origin_of(run, account(run, quoting=False)),
+            name=run.path.resolve().name,
+        )
         for item in aside.iterdir():
             item.replace(folder / item.name)
 

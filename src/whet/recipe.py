@@ -1,13 +1,15 @@
 """The recipe of a run: what the one dial, `effort`, derives from the data, and what a YAML file may override."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from rich.markup import escape
 
+from whet.data.judgements import SPLIT_ORDER
 from whet.errors import ConfigError
 from whet.generate.config import GenerateConfig
 from whet.mine.config import MineConfig
@@ -130,8 +132,10 @@ def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] 
         recipe = Recipe.model_validate(wanted)
         recipe.trials()
     except ValidationError as error:
-        faults = [_fault(fault["loc"], fault["type"], fault["msg"], fault["input"]) for fault in error.errors()]
-        lost = any(not _closest(".".join(map(str, f["loc"]))) for f in error.errors() if f["type"] in UNKNOWN)
+        # A list is also called too short for the items that are refused already.
+        errors = [one for one in error.errors() if one["type"] != "too_short" or not one["input"]]
+        faults = [_fault(one["loc"], one["type"], one["msg"], one["input"]) for one in errors]
+        lost = any(not _closest(".".join(map(str, one["loc"]))) for one in errors if one["type"] in UNKNOWN)
         keys = f" The keys are {', '.join(KEYS)}." if lost else ""
         last = f"docs/RECIPE.md describes every setting.{keys}"
         raise ConfigError("\n".join(["the recipe is invalid:", *faults, last])) from error
@@ -166,7 +170,7 @@ def _full(value: Any) -> Any:
 
 def _by_data(collection: Collection, effort: Effort) -> dict[str, Any]:
     """What the size and the kind of the data derive."""
-    pairs = sum(map(len, collection.positives("train").values()))
+    pairs = len(collection.pairs("train"))
     epochs = min(MOST_EPOCHS[effort], max(1, round(PAIRS_SEEN[effort] / max(pairs, 1))))
     derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
     if pairs < SMALL:
@@ -178,6 +182,36 @@ def _by_data(collection: Collection, effort: Effort) -> dict[str, Any]:
     if collection.name == PYDOC:
         derived = _merged(derived, {"guard": {"data": NO_GUARD}})  # it would guard itself
     return derived
+
+
+def in_words(recipe: Recipe, collection: Collection) -> str:
+    """One line, as rich markup, of what is about to be done to what."""
+    train = recipe.train
+    return (
+        f"{escape(collection.name)}: {len(collection.passages):,} passages, "
+        + ", ".join(f"{found:,} {name}" for name in SPLIT_ORDER if (found := len(collection.positives(name))))
+        + f" queries. effort {recipe.effort}: {train.epochs} epoch(s), {train.batches} batches of {train.batch_size}, "
+        f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}"
+        f"{''.join(_besides(recipe, collection))}"
+    )
+
+
+def _besides(recipe: Recipe, collection: Collection) -> Iterable[str]:
+    """What a recipe asks for beyond the ordinary, for the line that opens a run."""
+    pairs = len(collection.pairs("train"))
+    unasked = len(collection.passages) - len({p for split in collection.qrels for p in collection.answering(split)})
+    if pairs < SMALL and recipe.train.taught and recipe.guard.interpolate:
+        yield f"; small data, {pairs} of less than {SMALL} pairs: soft labels, weights interpolated with the base model"
+    if recipe.writes and unasked:
+        yield f", training queries for up to {min(unasked, recipe.generate.passages):,} passages that have none"
+    if recipe.refresh.off and recipe.train.negatives:
+        yield ", negatives mined once"
+    if recipe.moe.experts:
+        yield f", {recipe.moe.experts} experts a layer"
+    if recipe.train.taught:
+        yield f", {recipe.teach.labels} labels of {', '.join(map(escape, recipe.teach.teachers))}"
+    if recipe.guard.data != NO_GUARD:
+        yield f", guard {escape(recipe.guard.data)}"
 
 
 def batch_size(pairs: int) -> int:

@@ -70,6 +70,10 @@ class Collection:
                 found[query] = [passage for _, passage in graded]
         return found
 
+    def pairs(self, split: str) -> list[tuple[str, str]]:
+        """Every (query id, positive passage id) of one split, in order."""
+        return [(query, passage) for query, found in self.positives(split).items() for passage in found]
+
     def answering(self, split: str) -> dict[str, None]:
         """Ids of the passages that answer a query of one split, each once, in order."""
         return dict.fromkeys(passage for passages in self.positives(split).values() for passage in passages)

@@ -12,7 +12,6 @@ from rich.markup import escape
 from whet.artifacts import LOCK, MANIFEST, VECTORS, locked, peak_memory_mb, read_json, write_json
 from whet.data.audit_marks import with_marks
 from whet.data.cut import Cutter
-from whet.data.judgements import SPLIT_ORDER
 from whet.data.read import content_fingerprint, read
 from whet.data.split import with_splits
 from whet.data.test_queries import with_test_queries
@@ -20,9 +19,9 @@ from whet.errors import ArtifactError, ConfigError, Fault, raise_errors
 from whet.generate.config import GenerateConfig
 from whet.models import load_model, reading, stored_encoder
 from whet.progress import say
-from whet.recipe import SMALL, Effort, Recipe, derive, in_full
+from whet.recipe import Effort, Recipe, derive, in_full, in_words
 from whet.records import Collection
-from whet.train.config import NO_GUARD
+from whet.train.config import NO_GUARD, PYDOC
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -135,10 +134,7 @@ def open_run(
     if test_queries is not None:
         collection = with_test_queries(collection, test_queries)
     draft = derive(collection, effort, overrides)
-    if draft.generate != GenerateConfig(passages=draft.generate.passages):
-        from whet.generate.named import check_generator
-
-        check_generator(draft.generate)
+    _check_what_writing_needs(collection, draft)
     if not collection.positives("train") and draft.generate.passages:
         from whet.generate.training_queries import with_training_queries
 
@@ -167,26 +163,27 @@ def open_run(
     }
     if record:
         _record(path, written | {"resolved": recipe.model_dump(mode="json")})
-    _announce(collection, recipe, model)
+    say(f"{in_words(recipe, collection)}; model {escape(model)}")
     return Run(path, collection, split, tuple(faults), model, recipe, force, yes)
+
+
+def _check_what_writing_needs(collection: Collection, draft: Recipe) -> None:
+    """Raise, before a query is written or paid for, where the generator or the guard of the recipe cannot be used."""
+    if draft.generate != GenerateConfig(passages=draft.generate.passages):
+        from whet.generate.named import check_generator
+
+        check_generator(draft.generate)
+    writing = draft.generate.paraphrases or (not collection.positives("train") and draft.generate.passages)
+    if writing and draft.guard.data not in (PYDOC, NO_GUARD):
+        from whet.train.guard import guard_set
+
+        guard_set(draft.guard)
 
 
 def _check_place(path: Path) -> None:
     """Raise ConfigError for a folder that holds something else than a run."""
     if path.is_dir() and not (path / RECIPE).exists() and not all(BEGUN.match(item.name) for item in path.iterdir()):
         raise ConfigError(f"{path} is not empty and not a run of whet; give another --out")
-
-
-def _announce(collection: Collection, recipe: Recipe, model: str) -> None:
-    """One line of what is about to be done to what."""
-    train = recipe.train
-    say(
-        f"{escape(collection.name)}: {len(collection.passages):,} passages, "
-        + ", ".join(f"{found:,} {name}" for name in SPLIT_ORDER if (found := len(collection.positives(name))))
-        + f" queries. effort {recipe.effort}: {train.epochs} epoch(s), {train.batches} batches of {train.batch_size}, "
-        f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}"
-        f"{''.join(_besides(recipe, collection))}; model {escape(model)}"
-    )
 
 
 def _read(
@@ -206,24 +203,6 @@ def _cutter(model: "SentenceTransformer", recipe: Recipe) -> Cutter:
 
     most = recipe.max_length or model.max_seq_length or recipe.passage_tokens
     return Cutter(lambda texts: token_lengths(model, texts), min(recipe.passage_tokens, most))
-
-
-def _besides(recipe: Recipe, collection: Collection) -> Iterable[str]:
-    """What a recipe asks for beyond the ordinary, for the line that opens a run."""
-    pairs = len(training_pairs(collection))
-    unasked = len(collection.passages) - len({p for split in collection.qrels for p in collection.answering(split)})
-    if pairs < SMALL and recipe.train.taught and recipe.guard.interpolate:
-        yield f"; small data, {pairs} of less than {SMALL} pairs: soft labels, weights interpolated with the base model"
-    if recipe.writes and unasked:
-        yield f", training queries for up to {min(unasked, recipe.generate.passages):,} passages that have none"
-    if recipe.refresh.off and recipe.train.negatives:
-        yield ", negatives mined once"
-    if recipe.moe.experts:
-        yield f", {recipe.moe.experts} experts a layer"
-    if recipe.train.taught:
-        yield f", {recipe.teach.labels} labels of {', '.join(map(escape, recipe.teach.teachers))}"
-    if recipe.guard.data != NO_GUARD:
-        yield f", guard {escape(recipe.guard.data)}"
 
 
 def _record(path: Path, recipe: Mapping[str, Any]) -> None:
@@ -277,11 +256,6 @@ def reopen(
         yes=yes,
         record=record,
     )
-
-
-def training_pairs(collection: Collection) -> list[tuple[str, str]]:
-    """Every (query id, positive passage id) of the train split, in order."""
-    return [(query, passage) for query, found in collection.positives("train").items() for passage in found]
 
 
 def seconds_of(folder: Path) -> float | None:

@@ -17,7 +17,7 @@ from whet.mine.known import known_positives
 from whet.mine.mined import read_mined
 from whet.progress import say
 from whet.records import Collection, Ranking, Teacher
-from whet.run import Run, training_pairs
+from whet.run import Run
 from whet.teach.calibrate import calibrated
 from whet.teach.label_file import write_labels
 from whet.teach.labels import label
@@ -100,7 +100,7 @@ def pairs_to_teach(run: Run, mine: Path) -> Ids:
     queries that were written: what whet took from a passage needs no teacher.
     """
     known = known_positives(run.collection)
-    train = training_pairs(run.collection)
+    train = run.collection.pairs("train")
     queries, passages = (list(dict.fromkeys(side)) for side in zip(*train, strict=True))
     asked = [one for one in read_mined(mine / "negatives.jsonl") if one.query_id in run.collection.queries]
     mined = [(one.query_id, negative.passage_id) for one in asked for negative in one.negatives]

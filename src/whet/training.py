@@ -13,7 +13,7 @@ from whet.generate.named import OFFLINE, local_model
 from whet.learning import StageFolders, why_not_refresh
 from whet.moe.upcycle import backbone, to_replace
 from whet.progress import say
-from whet.run import Run, training_pairs
+from whet.run import Run
 from whet.train.config import PYDOC
 from whet.train.freeze import modules_of
 from whet.train.guard import guard_set
@@ -53,7 +53,7 @@ def check_trials(run: Run) -> None:
     """
     model = run.base_model
     if run.recipe.guard.data != PYDOC and (guard := guard_set(run.recipe.guard)):
-        trained = {same_text(run.passages[passage]) for _, passage in training_pairs(run.collection)}
+        trained = {same_text(run.passages[passage]) for _, passage in run.collection.pairs("train")}
         known = sum(same_text(text) in trained for text in guard.passages.values())
         if known:
             say(f"[yellow]guard: {known:,} of its {len(guard.passages):,} passages are trained on, too[/yellow]")
@@ -102,7 +102,9 @@ def _keep(
     if len(found) > 1:
         say("; ".join(f"{trial} {100 * one.score:.2f}" for trial, one in found.items()) + f"; best: {name}")
     if kept == "base":
-        say(f"[yellow]nothing got better by {judge.name}: the base model stays (--force keeps the other)[/yellow]")
+        lost = best.line and not best.share  # `interpolate` found no point that the guard allows
+        why = "every point loses more than guard.budget" if lost else f"nothing got better by {judge.name}"
+        say(f"[yellow]{why}: the base model stays (--force keeps the other)[/yellow]")
     write_jsonl(folder / "log.jsonl", best.trained.log)
     trials = {
         trial: {

@@ -18,7 +18,7 @@ from whet.evaluate.verdict import verdict
 from whet.learning import StageFolders, material_of, taught_by_written, train_once
 from whet.progress import say
 from whet.records import Collection, Encoder, Ranking
-from whet.run import Run, training_pairs
+from whet.run import Run
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import GUARD, HARD, DevEvaluator, DevSet, dev_set, ndcg_each, ndcg_on
 from whet.train.guard import Point, best_on_dev, guard_set, interpolate
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 POOL_SEED = 1
-FEWEST = 6  # queries; if 5 all got worse, p would be 2 · 0.5^5 = 0.06
+FEWEST = 10  # queries; of nine, six must get worse and none better for p < 0.05
 REFRESH, WRITTEN = "refresh", "written"
 DEV_POOL = range(100_000, 500_000)  # characters; 500,000 are some 100,000 tokens, 20 s on two cores
 FOLD_POOL = range(20_000, 100_000)  # of each fold
@@ -112,7 +112,7 @@ class CrossValidated:
     the last model itself. Trainings run to their end: a fold's few queries are too few to stop at, and all of them too
     few to tell points apart. A share is therefore taken unless they show that less of it is better: the farthest point
     that is not shown to be worse than the best, and base only where that is shown to be worse than base. Fewer than
-    FEWEST queries can show nothing: then the best point is taken, and base where that is worse.
+    FEWEST queries show nothing but a landslide: then the best point is taken, and base where that is worse.
     """
 
     name = "cross-validation"
@@ -213,7 +213,7 @@ def _dev_set(run: Run, collection: Collection, lexical: Ranking, bounds: range, 
 
 def dev_budget(collection: Collection, train: TrainConfig, bounds: range, evaluations: int) -> int:
     """Characters of the dev pool: all dev evaluations together read half of what the training does, within bounds."""
-    read = sum(len(collection.passages[passage].content) for _, passage in training_pairs(collection))
+    read = sum(len(collection.passages[passage].content) for _, passage in collection.pairs("train"))
     fair = read * train.epochs * (1 + train.negatives) // (2 * evaluations)
     return max(bounds.start, min(bounds.stop, fair))
 

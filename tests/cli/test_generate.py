@@ -21,6 +21,7 @@ from generate.chat_server import Chat, serving
 from tiny import RECIPE
 from whet.artifacts import read_json, read_jsonl
 from whet.cli.main import app
+from whet.errors import WhetError
 from whet.generate.prompts import OURS
 from whet.run import open_run
 
@@ -158,3 +159,10 @@ def test_what_cannot_be_read_is_named_before_anything_is_written(typed, document
     shown = typed("generate", "queries", said="broken.pdf: cannot be read")
     assert str(Path("runs") / "papers" / "queries" / "queries.jsonl") in shown.replace("\n", "")
     (documents / "broken.pdf").unlink()
+
+
+def test_a_guard_that_cannot_be_read_is_named_before_anything_is_written(documents, tiny_model, tmp_path):
+    wanted = {"generate": {"passages": 80}, "guard": {"data": str(tmp_path / "nowhere")}}
+    with pytest.raises(WhetError, match=r"guard\.data: .*nowhere"):
+        open_run(documents, str(tiny_model), tmp_path / "run", overrides=wanted)
+    assert not (tmp_path / "run" / "queries").exists()

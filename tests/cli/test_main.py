@@ -169,7 +169,7 @@ def test_a_stage_typed_without_options_leaves_a_finished_run_as_it_was_made(whet
 def test_a_run_given_as_data_refuses_options_that_it_would_ignore(whet, tuned, typed):
     ended = whet("tune", typed[1], "--effort", "thorough")
     assert ended.returncode == 2
-    assert "give the run's data instead" in ended.stderr
+    assert f"give its data ({typed[0][0]}), --out {typed[1]}" in ended.stderr
 
 
 @pytest.mark.parametrize(("place", "message"), [("file", "File exists"), ("file/run", "Not a directory")])

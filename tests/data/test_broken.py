@@ -170,12 +170,7 @@ BROKEN = [
         "a passage in the wrong column",
         "pairs.jsonl",
         '{"question": "q", "answer": "a"}\n{"name": "n", "answer": "b"}\n',
-        ("pairs.jsonl:2", "no column for the query; columns found: name, answer", '{"answer": …}'),
-    ),
-    Broken(
-        "questions beside a corpus",
-        {"corpus.jsonl": CORPUS, "faq.jsonl": '{"query": "q", "positive": "p"}\n'},
-        [("tables of questions beside a corpus.jsonl: faq.jsonl", "[two-kinds]", 'a row {"positive": …}')],
+        ("pairs.jsonl:2", "no column for the query; columns found: name, answer", "query, question or anchor"),
     ),
     table(
         "negatives and their queries do not fit",

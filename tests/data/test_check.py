@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from whet.data.check import check
+from whet.data.check import FEWEST, check
 from whet.data.near import NearIndex, character_shingles, jaccard, sketches, word_shingles
 from whet.data.read import read
 from whet.errors import Fault
@@ -99,18 +99,20 @@ def test_leaks_of_queries_and_passages(parts):
         ({"dev": 20, "test": 49}, ["small-test"]),
         ({"dev": 19, "test": 50}, ["small-dev"]),
         ({"dev": 1, "test": 1}, ["small-dev", "small-test"]),
+        ({"train": 10}, []),
+        ({"train": 9}, ["small-train"]),
         ({}, []),
     ],
 )
 def test_splits_too_small_for_a_verdict(parts, sizes, expected):
     passages, queries, qrels = parts
     cut = {split: dict(list(qrels[split].items())[:size]) for split, size in sizes.items()}
-    found = report(passages, queries, cut | {"train": qrels["train"]})
+    found = report(passages, queries, {"train": qrels["train"]} | cut)
     assert kinds(found) == expected
     assert {fault.level for fault in found.faults} <= {"warning"}
     for fault in found.faults:
         split = fault.kind.removeprefix("small-")
-        assert f"{sizes[split]} {split} queries, expected {len(qrels[split])} or more" in fault.message
+        assert f"{sizes[split]} {split} queries, expected {FEWEST[split]} or more" in fault.message
 
 
 def test_truncation(parts):

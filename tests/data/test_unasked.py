@@ -26,3 +26,14 @@ def test_a_table_of_passages_alone_is_a_corpus(tmp_path):
     assert not collection.queries
     assert not collection.qrels
     assert fault.kind == "no-query"
+
+
+def test_questions_beside_a_corpus_are_not_passed_over_in_silence(tmp_path):
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "t", "question": "q", "answer": "a"}\n')
+    assert read(tmp_path)[1] == ()
+    (tmp_path / "faq.jsonl").write_text('{"query": "q", "positive": "p"}\n')
+    collection, (fault,) = read(tmp_path)
+    assert (len(collection.passages), collection.queries) == (1, {})
+    assert (fault.kind, fault.level) == ("two-kinds", "warning")
+    assert fault.message.endswith(": faq.jsonl")
+    assert "--test-queries" in fault.cure

@@ -49,6 +49,17 @@ def test_five_queries_can_never_show_anything():
     assert assessed([10] * 6, [1] * 6).verdict == "better"
 
 
+def test_bm25_that_ranks_better_is_a_hint_where_the_queries_are_real():
+    ahead = assessed([10] * 40, [2] * 40, bm25=[1] * 40)
+    assert ahead.lexical_note.startswith(
+        "BM25 comes to 100.0 without a model, more than the tuned model's 63.1: search"
+    )
+    assert replace(ahead, synthetic=True).lexical_note == ""
+    assert assessed([10] * 40, [1] * 40, bm25=[1] * 40).lexical_note == ""
+    a_hair = {measure: value + 1e-4 for measure, value in ahead.tuned.items()}
+    assert replace(ahead, bm25=a_hair).lexical_note == ""
+
+
 def test_both_ways_and_neither():
     before, after = [1, 2, 3, 4, 5, 6, 7, 8] * 5, [1, 1, 2, 3, 4, 5, 6, 9] * 5
     assert assessed(before, after).verdict == "better"

@@ -94,6 +94,15 @@ def report(**changes):
     return ReportInput(**settings | changes)
 
 
+def test_what_judged_is_named_in_page_and_markdown():
+    dev, folds = report(), report(judge="cross-validation")
+    assert "nDCG@10 on dev, and on a general set" in render_markdown(dev)
+    for told in (render_markdown(folds), " ".join(Outline(render_page(folds)).texts)):
+        assert "nDCG@10 by cross-validation, and on a general set" in told
+        assert "way from base" in told
+    assert "| way from base | cross-validation | general set | |" in render_markdown(folds)
+
+
 def test_the_page_leads_with_the_verdict_and_tells_everything(tmp_path):
     told = report()
     write_page(tmp_path / "report.html", told)

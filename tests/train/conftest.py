@@ -12,7 +12,6 @@ from whet.data.split import with_splits
 from whet.encode import PackedEncoder
 from whet.mine.config import MineConfig
 from whet.records import PositiveQuery
-from whet.run import training_pairs
 from whet.search import top_k
 from whet.train import round_folder as round_module
 from whet.train import trainer as trainer_module
@@ -32,7 +31,7 @@ def collection(tiny_data):
 
 @pytest.fixture(scope="session")
 def material(collection):
-    pairs = [Pair(query, passage) for query, passage in training_pairs(collection)]
+    pairs = [Pair(query, passage) for query, passage in collection.pairs("train")]
     near = np.random.default_rng(0).integers(0, len(pairs), (len(pairs), 8), dtype=np.int32)
     return Material(collection, pairs, Knowledge.of(collection), near)
 
@@ -48,7 +47,7 @@ def medquad():
     if not (SHARED / "medquad").is_dir():
         pytest.skip(f"{SHARED / 'medquad'} is not on this machine")
     collection = with_splits(read(SHARED / "medquad")[0], seed=13)[0]
-    return collection, training_pairs(collection), Knowledge.of(collection).positives
+    return collection, collection.pairs("train"), Knowledge.of(collection).positives
 
 
 CONFIG = TrainConfig(train_only="all", learning_rate=0.02, epochs=2, batch_size=32, evaluations=4, negatives=2)

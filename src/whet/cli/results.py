@@ -38,6 +38,7 @@ def export_run(
     quiet: QuietOption = False,
 ) -> None:
     """Copy the run's model out, with its card and checksums, in the formats asked for."""
+    from whet.account import account
     from whet.export.folder import export_model
     from whet.export.merged import merge_run
     from whet.outcome import origin_of
@@ -45,7 +46,7 @@ def export_run(
     set_quiet(quiet)
     wanted = cast("list[Format]", ["st", *(formats or []), *(["onnx"] if onnx else [])])
     made = finished(run)
-    origin, model = origin_of(made), run / "model"
+    origin, model = origin_of(made, account(made, quoting=False)), run / "model"
     with ExitStack() as stack:
         if merge or merge_by != "average":
             aside = stack.enter_context(TemporaryDirectory(dir=run))

@@ -129,9 +129,10 @@ def _opened(
     plain = model == DEFAULT_MODEL and not force and all(option is None for option in given)
     folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
     if folder == Path(data) and not plain:
-        again = f"whet {name} {read_json(folder / RECIPE)['data'] or 'DATA'} --out {folder}"
+        source = read_json(folder / RECIPE)["data"]
         raise ConfigError(
-            f"{folder} is a run, whose recipe stands; to change it, give its data: {again} and the options"
+            f"{folder} is a run, whose recipe stands. To change it, give its data ({source}), --out {folder}, and "
+            "every option that is to hold, those it was made with included"
         )
     # Without options a single stage goes on with the run that is there, as it was made.
     if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
@@ -176,6 +177,8 @@ def _show_faults(error: DataError, *, json: bool) -> None:
 def _show(name: str, run: Run, *, json: bool) -> None:
     from whet.cli.show import show_json, show_lines, show_places, show_verdict
 
+    if name == "queries":
+        _ = run.written  # a stage of its own, made when it is first asked for
     if name in ("tune", "evaluate"):
         if json:
             show_json(run.result)
@@ -187,7 +190,7 @@ def _show(name: str, run: Run, *, json: bool) -> None:
         show_lines(read_json(run.path / "check" / "report.json")["lines"])
     elif name == "paraphrases" and not run.recipe.generate.paraphrases:
         raise ConfigError(f"generate.paraphrases is 0 in the recipe of {run.path}: no other wordings are asked for")
-    elif name == "queries" and not (run.written or run.writes or "train" in run.collection.synthetic):
+    elif name == "queries" and not (run.writes or "train" in run.collection.synthetic):
         raise ConfigError(
             f"{run.collection.name} has training queries, and none are to be written beside them: generate.passages is "
             f"{run.recipe.generate.passages} in the recipe of {run.path}"

@@ -55,8 +55,6 @@ def understand(names: Sequence[str], where: str, faults: Faults) -> Columns | No
         if found is None:
             listed = ", ".join(names) or "none"
             cure = f"Name one of them {', '.join(understood[:-1])} or {understood[-1]}."
-            if positive is not None:
-                cure += f' A passage that nobody asks for is a row of its own: {{"{positive}": …}}.'
             faults.error("missing-column", where, f"no column for the {what}; columns found: {listed}", cure)
     if query is None or positive is None:
         return None

@@ -114,13 +114,14 @@ def _read_folder(folder: Path, faults: Faults, cutter: Callable[[], Cutter]) -> 
     if is_saved_dataset(folder):
         return read_saved(folder, faults)
     if is_beir(folder):
-        if is_corpus(folder) and (tables := question_tables(folder)):
-            what = f"tables of questions beside a corpus.jsonl: {', '.join(path.name for path in tables[:5])}"
+        beside = [path.name for path in question_tables(folder) if path.name != "corpus.jsonl"]
+        if is_corpus(folder) and beside:
             cure = (
-                'Give one table, with a row {"positive": …} for each passage that nobody asks for; or add a '
-                "queries.jsonl and qrels/ to the corpus."
+                'To train on them, give one table, with a row {"positive": …} for each passage that nobody asks for; '
+                "to test on them, give --test-queries."
             )
-            faults.error("two-kinds", folder, what, cure)
+            what = f"questions beside a corpus.jsonl are not read with it: {', '.join(beside[:5])}"
+            faults.warn("two-kinds", folder, what, cure)
         return read_beir(folder, faults)
     files = split_files(folder)
     if not files and (tables := question_tables(folder)):

@@ -67,12 +67,15 @@ class Evaluation:
 
     @property
     def lexical_note(self) -> str:
-        """What to do where BM25, without any model, ranks better than the tuned model; "" where it does not."""
-        lexical, after = self.bm25[self.measure], self.tuned[self.measure]
-        if lexical <= after:
+        """What to do where BM25, without any model, ranks better than the tuned model; "" where it does not.
+
+        Nor is anything said where queries were generated: those have been sifted by BM25.
+        """
+        lexical, after = points(self.bm25[self.measure]), points(self.tuned[self.measure])
+        if self.synthetic or float(lexical) <= float(after):
             return ""
-        cure = "search with both, or take a base model that knows the language and the subject better"
-        return f"BM25 comes to {points(lexical)} without a model, more than the tuned model's {points(after)}: {cure}."
+        cure = "search with both, or try a base model that knows language and subject better"
+        return f"BM25 comes to {lexical} without a model, more than the tuned model's {after}: {cure}."
 
     def to_json(self) -> dict[str, Any]:
         """Give the object that `--json` prints: fractions, rounded to five digits."""

@@ -14,7 +14,7 @@ from whet.evaluate.significance import Comparison, compare
 from whet.evaluate.verdict import Evaluation, assess, points, signed
 from whet.models import load_model
 from whet.moe.merge import How, merge
-from whet.run import Run, training_pairs
+from whet.run import Run
 
 SAMPLE = 500  # training passages that tell how the experts are used
 
@@ -44,7 +44,7 @@ def merge_run(run: Run, how: How, folder: Path) -> Merged:
 
     Raises ConfigError when the model has no experts.
     """
-    passages = dict.fromkeys(passage for _, passage in training_pairs(run.collection))
+    passages = dict.fromkeys(passage for _, passage in run.collection.pairs("train"))
     model = merge(load_model(str(run.path / "model")), [run.passages[passage] for passage in passages][:SAMPLE], how)
     model.save_pretrained(str(folder), create_model_card=False)
     queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
