@@ -172,9 +172,8 @@ def table(cells: dict[str, Any]) -> list[str]:
     order = ["base", *ROWS]
     for name, size in sorted({(name, int(size)) for name, size, _ in keys}):
         for row in order:
-            found = {
-                key.rsplit(" ", 1)[1]: one for key, one in cells.items() if key.startswith(f"{name} {size} {row} ")
-            }
+            of = [key.rsplit(" ", 1) for key in cells]
+            found = {seed: cells[f"{cell} {seed}"] for cell, seed in of if cell == f"{name} {size} {row}"}
             bases = {seed: cells.get(f"{name} {size} base {seed}") for seed in found}
             found = {seed: one for seed, one in found.items() if bases[seed]}
             if not found:
