@@ -1,0 +1,106 @@
+"""What mining anew in the pool costs, and what it misses against the whole corpus, measured and not estimated.
+
+    python benchmarks/refresh_pool.py --set medquad --max-length 128
+
+One training that mines anew twice, in the pool. At each boundary, outside of the run's own time, the whole corpus is
+encoded with the same weights: `recall` is the share of its TOP best candidates for every query that the pool held, and
+`same negatives` the share of the negatives mined from it that the pool gave, too. `pools` says what pools of other
+depths would have held, and what share of the corpus's characters they are; what they take from earlier rounds is the
+whole corpus's ranking.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ladder import DATA, RESULTS, machine
+
+from whet.artifacts import read_json, write_json
+from whet.encode import PackedEncoder
+from whet.mine.mined import read_mined
+from whet.mine.refresh import Pool, remine
+from whet.models import DEFAULT_MODEL
+from whet.pipeline import build
+from whet.records import Collection
+from whet.run import Run, open_run, seconds_of
+from whet.search import top_k
+from whet.train.round_folder import Job, by_number
+
+RESULT = RESULTS / "refresh_pool.json"
+TOP, DEPTHS, EXACT = 20, (20, 50, 100), "exact.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", default="medquad")
+    parser.add_argument("--max-length", type=int, default=128)
+    parser.add_argument("--times", type=int, default=2)
+    parser.add_argument("--runs", type=Path, default=Path("runs/refresh_pool"))
+    wanted = parser.parse_args()
+    settings = {"max_length": wanted.max_length, "refresh": {"times": wanted.times, "cost": "pool"}}
+    run = open_run(DATA / wanted.set, DEFAULT_MODEL, wanted.runs / wanted.set, overrides=settings)
+    beside_every_round(run)
+    build(run, "train")
+    rounds = by_number(run.path / "train" / "refresh")
+    logs = [read_json(path / "summary.json") | read_json(path / EXACT) for path in rounds]
+    beside = sum(log["beside"] for log in logs)
+    stages = {stage: seconds_of(run.path / stage) or 0.0 for stage in ("check", "mine", "generate", "teach", "train")}
+    refreshing, whole = sum(log["seconds"] for log in logs), sum(stages.values()) - beside
+    found = read_json(RESULT)["found"] if RESULT.exists() else {}
+    found[wanted.set] = {
+        "settings": settings,
+        "share of the run": round(refreshing / whole, 4),
+        "share of the training": round(refreshing / (stages["train"] - beside), 4),
+        "seconds": {"refreshing": round(refreshing, 1), "run": round(whole, 1)},
+        "rounds": logs,
+    }
+    write_json(RESULT, {"about": __doc__, "machine": machine(), "found": found})
+    print({key: value for key, value in found[wanted.set].items() if key != "rounds"})
+    for log in logs:
+        print({key: log[key] for key in ("mined_at", "queries", "encoded", "seconds", "recall", "exact", "pools")})
+
+
+def beside_every_round(run: Run) -> None:
+    """Let each round of the run be followed by a search of the whole corpus, whose figures lie beside it."""
+    queries = list(run.collection.positives("train"))
+    asked = run.base_encoder.encode_queries([run.collection.queries[query] for query in queries])
+    passages = run.base_encoder.encode_passages(list(run.passages.values()))
+    ranks = [top_k(asked, passages, max(DEPTHS)).indices]
+    mine = Job.mine
+
+    def both(job: Job, model: Any, folder: Path) -> None:
+        mine(job, model, folder)
+        began = time.monotonic()
+        train = {query: run.collection.qrels["train"][query] for query in job.part.positives("train")}
+        whole = replace(run.collection, qrels={**run.collection.qrels, "train": train})
+        best = remine(whole, PackedEncoder(model, autocast=job.autocast), job.config, max(DEPTHS))
+        ours = {one.query_id: {n.passage_id for n in one.negatives} for one in read_mined(folder / "negatives.jsonl")}
+        same = [len(ours[one.query_id] & {n.passage_id for n in one.negatives}) for one in best.mined]
+        exact = {
+            "recall": round(float(np.isin(best.ranks[:, :TOP], job.pool.rows).mean()), 4),
+            "same negatives": round(sum(same) / sum(len(one.negatives) for one in best.mined), 4),
+        }
+        pools = {depth: held(whole, [table[job.rows, :depth] for table in ranks], best.ranks) for depth in DEPTHS}
+        everyone = np.full((len(queries), max(DEPTHS)), -1)
+        everyone[job.rows] = best.ranks
+        ranks.append(everyone)
+        write_json(folder / EXACT, {"exact": exact, "pools": pools, "beside": round(time.monotonic() - began, 2)})
+
+    Job.mine = both
+
+
+def held(whole: Collection, ranks: list[np.ndarray], best: np.ndarray) -> dict[str, float]:
+    """What a pool of these ranks, without a sample, holds of the best, and its share of the corpus's characters."""
+    pool = Pool.of(whole, ranks, 0.0, np.random.default_rng(0))
+    sizes = np.array([len(passage.content) for passage in whole.passages.values()])
+    return {
+        "recall": round(float(np.isin(best[:, :TOP], pool.inside).mean()), 4),
+        "characters": round(float(sizes[pool.inside].sum() / sizes.sum()), 4),
+    }
+
+
+if __name__ == "__main__":
+    main()
