@@ -71,8 +71,8 @@ def build(run: Run, until: str = STAGES[-1]) -> Run:
         check_teachers(run)
     if "train" in stages:
         check_trials(run)
-    if "mine" in stages and run.written:  # a stage in front of the others, which locks the folder by itself
-        say(f"{len(run.written):,} queries are written beside those asked; training learns from them first")
+    if "mine" in stages:
+        _ = run.written  # a stage in front of the others, which locks the folder by itself
     with locked(run.path):
         for stage in stages:
             done[stage] = _BUILD[stage](run, done)

@@ -154,7 +154,7 @@ def test_the_whole_road_learns_from_them_and_says_so(small, tiny_model, tmp_path
     run = whet.tune(small, str(tiny_model), tmp_path / "run", overrides=BESIDE)
     assert run.result["synthetic"] is False
     assert run.result["queries"] == len(run.collection.positives("test"))
-    assert f"{len(run.written)} queries are written beside those asked" in capsys.readouterr().err
+    assert f"first, train on the {len(run.written)} written queries" in capsys.readouterr().err
     card = (run.path / "model" / "README.md").read_text(encoding="utf-8")
     assert f"| written training queries | {len(run.written)} |" in card
     for told in (card, (run.path / "report" / "index.html").read_text(encoding="utf-8")):
