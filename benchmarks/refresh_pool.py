@@ -4,9 +4,9 @@
 
 One training that mines anew twice, in the pool. At each boundary, outside of the run's own time, the whole corpus is
 encoded with the same weights: `recall` is the share of its TOP best candidates for every query that the pool held, and
-`same negatives` the share of the negatives mined from it that the pool gave, too. `pools` says what pools of other
-depths would have held, and what share of the corpus's characters they are; what they take from earlier rounds is the
-whole corpus's ranking.
+`same negatives` the share of the negatives that training would use of it that the pool gave, too. `pools` says what
+pools of other depths would have held, and what share of the corpus's characters they are; what they take from earlier
+rounds is the whole corpus's ranking.
 """
 
 import argparse
@@ -42,6 +42,7 @@ def main() -> None:
     wanted = parser.parse_args()
     settings = {"max_length": wanted.max_length, "refresh": {"times": wanted.times, "cost": "pool"}}
     run = open_run(DATA / wanted.set, DEFAULT_MODEL, wanted.runs / wanted.set, overrides=settings)
+    build(run, "mine")
     beside_every_round(run)
     build(run, "train")
     rounds = by_number(run.path / "train" / "refresh")
@@ -73,15 +74,18 @@ def beside_every_round(run: Run) -> None:
 
     def both(job: Job, model: Any, folder: Path) -> None:
         mine(job, model, folder)
-        began = time.monotonic()
         train = {query: run.collection.qrels["train"][query] for query in job.part.positives("train")}
         whole = replace(run.collection, qrels={**run.collection.qrels, "train": train})
+        began = time.monotonic()
         best = remine(whole, PackedEncoder(model, autocast=job.autocast), job.config, max(DEPTHS))
-        ours = {one.query_id: {n.passage_id for n in one.negatives} for one in read_mined(folder / "negatives.jsonl")}
-        same = [len(ours[one.query_id] & {n.passage_id for n in one.negatives}) for one in best.mined]
+        full, used = time.monotonic() - began, run.recipe.train.negatives
+        theirs = {one.query_id: {n.passage_id for n in one.negatives[:used]} for one in best.mined}
+        mined = read_mined(folder / "negatives.jsonl")
+        same = sum(len(theirs[one.query_id] & {n.passage_id for n in one.negatives[:used]}) for one in mined)
         exact = {
             "recall": round(float(np.isin(best.ranks[:, :TOP], job.pool.rows).mean()), 4),
-            "same negatives": round(sum(same) / sum(len(one.negatives) for one in best.mined), 4),
+            "same negatives": round(same / sum(map(len, theirs.values())), 4),
+            "full's seconds": round(full, 1),
         }
         pools = {depth: held(whole, [table[job.rows, :depth] for table in ranks], best.ranks) for depth in DEPTHS}
         everyone = np.full((len(queries), max(DEPTHS)), -1)

@@ -1,5 +1,6 @@
 """What report and card say of a run: what it learned from, what decided, what was kept and why."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -44,6 +45,13 @@ def test_what_was_learned_from(run):
     teaching = {"pairs": 9, "teachers": {"base": {}, "bm25": {}, "late": {}}, "left_out": ["bm25"]}
     assert told(taught, teaching)[1] == "Soft labels (soft-2) of base and late beside the hard ones, at weight 0.5."
     assert told(taught, teaching | {"left_out": ["base", "bm25", "late"]})[1].startswith("No teacher was better")
+
+
+def test_how_often_negatives_were_mined_anew(run):
+    for number in (1, 2):
+        write_json(run.path / "train" / "refresh" / f"round-{number}" / "summary.json", {"round": number})
+    assert "2 mined hard negative(s), mined anew 2 time(s) on the way; loss" in told(run)[0]
+    shutil.rmtree(run.path / "train")
 
 
 def test_what_decided(run):

@@ -253,8 +253,11 @@ def test_off_needs_no_quotes():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"times": "off", "background": True}, "times is off, so background would do nothing"),
-        ({"times": 0, "background": True, "generate": True}, "times is 0, so background and generate would do nothing"),
+        (
+            {"times": "off", "background": True},
+            "times is off, which it is by itself on small data, so background would do nothing: give times, too",
+        ),
+        ({"times": 0, "background": True, "generate": True}, "so background and generate would do nothing"),
         ({"times": 2, "replay": "x"}, "replay repeats what was recorded, so times has no say"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 from whet.artifacts import read_json, read_jsonl
 from whet.evaluate.measures import PRIMARY
 from whet.evaluate.verdict import points
-from whet.outcome import count_written, read_judge, read_teachers
+from whet.outcome import count_written, read_judge, read_refreshes, read_teachers
 from whet.report.contents import excerpt
 from whet.run import RECIPE, Run
 from whet.train.config import FIRST_SHARE, PYDOC
@@ -32,7 +32,9 @@ def _learned(run: Run, trained: str) -> Iterator[str]:
     whose = "generated" if "train" in run.collection.synthetic else "labelled"
     marks = ", marks of an audit among them" if read_json(run.path / RECIPE).get("labels") else ""
     marks += ", other wordings of queries among them" if run.recipe.generate.paraphrases else ""
+    again = len(read_refreshes(run.path))
     mined = f", each with {train.negatives} mined hard negative(s)" if train.negatives else ""
+    mined += f", mined anew {again} time(s) on the way" if again else ""
     how = f"loss: {train.loss}; weights that were trained: {trained}"
     pairs = len(run.collection.pairs("train"))
     yield f"Learned from {pairs:,} {whose} pairs of {asked:,} queries{marks}{mined}; {how}."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.torch import load_file, save_file
 
+from whet.bm25 import Bm25
 from whet.data.split import same_text
 from whet.encode import to_unit_length
 from whet.generate.positives import read_positive_queries
@@ -128,8 +129,14 @@ def refresh_plan_of(run: Run, collection: Collection, train: TrainConfig, folder
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         say("[yellow]negatives are not mined anew: training runs in several processes[/yellow]")
         return None
-    queries = run.base_encoder.encode_queries([collection.queries[query] for query in collection.positives("train")])
-    first = top_k(queries, run.base_encoder.encode_passages(list(run.passages.values())), config.depth).indices
+    texts, passages = (
+        [collection.queries[query] for query in collection.positives("train")],
+        list(run.passages.values()),
+    )
+    queries, vectors = run.base_encoder.encode_queries(texts), run.base_encoder.encode_passages(passages)
+    first = top_k(queries, vectors, run.recipe.mine.skip + config.depth).indices
+    if run.recipe.mine.strategy == "mix":
+        first = np.concatenate([first, Bm25(passages).top_k(texts, config.depth).indices], axis=1)
     penalised = train.loss == "clp" and train.penalty_weight > 0
     finder = cache(lambda: positives_finder(run, collection, ask=config.generate))  # made when it is first needed
     return RefreshPlan(

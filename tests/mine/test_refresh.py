@@ -77,17 +77,18 @@ def test_a_pool_finds_what_the_corpus_would_where_it_holds_it(collection, model)
     assert found.encoded == len(pool.rows)
 
 
-def test_what_the_pool_misses_is_estimated_from_its_sample(collection, model):
+@pytest.mark.parametrize(("held", "low", "high"), [(14, 0.7, 0.97), (4, 0.2, 0.6)])
+def test_what_the_pool_misses_is_estimated_from_its_sample(collection, model, held, low, high):
     encoder = PackedEncoder(model)
     few = dict(list(collection.qrels["train"].items())[:8])
     small = replace(collection, qrels={"train": few})
     best = remine(small, encoder, CONFIG, 20).ranks
     estimated, exact = [], []
     for seed in range(40):
-        pool = Pool.of(small, [best[:, :14]], 0.25, np.random.default_rng(seed))
+        pool = Pool.of(small, [best[:, :held]], 0.25, np.random.default_rng(seed))
         estimated.append(remine(pool.part_of(small), encoder, CONFIG, 20, pool).recall)
         exact.append(np.isin(best, pool.rows).mean())
-    assert 0.7 < np.mean(exact) < 0.97
+    assert low < np.mean(exact) < high
     assert np.mean(estimated) == pytest.approx(np.mean(exact), abs=0.1)
 
 

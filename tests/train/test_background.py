@@ -3,11 +3,13 @@
 import os
 import signal
 import subprocess
+from dataclasses import replace
 
 import pytest
 import torch
 
 from whet.errors import ConfigError, TrainingError
+from whet.mine.mined import read_mined, write_mined
 from whet.train import rounds
 from whet.train.config import TrainConfig
 
@@ -99,11 +101,17 @@ def test_a_replay_of_nothing_or_of_other_data_is_refused(start, tmp_path):
         start(tmp_path / "a", replay=str(tmp_path / "empty"))
     start(tmp_path / "b", times=1)
     path = tmp_path / "b" / "refresh" / "round-1" / "negatives.jsonl"
-    path.write_text(
-        path.read_text().replace('"query_id":"q', '"query_id":"x').replace('"query_id": "q', '"query_id": "x')
-    )
-    with pytest.raises(ConfigError, match="holds rounds of other data"):
-        start(tmp_path / "c", replay=str(tmp_path / "b" / "refresh"))
+    mined = read_mined(path)
+    for other in (
+        [replace(one, query_id=f"x{one.query_id}") for one in mined],
+        [
+            replace(one, negatives=tuple(replace(n, passage_id=f"x{n.passage_id}") for n in one.negatives))
+            for one in mined
+        ],
+    ):
+        write_mined(path, other)
+        with pytest.raises(ConfigError, match="holds rounds of other data"):
+            start(tmp_path / "c", replay=str(tmp_path / "b" / "refresh"))
 
 
 def test_a_second_process_that_was_killed_is_done_without(start, monkeypatch, tmp_path, capsys):

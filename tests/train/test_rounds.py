@@ -1,20 +1,26 @@
 """Rounds: what is mined anew, from which weights, when it is used, when it stops, and that it goes on after a break."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
+from whet.bm25 import Bm25
 from whet.encode import PackedEncoder
 from whet.evaluate.measures import PRIMARY
+from whet.learning import refresh_plan_of
 from whet.mine.config import MineConfig
 from whet.mine.refresh import remine
+from whet.run import open_run
 from whet.train import round_folder as round_module
 from whet.train import rounds
 from whet.train.collate import PairCollator
 from whet.train.config import RefreshConfig, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.refresh_plan import boundaries
+from whet.train.rounds import Rounds
 
 CONFIG = TrainConfig(train_only="all", learning_rate=0.02, epochs=2, batch_size=32, evaluations=4, negatives=2)
 MINE = MineConfig(negatives=2, depth=30, relative_margin=None)
@@ -121,6 +127,24 @@ def test_auto_ends_where_little_changes_or_dev_does_not_rise(start, capsys, tmp_
     _, logs = start(tmp_path / "b", times="auto", share=1.0, overlap=1.0)
     assert len(logs) == 1  # every dev score is the same
     assert "dev has not risen since the last refresh (50.00 then, 50.00 now)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("overlap", "recall", "ends"), [(0.95, 1.0, True), (0.95, 0.5, False), (0.5, 1.0, False)])
+def test_what_a_pool_misses_counts_as_new(plan, tmp_path, overlap, recall, ends):
+    rounds = Rounds(plan(tmp_path, times="auto", cost="pool"), None, [], [])
+    rounds.rounds = [SimpleNamespace(log={"overlap": overlap, "recall": recall, "dev": None})]
+    assert bool(rounds._enough(None)) is ends
+
+
+@pytest.mark.parametrize("mine", [{"strategy": "ance", "skip": 0}, {"strategy": "mix", "skip": 3}])
+def test_the_pool_takes_what_mining_looks_at(tiny_data, tiny_model, tmp_path, mine):
+    recipe = {"mine": {"depth": 30} | mine, "refresh": {"times": 1, "depth": 5}}
+    run = open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=recipe)
+    found = refresh_plan_of(run, run.collection, run.recipe.train, tmp_path / "refresh")
+    assert found.depth == 5 + mine["skip"]
+    queries = [run.collection.queries[query] for query in run.collection.positives("train")]
+    lexical = Bm25(list(run.passages.values())).top_k(queries, 5 if mine["strategy"] == "mix" else 0).indices
+    assert np.array_equal(found.first[:, found.depth :], lexical)
 
 
 def test_auto_takes_what_its_share_pays_for(plan, capsys, tmp_path):

@@ -59,11 +59,15 @@ class Pool:
         return replace(collection, passages=kept, qrels=qrels)
 
     def recall(self, ranks: Ranks) -> float:
-        """Estimate the share of the corpus's best ranks that are in the pool, whose own best are `ranks`."""
-        newcomers, found = int(np.isin(ranks, self.sample).sum()), int((ranks >= 0).sum())
-        outside = self.corpus - len(self.inside)
-        missed = newcomers * (outside / max(1, len(self.sample)) - 1)
-        return max(0.0, 1 - missed / max(1, found))
+        """Estimate the share of the corpus's best ranks that are in the pool, whose own best are `ranks`.
+
+        Each passage of the sample stands for so many outside. So the pool's first ranks are more of the corpus's; where
+        these reach the depth, the share ends.
+        """
+        depth = ranks.shape[1]
+        stands_for = (self.corpus - len(self.inside)) / max(1, len(self.sample))
+        reached = np.cumsum(1 + np.isin(ranks, self.sample).mean(axis=0) * (stands_for - 1))
+        return float(np.interp(depth, [0, *reached], np.arange(depth + 1)) / max(1, depth))
 
 
 @dataclass(frozen=True, slots=True)

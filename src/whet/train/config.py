@@ -159,7 +159,7 @@ class RefreshConfig(BaseModel):
     share: float = Field(
         0.15, gt=0, le=1, description="share of the training's work that auto may spend on mining anew"
     )
-    depth: int = Field(20, ge=1, description="best ranks of every query that stay in the pool")
+    depth: int = Field(20, ge=1, description="best ranks of every query that stay in the pool, mine.depth at most")
     sample: float = Field(0.02, gt=0, le=1, description="share of the other passages that the pool takes, at random")
     overlap: float = Field(0.9, gt=0, le=1, description="share of old negatives among new ones at which auto ends")
     generate: bool = Field(False, description="let a language model write queries (h*) for new negatives, at its price")
@@ -172,7 +172,10 @@ class RefreshConfig(BaseModel):
             raise ValueError("replay repeats what was recorded, so times has no say: leave one of them out")
         idle = [name for name in ("background", "generate") if getattr(self, name)]
         if self.off and idle:
-            raise ValueError(f"times is {self.times}, so {' and '.join(idle)} would do nothing: leave that out")
+            raise ValueError(
+                f"times is {self.times}, which it is by itself on small data, so {' and '.join(idle)} would do "
+                "nothing: give times, too (--refresh N), or leave that out"
+            )
         return self
 
     @property

@@ -34,6 +34,11 @@ class RefreshPlan:
     folder: Path
     seed: int = 13
 
+    @property
+    def depth(self) -> int:
+        """Ranks of every query that stay in the pool: what mining skips, and `refresh.depth` more."""
+        return self.mine.skip + self.config.depth
+
     @cached_property
     def pooled(self) -> bool:
         """Whether a pool is searched, and not the corpus."""

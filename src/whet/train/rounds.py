@@ -12,6 +12,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -129,8 +130,9 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
         if not self.rounds:
             return ""
         last = self.rounds[-1].log
-        if last["overlap"] >= self.plan.config.overlap:
-            return f"the last refresh changed only {1 - last['overlap']:.0%} of them"
+        kept = last["overlap"] * last["recall"]  # what a pool misses would have been new
+        if kept >= self.plan.config.overlap:
+            return f"the last refresh changed only {1 - kept:.0%} of them"
         if dev is not None and last["dev"] is not None and dev <= last["dev"]:
             return f"dev has not risen since the last refresh ({100 * last['dev']:.2f} then, {100 * dev:.2f} now)"
         return ""
@@ -153,8 +155,7 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
             "threads": torch.get_num_threads(),
             "boundaries": sorted(self.at),
         }
-        queries, depth = len(self.plan.first), self.plan.config.depth
-        return Job(part, rows, queries, pool, self.plan.mine, depth, self.autocast, about)
+        return Job(part, rows, len(self.plan.first), pool, self.plan.mine, self.plan.depth, self.autocast, about)
 
     def _to_come(self, step: int, epochs: int) -> tuple[Collection, np.ndarray]:
         """The collection with the training queries that later batches hold, and their rows among all of them."""
@@ -193,8 +194,10 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
 
     def _take(self, folder: Path, step: int) -> None:
         """Make what was mined a round, used from this step on."""
-        mined = read_mined(folder / "negatives.jsonl")
-        finish(folder, self._stars(mined), step, {"overlap": round(self._overlap(mined), 4)})
+        mined, began = read_mined(folder / "negatives.jsonl"), time.monotonic()
+        stars = self._stars(mined)
+        seconds = round(read_json(folder / MINED)["seconds"] + time.monotonic() - began, 2)
+        finish(folder, stars, step, {"overlap": round(self._overlap(mined), 4), "seconds": seconds})
         self._use(folder)
         say(_line(self.rounds[-1].log))
 
@@ -231,8 +234,7 @@ class Replayed(TrainerCallback):  # type: ignore[misc]
         self.collator, self.folder, self.threads = collator, plan.folder, torch.get_num_threads()
         self.sources = recorded(record)
         self.rounds = [Round.read(path, plan.negatives) for path in self.sources]
-        queries = set(plan.collection.positives("train"))
-        if not self.rounds or not all(queries.issuperset(one.negatives) for one in self.rounds):
+        if not self.rounds or not all(_is_of(one, plan.collection) for one in self.rounds):
             what = "rounds of other data" if self.rounds else "no rounds"
             raise ConfigError(f"refresh.replay: {record} holds {what}; give RUN/train/refresh of a run on this data")
 
@@ -257,6 +259,12 @@ class Replayed(TrainerCallback):  # type: ignore[misc]
     def close(self) -> None:
         """As many threads as before."""
         torch.set_num_threads(self.threads)
+
+
+def _is_of(one: Round, collection: Collection) -> bool:
+    """Whether a round's queries and passages are the collection's."""
+    passages = {passage for found in one.negatives.values() for passage in found}
+    return one.negatives.keys() <= collection.positives("train").keys() and passages <= collection.passages.keys()
 
 
 def _last_dev(state: TrainerState) -> float | None:

@@ -111,7 +111,7 @@ def train_model(
     if (last := newest_checkpoint(folder)) is not None:
         say(f"go on from {escape(last)}")
     try:
-        with _prefix(model, material, config, len(at), folder):
+        with _prefix(model, material, config, 0 if plan and plan.config.background else len(at), folder):
             trainer.train(resume_from_checkpoint=last)
     except TrainingError as error:
         good = newest_checkpoint(folder)
