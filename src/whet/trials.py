@@ -1,7 +1,7 @@
 """How a training is judged: on the dev split, or by cross-validation where there are too few queries for one."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 POOL_SEED = 1
 FEWEST = 10  # queries; of nine, six must get worse and none better for p < 0.05
+FEW = 100  # dev queries that are too few to tell points on the line apart
 REFRESH, WRITTEN = "refresh", "written"
 DEV_POOL = range(100_000, 500_000)  # characters; 500,000 are some 100,000 tokens, 20 s on two cores
 FOLD_POOL = range(20_000, 100_000)  # of each fold
@@ -50,12 +51,13 @@ class Trial:
 class Judge(Protocol):
     """Trains by a recipe and says how good the result is; `base` and `guard` are the base model's own scores.
 
-    `name` and `queries` are what the scores come from.
+    `name` and `queries` are what the scores come from, `each` is the base model's by query.
     """
 
     name: str
     queries: int
     base: float
+    each: dict[str, float]
     guard: float | None
 
     def trial(self, part: str, train: TrainConfig, moe: MoEConfig) -> Trial:
@@ -69,7 +71,10 @@ def judge_of(run: Run, folder: Path, sources: StageFolders) -> Judge:
 
 
 class HeldOut:
-    """One training, judged by the dev split: the best checkpoint, then the best point on the line to base."""
+    """One training, judged by the dev split: the best checkpoint, then the best point on the line to base.
+
+    Of real dev queries fewer than FEW choose as those of CrossValidated do.
+    """
 
     name = "dev"
 
@@ -82,6 +87,8 @@ class HeldOut:
         self.guard_set = guard_set(run.recipe.guard)
         found = DevEvaluator(self.dev, folder / "dev", self.guard_set)(run.base_model, steps=0)
         self.base, self.guard = found[PRIMARY], found.get(GUARD)
+        self.each = _values(folder / "dev" / "0.json")
+        self.few = self.queries < FEW and "dev" not in run.collection.synthetic
         self.first = taught_by_written(run, folder / SCRATCH / WRITTEN, sources)
 
     def trial(self, part: str, train: TrainConfig, moe: MoEConfig) -> Trial:
@@ -95,14 +102,17 @@ class HeldOut:
         if not guard.interpolate:
             found = read_json(scores / f"{trained.best_step}.json")["means"]
             return Trial(model, trained, found[PRIMARY], found.get(GUARD), better=found[PRIMARY] > self.base)
-        lines = DevEvaluator(self.dev, scores / "shares", self.guard_set)
+        lines, each = DevEvaluator(self.dev, scores / "shares", self.guard_set), dict[float, Mapping[str, float]]()
 
         def score(share: float) -> tuple[float, float | None]:
             found = lines(model, steps=round(100 * share))
+            each[share] = _values(scores / "shares" / f"{round(100 * share)}.json")
             return found[PRIMARY], found.get(GUARD)
 
-        share, line = interpolate(model, before, score, guard.shares, _floor(self.run, self.guard))
-        return _on_line(self, self.run, model, trained, share, line)
+        choose = _farthest(self.run, each) if self.few else best_on_dev
+        share, line = interpolate(model, before, score, guard.shares, _floor(self.run, self.guard), choose)
+        trial = _on_line(self, self.run, model, trained, share, line)
+        return _unless_worse(self, self.run, trial, each) if self.few else trial
 
 
 class CrossValidated:
@@ -148,21 +158,9 @@ class CrossValidated:
         def score(share: float) -> tuple[float, float | None]:
             return float(np.mean(list(expected[share].values()))), self._guarded(PackedEncoder(model))
 
-        def farthest(points: Sequence[Point]) -> Point:
-            best = expected[best_on_dev(points).share]
-            return [point for point in points if not self._shown_worse(expected[point.share], best)][-1]
-
+        farthest = _farthest(self.run, expected)
         share, line = interpolate(model, before, score, self.shares, _floor(self.run, self.guard), farthest)
-        trial = _on_line(self, self.run, model, trained, share, line)
-        better = share > 0 and not self._shown_worse(expected[share], self.each)
-        if better and trial.score <= self.base:
-            say(f"{self.queries} queries do not show that this is worse than base: the tuned model stays")
-        return replace(trial, better=better)
-
-    def _shown_worse(self, one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-        """Whether the folds' queries show, by the verdict's own test, that one point is worse than another."""
-        found = compare(other, one, np.random.default_rng(self.run.recipe.seed))
-        return found.difference < 0 if self.queries < FEWEST else verdict(found) == "worse"
+        return _unless_worse(self, self.run, _on_line(self, self.run, model, trained, share, line), expected)
 
     def _fold(
         self, at: int, scores: Path, scratch: Path, train: TrainConfig, moe: MoEConfig
@@ -194,6 +192,36 @@ class CrossValidated:
 
     def _guarded(self, encoder: Encoder) -> float | None:
         return None if self.guard_set is None else ndcg_on(encoder, self.guard_set)
+
+
+def _farthest(run: Run, each: Mapping[float, Mapping[str, float]]) -> Callable[[Sequence[Point]], Point]:
+    """Choose the farthest of some points that is not shown to be worse than the best; `each`: share → query → value."""
+
+    def choose(points: Sequence[Point]) -> Point:
+        best = each[best_on_dev(points).share]
+        return [point for point in points if not _shown_worse(run, each[point.share], best)][-1]
+
+    return choose
+
+
+def _unless_worse(judge: Judge, run: Run, trial: Trial, each: Mapping[float, Mapping[str, float]]) -> Trial:
+    """The trial, better unless its queries show that it is worse than base."""
+    better = trial.share > 0 and not _shown_worse(run, each[trial.share], judge.each)
+    if better and trial.score <= judge.base:
+        say(f"{judge.queries} queries do not show that this is worse than base: the tuned model stays")
+    return replace(trial, better=better)
+
+
+def _shown_worse(run: Run, one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether the queries show, by the verdict's own test, that one point is worse than another."""
+    found = compare(other, one, np.random.default_rng(run.recipe.seed))
+    return found.difference < 0 if len(one) < FEWEST else verdict(found) == "worse"
+
+
+def _values(path: Path) -> dict[str, float]:
+    """PRIMARY of every query, of an evaluation that DevEvaluator left."""
+    found: dict[str, float] = read_json(path)["per_query"][PRIMARY]
+    return found
 
 
 def _all(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
