@@ -1,11 +1,14 @@
-"""How trainings are judged where there is no dev split: by folds that together hold every training query once.
+"""How trainings are judged, above all without a dev split: by folds that together hold every training query once.
 
 Proved: the folds are a partition by group; nothing of a fold's own queries is in what its training learns from; the
 score of a point is the mean over all queries, each judged by the model that has not seen it; the way goes as far as
-they do not show that it is worse; the last training takes every query; and a finished fold is not trained again.
+they do not show that it is worse, and so with few dev queries; the last training takes every query; and a finished
+fold is not trained again.
 """
 
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,8 +26,9 @@ from whet.learning import StageFolders, material_of
 from whet.pipeline import build
 from whet.records import PositiveQuery
 from whet.run import open_run
+from whet.train.guard import Point
 from whet.training import write_training
-from whet.trials import FEWEST, CrossValidated, judge_of
+from whet.trials import FEW, FEWEST, CrossValidated, Trial, _farthest, _unless_worse, judge_of
 
 INTERPOLATED = RECIPE | {
     "train": RECIPE["train"] | {"batches": "neighbour"},
@@ -158,6 +162,44 @@ def test_points_are_taken_that_the_folds_do_not_show_to_be_worse(
     assert (trial.share, trial.better) == (share, better)
     said = "do not show that this is worse than base" in capsys.readouterr().err
     assert said == (better and trial.score <= judge.base)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_few_dev_queries_choose_as_folds_do(tiny_data, tiny_model, tmp_path, monkeypatch, few):
+    run = build(open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=INTERPOLATED), "teach")
+    queries = len(run.collection.positives("dev"))
+    assert FEWEST <= queries < FEW
+    monkeypatch.setattr("whet.trials.FEW", FEW if few else queries)
+    judge = judge_of(run, tmp_path / "train", sources(run))
+    trial = judge.trial("", *run.recipe.trials()[run.recipe.train.train_only])
+    half, whole = (
+        read_json(tmp_path / "train" / "dev" / "shares" / f"{at}.json")["per_query"]["nDCG@10"] for at in (50, 100)
+    )
+    worse = verdict(compare(half, whole, np.random.default_rng(run.recipe.seed))) == "worse"
+    best = max(trial.line, key=lambda point: (point.dev, -point.share)).share
+    assert trial.share == ((0.5 if worse else 1.0) if few else best)
+    assert trial.better
+
+
+def worsened(queries, by):
+    """A judge of so many queries, all 0.8 by the base model, and the two points `by` query."""
+    base = {f"q{n}": 0.8 for n in range(queries)}
+    each = {share: {q: 0.8 + more for q, more in zip(base, moved, strict=True)} for share, moved in by.items()}
+    line = [Point(share, float(np.mean(list(values.values()))), None) for share, values in each.items()]
+    return SimpleNamespace(each=base, base=0.8, queries=queries), line, each
+
+
+@pytest.mark.parametrize(
+    ("half", "whole", "share", "better"),
+    [(-0.1, -0.2, 0.5, False), (0.1, 0.0, 0.5, True), (0.0, 0.0, 1.0, True)],
+)
+def test_the_same_rule_for_all_judges(mined, half, whole, share, better):
+    judge, line, each = worsened(20, {0.5: [half] * 20, 1.0: [whole] * 20})
+    point = _farthest(mined, each)(line)
+    assert point.share == share
+    trial = Trial(None, None, point.dev, None, better=False, share=point.share, line=line)
+    assert _unless_worse(judge, mined, trial, each).better is better
+    assert not _unless_worse(judge, mined, replace(trial, share=0.0), each).better  # the guard allows no point
 
 
 @pytest.mark.parametrize(("by", "better"), [(-0.01, False), (0.0, True), (0.01, True)])
