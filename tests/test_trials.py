@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer
 
 import whet
@@ -27,6 +28,7 @@ from whet.pipeline import build
 from whet.records import PositiveQuery
 from whet.run import open_run
 from whet.train.guard import Point
+from whet.train.trainer import Trained
 from whet.training import write_training
 from whet.trials import FEW, FEWEST, CrossValidated, Trial, _farthest, _unless_worse, judge_of
 
@@ -170,15 +172,14 @@ def test_few_dev_queries_choose_as_folds_do(tiny_data, tiny_model, tmp_path, mon
     queries = len(run.collection.positives("dev"))
     assert FEWEST <= queries < FEW
     monkeypatch.setattr("whet.trials.FEW", FEW if few else queries)
+    worst = {"0": 0.0, "50": -0.1, "100": -0.2}  # of one query, which shows nothing
+    values = {at: dict.fromkeys(range(queries), 0.8) | {0: 0.8 + by} for at, by in worst.items()}
+    monkeypatch.setattr("whet.trials._values", lambda path: values[path.stem])
+    monkeypatch.setattr("whet.trials.best_on_dev", lambda points: points[0])
     judge = judge_of(run, tmp_path / "train", sources(run))
+    monkeypatch.setattr(judge, "base", 1.0)
     trial = judge.trial("", *run.recipe.trials()[run.recipe.train.train_only])
-    half, whole = (
-        read_json(tmp_path / "train" / "dev" / "shares" / f"{at}.json")["per_query"]["nDCG@10"] for at in (50, 100)
-    )
-    worse = verdict(compare(half, whole, np.random.default_rng(run.recipe.seed))) == "worse"
-    best = max(trial.line, key=lambda point: (point.dev, -point.share)).share
-    assert trial.share == ((0.5 if worse else 1.0) if few else best)
-    assert trial.better
+    assert (trial.share, trial.better) == ((1.0, True) if few else (0.5, False))
 
 
 def worsened(queries, by):
@@ -253,3 +254,27 @@ def test_a_refresh_that_cannot_be_is_refused_before_any_work(tiny_data, tiny_mod
     with pytest.raises(ConfigError, match=message):
         build(run, "train")
     assert not (run.path / "mine").exists()
+
+
+def test_generated_dev_queries_do_not_choose_as_folds_do(tiny_data, tiny_model, tmp_path):
+    run = build(open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=INTERPOLATED), "teach")
+    generated = replace(run, collection=replace(run.collection, synthetic=frozenset({"train", "dev", "test"})))
+    assert [judge_of(one, tmp_path / "train", sources(run)).few for one in (run, generated)] == [True, False]
+
+
+def test_a_trial_that_may_take_bases_place_comes_before_one_that_may_not(mined, tmp_path, monkeypatch):
+    def trial(part, train, moe):
+        score, better = {"all": (0.738, False), "norms": (0.724, True), "output": (0.7, True)}[part]
+        model = mined.fresh_model()
+        with torch.no_grad():
+            next(model.parameters()).fill_(score)
+        return Trial(model, Trained(1, 1, 1, False, []), score, None, better)
+
+    judge = SimpleNamespace(name="dev", queries=30, base=0.738, guard=None, trial=trial)
+    monkeypatch.setattr("whet.training.judge_of", lambda *_: judge)
+    several = replace(mined, recipe=mined.recipe.model_copy(update={"candidates": ("all", "norms", "output")}))
+    write_training(several, tmp_path / "train", sources(mined))
+    found = read_json(tmp_path / "train" / "result.json")
+    assert (found["kept"], found["trial"]) == ("tuned", "norms")
+    kept = SentenceTransformer(str(tmp_path / "train" / "model"))
+    assert next(kept.parameters()).unique().tolist() == [pytest.approx(0.724)]

@@ -135,8 +135,8 @@ def refresh_plan_of(run: Run, collection: Collection, train: TrainConfig, folder
     )
     queries, vectors = run.base_encoder.encode_queries(texts), run.base_encoder.encode_passages(passages)
     first = top_k(queries, vectors, run.recipe.mine.skip + config.depth).indices
-    if run.recipe.mine.strategy == "mix":
-        first = np.concatenate([first, Bm25(passages).top_k(texts, config.depth).indices], axis=1)
+    if run.recipe.mine.strategy == "mix" and config.cost != "full" and config.replay is None:
+        first = np.concatenate([first, Bm25(passages).top_k(texts, first.shape[1]).indices], axis=1)
     penalised = train.loss == "clp" and train.penalty_weight > 0
     finder = cache(lambda: positives_finder(run, collection, ask=config.generate))  # made when it is first needed
     return RefreshPlan(

@@ -134,7 +134,7 @@ def open_run(
     if test_queries is not None:
         collection = with_test_queries(collection, test_queries)
     draft = derive(collection, effort, overrides)
-    _check_what_writing_needs(collection, draft)
+    _check_what_writing_needs(collection, draft, path)
     if not collection.positives("train") and draft.generate.passages:
         from whet.generate.training_queries import with_training_queries
 
@@ -167,14 +167,17 @@ def open_run(
     return Run(path, collection, split, tuple(faults), model, recipe, force, yes)
 
 
-def _check_what_writing_needs(collection: Collection, draft: Recipe) -> None:
+def _check_what_writing_needs(collection: Collection, draft: Recipe, path: Path) -> None:
     """Raise, before a query is written or paid for, where the generator or the guard of the recipe cannot be used."""
-    if draft.generate != GenerateConfig(passages=draft.generate.passages):
-        from whet.generate.named import check_generator
+    from whet.generate.named import OFFLINE, check_generator
 
+    if draft.generate != GenerateConfig(passages=draft.generate.passages):
         check_generator(draft.generate)
-    writing = draft.generate.paraphrases or (not collection.positives("train") and draft.generate.passages)
-    if writing and draft.guard.data not in (PYDOC, NO_GUARD):
+    unasked = bool(draft.generate.passages) and not collection.positives("train")
+    paid = draft.writes and draft.generate.generator != OFFLINE
+    wanted = {"queries": unasked or paid, "paraphrases": draft.generate.paraphrases > 0}
+    due = any(wanted[stage] and not (path / stage / MANIFEST).exists() for stage in wanted)
+    if due and draft.guard.data not in (PYDOC, NO_GUARD):
         from whet.train.guard import guard_set
 
         guard_set(draft.guard)

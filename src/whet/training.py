@@ -30,8 +30,8 @@ FEWEST_GUARDING = 100  # queries of a guard
 def write_training(run: Run, folder: Path, sources: StageFolders) -> None:
     """Train by every trial of the recipe and leave in `folder` the model to keep, its log, and all dev scores.
 
-    What is kept is decided here and nowhere else: the trial that does best on dev, or the base model when that is not
-    better in its judge's eyes, unless the run is told to keep the trained one.
+    What is kept is decided here and nowhere else: of the trials that are better in their judge's eyes the one that does
+    best on dev, or the base model when there is none, unless the run is told to keep the trained one.
     """
     judge, trials = judge_of(run, folder, sources), run.recipe.trials()
     found: dict[str, Trial] = {}
@@ -40,7 +40,7 @@ def write_training(run: Run, folder: Path, sources: StageFolders) -> None:
         if several:
             say(f"trial {len(found) + 1} of {len(trials)}: {name}")
         trial = judge.trial(name if several else "", train, moe)
-        if not found or trial.score > max(one.score for one in found.values()):
+        if not found or trial.rank > max(one.rank for one in found.values()):
             winner = trial.model
         found[name] = replace(trial, model=None)
     _keep(run, folder, winner, judge, found)
@@ -94,7 +94,7 @@ def _keep(
     found: Mapping[str, Trial],
 ) -> None:
     """Write the best trial's model, or the base model, and what was done."""
-    name = max(found, key=lambda trial: found[trial].score)
+    name = max(found, key=lambda trial: found[trial].rank)
     best = found[name]
     kept = "tuned" if run.force or best.better else "base"
     where = f"at step {best.trained.best_step}{f', {best.share:.0%} of the way from base' if best.line else ''}"

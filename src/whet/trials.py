@@ -47,6 +47,11 @@ class Trial:
     share: float = 1.0
     line: Sequence[Point] = ()
 
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """What decides between trials: one that may take base's place comes before one that may not."""
+        return self.better, self.score
+
 
 class Judge(Protocol):
     """Trains by a recipe and says how good the result is; `base` and `guard` are the base model's own scores.
@@ -73,7 +78,7 @@ def judge_of(run: Run, folder: Path, sources: StageFolders) -> Judge:
 class HeldOut:
     """One training, judged by the dev split: the best checkpoint, then the best point on the line to base.
 
-    Of real dev queries fewer than FEW choose as those of CrossValidated do.
+    On that line fewer than FEW real dev queries choose as those of CrossValidated do.
     """
 
     name = "dev"

@@ -93,7 +93,7 @@ def test_a_kept_base_and_synthetic_queries_are_said():
     assert "synthetic" not in found.summary_sentence
     assert "31 queries, all synthetic: real ones may tell otherwise)" in replace(found, synthetic=True).summary_sentence
     kept = replace(assessed([1] * 9, [1] * 9), kept_base=True).summary_sentence
-    assert kept == "The base model was kept, for no training was found to be better: nDCG@10 100.0 (9 queries)."
+    assert kept == "The base model was kept, for no trained one was fit to replace it: nDCG@10 100.0 (9 queries)."
 
 
 def test_numbers_are_worded_one_way():

@@ -143,7 +143,7 @@ def test_the_pool_takes_what_mining_looks_at(tiny_data, tiny_model, tmp_path, mi
     found = refresh_plan_of(run, run.collection, run.recipe.train, tmp_path / "refresh")
     assert found.depth == 5 + mine["skip"]
     queries = [run.collection.queries[query] for query in run.collection.positives("train")]
-    lexical = Bm25(list(run.passages.values())).top_k(queries, 5 if mine["strategy"] == "mix" else 0).indices
+    lexical = Bm25(list(run.passages.values())).top_k(queries, 8 if mine["strategy"] == "mix" else 0).indices
     assert np.array_equal(found.first[:, found.depth :], lexical)
 
 

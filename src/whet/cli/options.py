@@ -69,7 +69,9 @@ TestQueriesOption = Annotated[
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Agree to what calls of a language model may cost.")]
 SeedOption = Annotated[int | None, typer.Option(help="Seed of splits, batches and tests.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Keep the trained model even if it did no better on dev.")]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Keep the trained model even if it is judged no better than base.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no messages.")]
 

@@ -129,7 +129,7 @@ def _opened(
     plain = model == DEFAULT_MODEL and not force and all(option is None for option in given)
     folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
     if folder == Path(data) and not plain:
-        source = read_json(folder / RECIPE)["data"]
+        source = read_json(folder / RECIPE)["data"] or "the same, in memory"
         raise ConfigError(
             f"{folder} is a run, whose recipe stands. To change it, give its data ({source}), --out {folder}, and "
             "every option that is to hold, those it was made with included"

@@ -60,7 +60,7 @@ class Evaluation:
         before, after = points(self.base[self.measure]), points(self.tuned[self.measure])
         of = f"{found.queries} queries{', all synthetic: real ones may tell otherwise' if self.synthetic else ''}"
         if self.kept_base:
-            return f"The base model was kept, for no training was found to be better: {self.measure} {before} ({of})."
+            return f"The base model was kept, for no trained one was fit to replace it: {self.measure} {before} ({of})."
         change = f"{self.measure} {before} → {after} ({signed(found.difference)}"
         sureness = f"95 % interval {signed(low)} to {signed(high)}, {p_words(found.p_value)}, {of})"
         return f"{opening}: {change}, {sureness}{_too_few(found)}."

@@ -173,8 +173,8 @@ class RefreshConfig(BaseModel):
         idle = [name for name in ("background", "generate") if getattr(self, name)]
         if self.off and idle:
             raise ValueError(
-                f"times is {self.times}, which it is by itself on small data, so {' and '.join(idle)} would do "
-                "nothing: give times, too (--refresh N), or leave that out"
+                f"times is {self.times}{', which it is by itself on small data' if self.times == 'off' else ''}, so "
+                f"{' and '.join(idle)} would do nothing: give times, too (--refresh N), or leave that out"
             )
         return self
 
@@ -197,8 +197,8 @@ class GuardConfig(BaseModel):
     budget: float = Field(0.01, ge=0, le=1, description="nDCG@10 that the model may lose on the general set")
     interpolate: bool = Field(
         False,
-        description="take the weights between base and tuned that do best on dev within the budget (WiSE-FT, "
-        "arXiv 2109.01903)",
+        description="take the weights between base and tuned that do best on dev, or farther where dev cannot tell, "
+        "within the budget (WiSE-FT, arXiv 2109.01903)",
     )
     shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.25, 0.5, 0.75, 1.0), min_length=1, description="shares of the tuned weights that are tried"

@@ -132,7 +132,7 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
         last = self.rounds[-1].log
         kept = last["overlap"] * last["recall"]  # what a pool misses would have been new
         if kept >= self.plan.config.overlap:
-            return f"the last refresh changed only {1 - kept:.0%} of them"
+            return f"the last refresh changed only {1 - last['overlap']:.0%} of them"
         if dev is not None and last["dev"] is not None and dev <= last["dev"]:
             return f"dev has not risen since the last refresh ({100 * last['dev']:.2f} then, {100 * dev:.2f} now)"
         return ""
