@@ -180,7 +180,7 @@ def test_the_model_loads_where_whet_is_not_and_gives_the_same_vectors(road, tmp_
 
 
 def test_without_a_gain_on_dev_the_base_model_is_the_result(tiny_data, tiny_model, tmp_path, capsys):
-    too_little = {"train": RECIPE["train"] | {"learning_rate": 1e-7, "epochs": 1, "evaluations": 1}}
+    too_little = RECIPE | {"train": RECIPE["train"] | {"learning_rate": 1e-7, "epochs": 1, "evaluations": 1}}
 
     def trained(force):
         run = whet.tune(tiny_data, str(tiny_model), tmp_path / "run", overrides=too_little, force=force)
