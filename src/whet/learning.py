@@ -129,10 +129,8 @@ def refresh_plan_of(run: Run, collection: Collection, train: TrainConfig, folder
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         say("[yellow]negatives are not mined anew: training runs in several processes[/yellow]")
         return None
-    texts, passages = (
-        [collection.queries[query] for query in collection.positives("train")],
-        list(run.passages.values()),
-    )
+    texts = [collection.queries[query] for query in collection.positives("train")]
+    passages = list(run.passages.values())
     queries, vectors = run.base_encoder.encode_queries(texts), run.base_encoder.encode_passages(passages)
     first = top_k(queries, vectors, run.recipe.mine.skip + config.depth).indices
     if run.recipe.mine.strategy == "mix" and config.cost != "full" and config.replay is None:
