@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whet.artifacts import read_json, read_jsonl
+from whet.artifacts import MANIFEST, read_json, read_jsonl
 from whet.models import DEFAULT_MODEL, packaged_model, stored_encoder
 from whet.records import LayerUse
 from whet.run import Run
@@ -68,6 +68,19 @@ def read_judge(run: Run) -> str:
     """What decided before the test: dev, or cross-validation."""
     found = read_json(run.path / "train" / "result.json")  # of an earlier version, it does not say
     return str(found.get("judge", "dev" if run.collection.positives("dev") else "cross-validation"))
+
+
+def of_one_making(run: Run) -> bool:
+    """Whether a finished run's model and report come from the stages that lie there, by the recipe that lies there."""
+    model = read_json(run.path / "model" / MANIFEST)["inputs"]
+    report = run.path / "report" / MANIFEST
+    made = read_json(report) if report.exists() else {"inputs": {}, "config": {}}
+    taken = [*model.items(), *made["inputs"].items()]
+    now = {stage: read_json(run.path / stage / MANIFEST)["fingerprint"] for stage, _ in taken}
+    by = {"recipe": run.recipe.in_force(), "model": run.base}
+    return all(now[stage] == then for stage, then in taken) and by == by | {
+        name: value for name, value in made["config"].items() if name in by
+    }
 
 
 def read_share(path: Path) -> float | None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 
+from whet import __version__
 from whet.account import account
 from whet.artifacts import MANIFEST, SCRATCH, Artifact, digest, locked, read_json, run_stage, source_digest, write_json
 from whet.data.check import check
@@ -239,11 +240,12 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         write_markdown(folder / "report.md", report)
 
     inputs = {stage: artifact.fingerprint for stage, artifact in done.items()}
-    return run_stage(run.path, "report", inputs=inputs, config={}, build=write)
+    config = {"recipe": run.recipe.in_force(), "model": run.base, "whet": __version__}
+    return run_stage(run.path, "report", inputs=inputs, config=config, build=write)
 
 
 def report_anew(run: Run) -> Artifact:
-    """Write the report of a finished run from its stages as they are, whatever version of whet made them."""
+    """Write the report of a finished run, unless this version of whet has, from its stages, whatever version made them."""
     stages = STAGES[: STAGES.index("report")]
     manifests = {stage: run.path / stage / MANIFEST for stage in stages}
     with locked(run.path):

@@ -36,6 +36,22 @@ def test_results_of_other_data_are_not_shown_as_if_they_were_of_this(whet, tuned
     assert (tmp_path / "run" / "recipe.json").read_bytes() == before
 
 
+def test_results_of_different_makings_are_not_shown_as_one(whet, tuned, typed, tmp_path):
+    """After `tune`, a stage alone with other options changes the recipe, and a stage or two."""
+    run, (data, *options) = tmp_path / "run", typed[0]
+    shutil.copytree(typed[1], run)
+    options[options.index("--out") + 1] = run
+    assert whet("export", run, tmp_path / "first").returncode == 0
+    assert whet("train", data, *options, "--train-only", "last-1").returncode == 0
+    for ended in (whet("report", run), whet("export", run, tmp_path / "to")):
+        assert ended.returncode == 2
+        assert "holds results of different makings" in ended.stderr.replace("\n", " ")
+    assert whet("check", data, *options).returncode == 0  # the recipe is as before, training is not
+    assert whet("report", run).returncode == 2
+    assert whet("tune", run).returncode == 0
+    assert whet("report", run).returncode == 0
+
+
 def test_clean_frees_what_can_be_computed_again_and_nothing_else(whet, tuned, typed, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(typed[1], run)

@@ -173,6 +173,25 @@ BROKEN = [
         ("pairs.jsonl:2", "no column for the query; columns found: name, answer", "query, question or anchor"),
     ),
     table(
+        "a passage or a file's name",
+        "pairs.jsonl",
+        '{"question": "q", "answer": "a", "document": "manual.pdf"}\n',
+        ("pairs.jsonl:1", "columns document, answer can all be the positive passage", "Name the one that is meant pos"),
+    ),
+    table(
+        "passages with a second column",
+        "pairs.csv",
+        "title,passage\na,b\n",
+        ("pairs.csv:2", "no column for the query; columns found: title, passage", "passage has to be the one column"),
+    ),
+    table(
+        "one object over many lines",
+        "pairs.json",
+        '{\n"query": "q",\n"positive": "p"\n}\n',
+        ("pairs.json:1", "one JSON value over many lines", "one whole object a line"),
+    ),
+    table("a table whose first lines are blank", "pairs.CSV", "\n \nquery,positive\na\n", ("pairs.CSV:4", "got 1")),
+    table(
         "negatives and their queries do not fit",
         "pairs.jsonl",
         json.dumps({"query": "q", "pos": ["p"], "neg": ["a", "b"], "neg_q": ["x"]}) + "\n",

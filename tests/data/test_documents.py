@@ -96,6 +96,20 @@ def test_html(tmp_path):
     ]
 
 
+def test_lines_that_are_broken_by_a_tag_stay_apart(tmp_path):
+    (tmp_path / "a.html").write_text("<div>Open 9-5<br>Closed Sunday<hr>Main St 4<br/>12345 Town</div>")
+    assert sections(tmp_path / "a.html") == [(("a",), ("Open 9-5 Closed Sunday Main St 4 12345 Town",))]
+    (tmp_path / "a.md").write_text("one<br>two *and* <b>three</b>\n\n| a | b |\n|---|---|\n| c<br/>d | e |\n")
+    assert sections(tmp_path / "a.md") == [(("a",), ("one\ntwo and three", "a | b", "c\nd | e"))]
+
+
+def test_text_between_two_rules_is_no_front_matter(tmp_path):
+    (tmp_path / "a.md").write_text("---\n\nWords to begin with.\n\n---\n\nRest.\n")
+    assert sections(tmp_path / "a.md") == [(("a",), ("Words to begin with.", "Rest."))]
+    (tmp_path / "a.md").write_text("---\ndate: 2020\ntitle: 'Dogs'\n---\n\nRest.\n")
+    assert sections(tmp_path / "a.md") == [(("Dogs",), ("Rest.",))]
+
+
 def test_plain_text_of_many_encodings(tmp_path):
     for name, data in (
         ("utf8", "Größe\n\nzwei".encode()),

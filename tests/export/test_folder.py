@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 from whet.errors import ArtifactError, ConfigError, MissingExtra
 from whet.evaluate.verdict import assess
 from whet.export.card import Origin
-from whet.export.folder import CHECKSUMS, export_model
+from whet.export.folder import CHECKSUMS, checksums, export_model
 
 EVALUATION = assess({"q": {"a": 1}}, {}, {}, {}, np.random.default_rng(0))
 ORIGIN = Origin("sentence-transformers/all-MiniLM-L6-v2", "notes", {"passages": 1234}, EVALUATION)
@@ -64,8 +64,13 @@ def test_sha256sum_agrees_and_sees_a_change(exported, tmp_path):
 def test_an_export_replaces_an_export_and_nothing_else(model_dir, exported, tmp_path):
     again = shutil.copytree(exported, tmp_path / "again")
     (again / "stale.txt").write_text("from last time")
+    (again / CHECKSUMS).write_text(checksums(again))
     export_model(model_dir, again, origin=ORIGIN)
     assert not (again / "stale.txt").exists()
+    (again / "notes.txt").write_text("written since")
+    with pytest.raises(ConfigError, match=r"holds notes.txt, which is of no export of whet's"):
+        export_model(model_dir, again, origin=ORIGIN)
+    assert (again / "notes.txt").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
     with pytest.raises(ConfigError, match="no export of whet's"):
@@ -80,7 +85,7 @@ def test_a_model_that_loads_otherwise_is_not_exported(model_dir, tmp_path, monke
     monkeypatch.setattr(folder, "_load", lambda *_: load_one(next(loads)))
     with pytest.raises(ArtifactError, match=r"exported as st it gives other vectors than before \(1 - cosine"):
         export_model(model_dir, tmp_path / "out", origin=ORIGIN)
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(model_dir, tmp_path):

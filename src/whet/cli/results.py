@@ -18,7 +18,7 @@ from whet.run import RECIPE, Run, reopen
 
 
 def write_report(run: RunArgument, quiet: QuietOption = False) -> None:
-    """Write the report of a finished run anew from what lies there, a page and a Markdown file, and say where."""
+    """Write the report of a finished run, as this version of whet does it, from what lies there, and say where."""
     from whet.pipeline import report_anew
 
     set_quiet(quiet)
@@ -83,7 +83,9 @@ def compare_models(
 
 
 def finished(path: Path) -> Run:
-    """Open a run whose every stage is there, on the data that they were made from; raises ConfigError otherwise."""
+    """Open a run whose every stage is there, of one making: its data's, its recipe's; raises ConfigError otherwise."""
+    from whet.outcome import of_one_making
+
     run = reopen(path, record=False)
     if not (path / "model" / "modules.json").exists():
         raise ConfigError(f"{path} is not finished: it has no model. Finish it: whet tune {path}")
@@ -91,5 +93,10 @@ def finished(path: Path) -> Run:
         raise ConfigError(
             f"the data of {path} is not what its results were made from: it has changed, or another version of whet "
             f"made them. Bring them up to date: whet tune {path}"
+        )
+    if not of_one_making(run):
+        raise ConfigError(
+            f"{path} holds results of different makings: since its model was made, another command has changed its "
+            f"recipe, or one of its stages. Make it one again: whet tune {path}, or the command that made the model"
         )
     return run

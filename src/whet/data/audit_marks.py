@@ -61,7 +61,7 @@ def with_marks(collection: Collection, path: Path) -> Collection:
     Raises ConfigError when there is no such file or no mark in it, DataError with every row that cannot be used: ids
     that are not there, or whose texts are others by now, and passages that answer a dev or test query.
     """
-    if not path.is_file() or path.suffix not in SUFFIXES:
+    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path}: no such file of labels; give the suspects.csv that `whet audit` wrote, with marks")
     faults, counted = Faults(), Counter[int]()
     marks = read_marks(path, faults)

@@ -11,6 +11,7 @@ from whet.progress import say
 
 QUERY = ("query", "question", "anchor")
 POSITIVE = ("positive", "positives", "pos", "passage", "document", "answer")
+UNSURE = "document"  # beside an answer: its text, or the name of the file that it stands in?
 NEGATIVE = ("negative", "negatives", "neg", "hard_negatives")
 NEGATIVE_QUERY = ("neg_q", "negative_queries")
 GRADE = ("grade", "relevance", "label", "score")
@@ -55,6 +56,8 @@ def understand(names: Sequence[str], where: str, faults: Faults) -> Columns | No
         if found is None:
             listed = ", ".join(names) or "none"
             cure = f"Name one of them {', '.join(understood[:-1])} or {understood[-1]}."
+            if positive is not None:
+                cure += f" Where nobody asks for these passages, {positive} has to be the one column."
             faults.error("missing-column", where, f"no column for the {what}; columns found: {listed}", cure)
     if query is None or positive is None:
         return None
@@ -73,6 +76,9 @@ def _one_of(aliases: tuple[str, ...], what: str, names: Sequence[str], where: st
     known = {name.lower(): name for name in names}
     found = [known[alias] for alias in aliases if alias in known]
     if len(found) > 1:
-        message = f"columns {', '.join(found)} can all be the {what}; {found[0]} is read"
-        faults.warn("ambiguous-column", where, message, "Rename or delete the others.")
+        message = f"columns {', '.join(found)} can all be the {what}"
+        if found[0] == UNSURE:
+            faults.error("ambiguous-column", where, message, f"Name the one that is meant {aliases[0]}.")
+        else:
+            faults.warn("ambiguous-column", where, f"{message}; {found[0]} is read", "Rename or delete the others.")
     return found[0] if found else None

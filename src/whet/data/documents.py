@@ -12,6 +12,7 @@ from whet.artifacts import LOCK
 from whet.data.faults import Faults
 
 HEADING = re.compile(r"h([1-6])$")
+BREAK = re.compile(r"<br\b", re.IGNORECASE)
 BLOCKS = ["h1", "h2", "h3", "h4", "h5", "h6", "p", "li", "pre", "dt", "dd", "tr", "blockquote", "figcaption", "caption"]
 BLOCKS += ["div", "section", "article", "main", "body"]
 CELLS = " | "  # between the cells of a table's row
@@ -93,7 +94,7 @@ def _markdown(path: Path, outline: Outline) -> None:
     from markdown_it import MarkdownIt
 
     text = _decoded(path)
-    if front := re.match(r"---\s*\n(.*?)\n(---|\.\.\.)\s*\n", text, re.DOTALL):
+    if front := re.match(r"---[ \t]*\n(\s*[\w-]+\s*:.*?)\n(---|\.\.\.)\s*\n", text, re.DOTALL):  # not two rules
         text = text[front.end() :]
         if title := re.search(r"^title:\s*[\"']?(.+?)[\"']?\s*$", front[1], re.MULTILINE):
             outline.title = title[1]
@@ -121,7 +122,8 @@ def _inline(token: Any) -> str:
     kept = {"text": lambda one: one.content, "code_inline": lambda one: one.content, "image": lambda one: one.content}
     breaks = {"softbreak": " ", "hardbreak": "\n"}
     return "".join(
-        kept[one.type](one) if one.type in kept else breaks.get(one.type, "") for one in token.children
+        kept[one.type](one) if one.type in kept else "\n" if BREAK.match(one.content) else breaks.get(one.type, "")
+        for one in token.children
     ).strip()
 
 
@@ -139,6 +141,8 @@ def _html_blocks(source: str | bytes, outline: Outline) -> None:
         outline.title = " ".join(page.title.extract().get_text().split())
     for tag in page(DROPPED):
         tag.decompose()
+    for tag in page(["br", "hr"]):
+        tag.replace_with("\n")
     strings = [one for one in page.find_all(string=True) if type(one) is NavigableString]  # no comments, no doctype
     for _, found in groupby(((one.find_parent(BLOCKS), one) for one in strings), key=lambda pair: id(pair[0])):
         (block, *_), words = zip(*found, strict=True)

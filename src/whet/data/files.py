@@ -18,11 +18,12 @@ SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 def table_rows(path: Path, faults: Faults) -> Iterator[Row]:
     """Yield the rows of a table file; its suffix, one of SUFFIXES, says how it is read."""
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         return _parquet_rows(path, faults)
-    if path.suffix in (".csv", ".tsv"):
+    if suffix in (".csv", ".tsv"):
         return _delimited_rows(path, faults)
-    if path.suffix == ".json" and path.read_bytes().removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
+    if suffix == ".json" and path.read_bytes().removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
         return _json_list_rows(path, faults)
     return json_rows(path, faults)
 
@@ -49,18 +50,20 @@ def _json_list_rows(path: Path, faults: Faults) -> Iterator[Row]:
 
 def _delimited_rows(path: Path, faults: Faults) -> Iterator[Row]:
     lines = [line for _, line in text_lines(path, faults)]
-    if not any(line.strip() for line in lines):
+    blank = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
+    lines = lines[blank:]
+    if not lines:
         faults.error("empty-file", path, "the file holds no lines", "Fill it or delete it.")
         return
-    delimiter = "\t" if path.suffix == ".tsv" else max(",;\t", key=lines[0].count)
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=lines[0].count)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    begins = 1
+    begins = first = blank + 1
     csv.field_size_limit(max(csv.field_size_limit(), sum(map(len, lines))))  # a cell may be a whole document
     try:
         header = [name.strip() for name in next(reader)]
-        begins = first = reader.line_num + 1
+        begins = first = blank + reader.line_num + 1
         for cells in reader:
-            where, begins = f"{path}:{begins}", reader.line_num + 1
+            where, begins = f"{path}:{begins}", blank + reader.line_num + 1
             if not cells:
                 continue
             if len(cells) == len(header):

@@ -21,7 +21,7 @@ def grade_of(value: object, where: str, faults: Faults) -> int | None:
             return int(number)
     except (ValueError, OverflowError):
         pass
-    cure = "Write a whole number: 1 or more is relevant, 0 or -1 judged not relevant."
+    cure = "Write a whole number: 1 or more is relevant, 0 or -1 judged not relevant. Rename a column that says else."
     faults.error("bad-score", where, f"score {value!r} is not a whole number", cure)
     return None
 

@@ -42,6 +42,10 @@ def json_rows(path: Path, faults: Faults) -> Iterator[tuple[str, dict[str, Any]]
         try:
             row = json.loads(line.rstrip())
         except json.JSONDecodeError as error:
+            if line.strip() in ("{", "[") and _is_one_value(path):
+                what = "one JSON value over many lines, not one on each"
+                faults.error("bad-json", where, what, 'Write one whole object a line, like {"_id": "d1", "text": "…"}.')
+                return
             what = f"not valid JSON: {error.msg} at column {error.colno}"
             faults.error("bad-json", where, what, 'Write one whole object a line, like {"_id": "d1", "text": "…"}.')
             continue
@@ -51,6 +55,15 @@ def json_rows(path: Path, faults: Faults) -> Iterator[tuple[str, dict[str, Any]]
             faults.error("bad-json", where, f"expected an object, got {named(row)}", "Write one object a line.")
     if empty and not any(fault.where == f"{path}:1" for fault in faults):
         faults.error("empty-file", path, "the file holds no lines", "Fill it or delete it.")
+
+
+def _is_one_value(path: Path) -> bool:
+    """Whether a file is one JSON value, written over many lines."""
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True
 
 
 def usable(text: object, what: str, where: object, faults: Faults) -> bool:

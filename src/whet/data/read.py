@@ -91,7 +91,7 @@ def _dispatch(source: str, path: Path, faults: Faults, cutter: Callable[[], Cutt
         return _read_folder(path, faults, cutter)
     if path.is_file() and path.suffix.lower() in READERS:
         return read_documents(path, cutter(), faults)
-    if path.is_file() and path.suffix in SUFFIXES:
+    if path.is_file() and path.suffix.lower() in SUFFIXES:
         return read_tables(path.stem, [("train", path)], faults)
     if path.is_file():
         what = f"files that end in {path.suffix or 'nothing'} are not understood"
@@ -106,7 +106,7 @@ def _dispatch(source: str, path: Path, faults: Faults, cutter: Callable[[], Cutt
 def _is_path(source: str) -> bool:
     """Whether a name that is not there can only be meant as a path: a hub id is owner/name."""
     path = Path(source)
-    named = path.is_absolute() or path.suffix in SUFFIXES or source.startswith(".") or source.endswith("/")
+    named = path.is_absolute() or path.suffix.lower() in SUFFIXES or source.startswith(".") or source.endswith("/")
     return named or source.count("/") != 1 or path.parent.is_dir()
 
 

@@ -18,14 +18,14 @@ from whet.records import Collection, Judgements, Passage
 
 def split_files(folder: Path) -> list[tuple[str, Path]]:
     """(split, file) of every table in a folder that is named after a split, in the order train, dev, test."""
-    files = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES and path.stem in SPLITS]
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.stem in SPLITS]
     return sorted(((SPLITS[path.stem], path) for path in files), key=lambda pair: SPLIT_ORDER.index(pair[0]))
 
 
 def question_tables(folder: Path) -> list[Path]:
     """Tables in a folder, or in its folder `data` as on the hub, whose first row has a query and a positive."""
     found = [path for place in (folder, folder / "data") if place.is_dir() for path in sorted(place.iterdir())]
-    tables = [path for path in found if path.suffix in SUFFIXES and path.is_file()]
+    tables = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
     return [path for path in tables if has_pairs(next(table_rows(path, Faults()), ("", {}))[1])]
 
 

@@ -30,7 +30,7 @@ def with_test_queries(collection: Collection, path: Path) -> Collection:
 
     Raises ConfigError when there is no such table, DataError with every row whose query or answer cannot be used.
     """
-    if not path.is_file() or path.suffix not in SUFFIXES:
+    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path}: no such table; give test queries as {', '.join(SUFFIXES)}, columns query, positive")
     faults, places = Faults(), _Places(collection)
     ids: dict[str, str] = {}

@@ -41,24 +41,39 @@ def export_model(
     format's extra is not installed, ArtifactError when vectors differ.
     """
     others, out = _others(formats), out.resolve()
-    if out.exists() and any(out.iterdir()) and not (out / CHECKSUMS).exists():
-        raise ConfigError(f"{out}: holds files that are no export of whet's; name a folder that is new or empty")
+    if out.is_file():
+        raise ConfigError(f"{out}: is a file; name a folder that is new or empty")
+    if out.exists() and (strange := _not_exported(out)):
+        what = f"holds {strange[0]}, which is of no export of whet's"
+        raise ConfigError(f"{out}: {what}; name a folder that is new or empty, or move it away")
+    if "openvino" in others and _has_experts(model_dir):
+        raise ConfigError(f"{model_dir}: a model with experts has no OpenVINO form; use --merge, or --format onnx")
     aside = out.with_name(out.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
+    try:
+        _write(model_dir, aside, origin, name or out.name, others)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    shutil.rmtree(out, ignore_errors=True)
+    return aside.rename(out)
+
+
+def _write(model_dir: Path, aside: Path, origin: Origin, name: str, others: Sequence[Format]) -> None:
+    """Fill the folder `aside`: model, other formats, card, checksums; proven to give the same vectors."""
     shutil.copytree(model_dir, aside, ignore=shutil.ignore_patterns("README.md", MANIFEST))
     model = _load(model_dir)
     expected = _vectors(model)
-    experts = _has_experts(model_dir)
-    if experts and "openvino" in others:
-        raise ConfigError(f"{model_dir}: a model with experts has no OpenVINO form; use --merge, or --format onnx")
     if "openvino" in others:
         _load(aside, "openvino").save_pretrained(str(aside))
     if "onnx" in others:
         from whet.export.onnx import write_onnx
 
         write_onnx(_load(aside), aside)
-    facts = ModelFacts(model.get_embedding_dimension(), model.max_seq_length, model.similarity_fn_name, experts)
-    write_text(aside / "README.md", render_card(name or out.name, origin, facts, others))
+    facts = ModelFacts(
+        model.get_embedding_dimension(), model.max_seq_length, model.similarity_fn_name, _has_experts(model_dir)
+    )
+    write_text(aside / "README.md", render_card(name, origin, facts, others))
     for form in ("st", *others):
         found = _onnx_vectors(model, aside) if form == "onnx" else _vectors(_load(aside, form))
         _check_same(expected, found, form, model_dir)
@@ -66,8 +81,15 @@ def export_model(
         file.chmod(0o644)  # safetensors leaves its files to their owner alone; a server may be another user
     aside.chmod(0o755)
     write_text(aside / CHECKSUMS, checksums(aside))
-    shutil.rmtree(out, ignore_errors=True)
-    return aside.rename(out)
+
+
+def _not_exported(folder: Path) -> list[str]:
+    """What lies in a folder and is not in its list of checksums, so that another export may not take its place."""
+    listed = folder / CHECKSUMS
+    lines = listed.read_text(encoding="utf-8", errors="replace").splitlines() if listed.is_file() else []
+    known = {CHECKSUMS, *(line.partition("  ")[2] for line in lines)}
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    return sorted(file for file in files if file not in known)
 
 
 def checksums(folder: Path) -> str:
