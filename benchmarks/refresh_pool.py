@@ -30,7 +30,7 @@ from whet.search import top_k
 from whet.train.round_folder import Job, by_number
 
 RESULT = RESULTS / "refresh_pool.json"
-TOP, DEPTHS, EXACT = 20, (20, 50, 100), "exact.json"
+TOP, DEPTHS, EXACT = 20, (5, 10, 20, 50), "exact.json"
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
     stages = {stage: seconds_of(run.path / stage) or 0.0 for stage in ("check", "mine", "generate", "teach", "train")}
     refreshing, whole = sum(log["seconds"] for log in logs), sum(stages.values()) - beside
     found = read_json(RESULT)["found"] if RESULT.exists() else {}
-    found[wanted.set] = {
+    found[name := f"{wanted.set} | {wanted.times}"] = {
         "settings": settings,
         "share of the run": round(refreshing / whole, 4),
         "share of the training": round(refreshing / (stages["train"] - beside), 4),
@@ -59,7 +59,7 @@ def main() -> None:
         "rounds": logs,
     }
     write_json(RESULT, {"about": __doc__, "machine": machine(), "found": found})
-    print({key: value for key, value in found[wanted.set].items() if key != "rounds"})
+    print({key: value for key, value in found[name].items() if key != "rounds"})
     for log in logs:
         print({key: log[key] for key in ("mined_at", "queries", "encoded", "seconds", "recall", "exact", "pools")})
 

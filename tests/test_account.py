@@ -54,6 +54,19 @@ def test_how_often_negatives_were_mined_anew(run):
     shutil.rmtree(run.path / "train")
 
 
+def test_written_training_queries_beside_real_tests(run):
+    """Passages that the tests ask for may have been written about, which a reader of the verdict must know."""
+    assert "that answer test queries" not in " ".join(told(run))
+    qrels = dict(run.collection.qrels)
+    (query, judged), *_ = qrels["train"].items()
+    qrels["test"] = qrels["test"] | {query: judged}
+    data = replace(run.collection, synthetic=frozenset({"train"}), qrels=qrels)
+    said = f"1 of the {len(data.answering('test'))} passages that answer test queries"
+    assert told(replace(run, collection=data))[1].startswith(said)
+    both = replace(data, synthetic=frozenset({"train", "test"}))
+    assert "that answer test queries" not in " ".join(told(replace(run, collection=both)))
+
+
 def test_what_decided(run):
     assert "Judged by 20 dev queries." in told(run, **DEV)
     assert any("60 training queries are too few" in one and "Cross-validation" in one for one in told(run, **FOLDS))

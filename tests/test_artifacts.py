@@ -226,12 +226,6 @@ def test_one_process_may_build_again_and_again_also_after_an_error(tmp_path):
             pass
 
 
-def test_where_nothing_can_be_locked_nothing_is(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "fcntl", None)
-    with locked(tmp_path), locked(tmp_path):
-        assert not list(tmp_path.iterdir())
-
-
 def test_a_drive_without_locks_is_no_obstacle(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")

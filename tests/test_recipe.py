@@ -41,6 +41,14 @@ def test_passages_get_queries_where_there_are_none_or_few():
     assert derive(collection_of(300), "quick", {"generate": {"passages": 0}}).generate.passages == 0
 
 
+def test_other_wordings_make_no_small_data_large():
+    reworded = collection_of(520)  # 130 labelled pairs and three other wordings of each
+    found, plain = derive(reworded, "standard", labelled=130), derive(reworded, "standard")
+    assert (found.train.soft_weight, found.guard.interpolate, found.refresh.off) == (0.5, True, True)
+    assert (plain.train.soft_weight, plain.guard.interpolate, plain.refresh.off) == (0.0, False, False)
+    assert found.train.epochs == plain.train.epochs
+
+
 def test_more_effort_trains_longer():
     epochs = [derive(collection_of(300), effort).train.epochs for effort in ("quick", "standard", "thorough")]
     assert epochs == sorted(set(epochs))

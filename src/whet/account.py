@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from whet.artifacts import read_json, read_jsonl
+from whet.data.split import trained_positives
 from whet.evaluate.measures import PRIMARY
 from whet.evaluate.verdict import points
 from whet.outcome import count_written, read_judge, read_refreshes, read_teachers
@@ -38,6 +39,12 @@ def _learned(run: Run, trained: str) -> Iterator[str]:
     how = f"loss: {train.loss}; weights that were trained: {trained}"
     pairs = len(run.collection.pairs("train"))
     yield f"Learned from {pairs:,} {whose} pairs of {asked:,} queries{marks}{mined}; {how}."
+    if "train" in run.collection.synthetic and "test" not in run.collection.synthetic:
+        both, answers = trained_positives(run.collection, "test"), run.collection.answering("test")
+        yield (
+            f"{len(both):,} of the {len(answers):,} passages that answer test queries are among those that training "
+            "queries were written for; the test queries themselves were never seen."
+        )
     if not (teachers := read_teachers(run.path)):
         return
     taught = [name for name in teachers["teachers"] if name not in teachers["left_out"]]

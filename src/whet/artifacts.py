@@ -7,6 +7,7 @@
 A stage is *stale* when its key changes: the hash of its inputs' fingerprints, its resolved config and FORMAT.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -121,7 +122,7 @@ def locked(run: Path) -> Iterator[None]:
     """Keep other processes from writing in a run's folder meanwhile. Not to be nested.
 
     The operating system frees the lock however the process ends, so a killed one leaves none behind. Where files cannot
-    be locked (Windows, some network drives) this does nothing.
+    be locked (some network drives) this does nothing.
 
     Raises ConfigError when another process holds the lock, and where no folder can be made.
     """
@@ -129,11 +130,6 @@ def locked(run: Path) -> Iterator[None]:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"no run can be written in {run} ({error.strerror}); give another --out") from error
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
     with (run / LOCK).open("a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -30,6 +30,7 @@ from whet.artifacts import (
 from whet.data.audit_marks import Mark, held_out_texts, read_marks
 from whet.data.faults import Faults
 from whet.data.split import same_text
+from whet.generate.paraphrases import is_paraphrase
 from whet.mine.known import judged
 from whet.models import load_model, stored_encoder
 from whet.progress import say
@@ -89,7 +90,7 @@ def audit(run: Run) -> Artifact:
 
     trained = _trained(run)
     if trained is None and (run.path / "train" / MANIFEST).exists():
-        say("[yellow]the base model was kept, so no tuned one is asked; `whet tune --force` keeps one[/yellow]")
+        say("[yellow]the base model was kept, so no tuned one is asked; `whet tune --force` makes one[/yellow]")
     elif trained is None:
         say("[yellow]no model has been trained in this run: after `whet tune` an audit knows much better[/yellow]")
     config = teach_settings(run) | {"teach": run.recipe.teach.model_dump()}
@@ -160,14 +161,19 @@ def _teacher(run: Run, name: str) -> Teacher:
 
 
 def candidates(run: Run) -> list[tuple[int, int, int]]:
-    """Query row, passage row and rank of what the base model ranks high for each training query and nobody judged."""
-    texts = [run.collection.queries[query] for query in run.collection.positives("train")]
+    """Query row, passage row and rank of what the base model ranks high for each training query and nobody judged.
+
+    Other wordings of a query have its answers: it alone is asked about.
+    """
+    queries = list(run.collection.positives("train"))
+    texts = [run.collection.queries[query] for query in queries]
     vectors = run.base_encoder.encode_queries(texts), run.base_encoder.encode_passages(list(run.passages.values()))
     found = top_k(*vectors, run.recipe.teach.audit_depth).indices
     known = judged(run.collection)
     held_out = held_out_texts(run.collection)
     barred = np.array([same_text(text) in held_out for text in run.passages.values()])
     open_ = ~known.known_positive(found) & ~np.isin(known.keys(found), known.refuted) & ~barred[found]
+    open_[[is_paraphrase(query, run.collection) for query in queries]] = False
     return [(q, int(found[q, rank]), rank + 1) for q, rank in np.argwhere(open_ & (found >= 0)).tolist()]
 
 

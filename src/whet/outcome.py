@@ -156,7 +156,7 @@ def pairing_of(run: Run) -> "Pairing":
     texts = list(run.passages.values())
     return Pairing(
         collection=run.collection,
-        base=Side(run.base, run.base_encoder, run.base_encoder.encode_passages(texts)),
-        tuned=Side(str(run.path / "model"), tuned, tuned.encode_passages(texts)),
+        base=Side(run.base, run.base_encoder.encoder, run.base_encoder.encode_passages(texts)),
+        tuned=Side(str(run.path / "model"), tuned.encoder, tuned.encode_passages(texts)),
         examples=(*wins, *losses),
     )

@@ -245,7 +245,7 @@ def _report(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 
 def report_anew(run: Run) -> Artifact:
-    """Write the report of a finished run, unless this version of whet has, from its stages, whatever version made them."""
+    """Write the report of a finished run as this version of whet does, whatever version made its stages."""
     stages = STAGES[: STAGES.index("report")]
     manifests = {stage: run.path / stage / MANIFEST for stage in stages}
     with locked(run.path):

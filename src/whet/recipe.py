@@ -110,15 +110,18 @@ KEYS = {prefix + name: field for prefix, part in PARTS.items() for name, field i
 UNKNOWN = ("extra_forbidden", "invalid_key")  # pydantic's names of faults
 
 
-def derive(collection: Collection, effort: Effort, overrides: Mapping[str, Any] | None = None) -> Recipe:
+def derive(
+    collection: Collection, effort: Effort, overrides: Mapping[str, Any] | None = None, *, labelled: int | None = None
+) -> Recipe:
     """The recipe for a collection: derived values first, then `overrides` (nested, as in YAML).
 
+    `labelled` is how many training pairs there are without other wordings of their queries, where some were written.
     Raises ConfigError naming every key that is unknown or out of range.
     """
     effort = (overrides or {}).get("effort", effort)
     if not isinstance(effort, str) or effort not in PAIRS_SEEN:
         raise ConfigError(f"effort: got {effort!r}; expected {', '.join(PAIRS_SEEN)}")
-    derived = _by_data(collection, effort)
+    derived = _by_data(collection, effort, labelled)
     wanted = _merged(derived, overrides or {})
     if "train_only" not in _part(wanted, "train") and "candidates" not in wanted:
         if _part(wanted, "moe").get("experts"):
@@ -168,12 +171,12 @@ def _full(value: Any) -> Any:
     return f"{kind}:{Path(rest).resolve()}" if colon and rest and Path(rest).exists() else value
 
 
-def _by_data(collection: Collection, effort: Effort) -> dict[str, Any]:
+def _by_data(collection: Collection, effort: Effort, labelled: int | None) -> dict[str, Any]:
     """What the size and the kind of the data derive."""
     pairs = len(collection.pairs("train"))
     epochs = min(MOST_EPOCHS[effort], max(1, round(PAIRS_SEEN[effort] / max(pairs, 1))))
     derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
-    if pairs < SMALL:
+    if (pairs if labelled is None else labelled) < SMALL:
         derived = _merged(derived, FOR_SMALL)
     if not pairs or "train" in collection.synthetic:
         derived = _merged(derived, FOR_DOCUMENTS)

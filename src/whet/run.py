@@ -128,7 +128,7 @@ def open_run(
     `record` the recipe in the folder stays as it is.
     """
     path, model, overrides = Path(out), source_of(model), in_full(overrides or {})
-    _check_place(path)
+    _check_place(path, data)
     base = cache(lambda: load_model(model))
     collection, faults = _read(data, base, derive(NO_DATA, effort, overrides))
     if test_queries is not None:
@@ -145,12 +145,13 @@ def open_run(
     collection, split = with_splits(collection, seed=draft.seed)
     if labels is not None:
         collection = with_marks(collection, labels)
+    labelled = len(collection.pairs("train"))
     if draft.generate.paraphrases:
         from whet.generate.paraphrases import with_paraphrases
 
         encoder = stored_encoder(base(), path, draft.max_length)
         collection = with_paraphrases(collection, path, encoder, draft.generate, yes=yes)
-    recipe = derive(collection, effort, overrides)
+    recipe = derive(collection, effort, overrides, labelled=labelled)
     source = None if isinstance(data, Collection) else source_of(data)
     written = {
         "data": source,
@@ -183,9 +184,12 @@ def _check_what_writing_needs(collection: Collection, draft: Recipe, path: Path)
         guard_set(draft.guard)
 
 
-def _check_place(path: Path) -> None:
-    """Raise ConfigError for a folder that holds something else than a run."""
-    if path.is_dir() and not (path / RECIPE).exists() and not all(BEGUN.match(item.name) for item in path.iterdir()):
+def _check_place(path: Path, data: str | Path | Collection) -> None:
+    """Raise ConfigError for a folder that holds something else than a run, the data most of all."""
+    if not isinstance(data, Collection) and Path(data).exists() and Path(data).resolve() == path.resolve():
+        raise ConfigError(f"{path} is the data itself, and a run needs a folder of its own; give another --out")
+    ours = is_run(path) or (path / LOCK).exists()
+    if path.is_dir() and not ours and not all(BEGUN.match(item.name) for item in path.iterdir()):
         raise ConfigError(f"{path} is not empty and not a run of whet; give another --out")
 
 
@@ -219,9 +223,18 @@ def _record(path: Path, recipe: Mapping[str, Any]) -> None:
             write_json(path / RECIPE, recipe)
 
 
+def is_run(path: Path) -> bool:
+    """Whether a folder holds a run: a recipe that says from what it was made."""
+    try:
+        found = read_json(path / RECIPE)
+    except ArtifactError:
+        return False
+    return isinstance(found, dict) and {"data", "model", "overrides"} <= found.keys()
+
+
 def is_run_of(path: Path, data: str) -> bool:
     """Whether a folder holds a run that was made from this data."""
-    return (path / RECIPE).exists() and read_json(path / RECIPE)["data"] == source_of(data)
+    return is_run(path) and bool(read_json(path / RECIPE)["data"] == source_of(data))
 
 
 def source_of(data: str | Path) -> str:
@@ -237,13 +250,16 @@ def reopen(
     `labels` take the place of those that it was made with; `paraphrases` are asked for where it was made without a word
     on them.
     """
-    if not (path / RECIPE).exists():
+    if not is_run(path):
         raise ConfigError(
-            f"{path} is not a run of whet: it has no {RECIPE}. Make one with: whet tune DATA --out {path}"
+            f"{path} is not a run of whet: it has no {RECIPE} of one. Make one with: whet tune DATA --out {path}"
         )
     made = read_json(path / RECIPE)
     if made["data"] is None:
-        raise ConfigError(f"{path} was made from data in memory; call whet.tune with the same data again")
+        raise ConfigError(
+            f"{path} was made from data in memory, which whet.tune alone can go on with. Where commands are to know "
+            "the run, give whet.tune the path of the data in place of what whet.load makes of it"
+        )
     overrides = made["overrides"]
     if paraphrases:
         overrides |= {"generate": {"paraphrases": paraphrases} | overrides.get("generate", {})}

@@ -104,7 +104,7 @@ def _keep(
     if kept == "base":
         lost = best.line and not best.share  # `interpolate` found no point that the guard allows
         why = "every point loses more than guard.budget" if lost else f"nothing got better by {judge.name}"
-        say(f"[yellow]{why}: the base model stays (--force keeps the other)[/yellow]")
+        say(f"[yellow]{why}: the base model stays (--force trains again, and keeps what comes of it)[/yellow]")
     write_jsonl(folder / "log.jsonl", best.trained.log)
     trials = {
         trial: {

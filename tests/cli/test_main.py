@@ -122,6 +122,8 @@ def test_bad_data_ends_with_2_and_its_place(whet, broken, tmp_path):
         (["tune", "DATA", "--effort", "huge"], "'huge' is not one of"),
         (["tune", "NEW/nothing-here"], "nothing-here"),
         (["report", "NEW"], "is not a run of whet"),
+        (["tune", "DATA", "--out", "DATA"], "is the data itself, and a run needs a folder of its own"),
+        (["tune", "DATA", "--out", "DATA", "--seed", "1"], "is the data itself, and a run needs a folder of its own"),
         (["sharpen"], "No such command 'sharpen'"),
     ],
 )
@@ -169,7 +171,9 @@ def test_a_stage_typed_without_options_leaves_a_finished_run_as_it_was_made(whet
 def test_a_run_given_as_data_refuses_options_that_it_would_ignore(whet, tuned, typed):
     ended = whet("tune", typed[1], "--effort", "thorough")
     assert ended.returncode == 2
-    assert f"give its data ({typed[0][0]}), --out {typed[1]}" in ended.stderr
+    assert f"give its data ({typed[0][0]}), --out" in ended.stderr
+    assert whet("tune", typed[1], "--out", typed[1].parent / "other").returncode == 2
+    assert not (typed[1].parent / "other").exists()
 
 
 @pytest.mark.parametrize(("place", "message"), [("file", "File exists"), ("file/run", "Not a directory")])

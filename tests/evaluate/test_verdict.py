@@ -54,6 +54,7 @@ def test_bm25_that_ranks_better_is_a_hint_where_the_queries_are_real():
     assert ahead.lexical_note.startswith(
         "BM25 comes to 100.0 without a model, more than the tuned model's 63.1: search"
     )
+    assert "more than the base model's" in replace(ahead, kept_base=True).lexical_note
     assert replace(ahead, synthetic=True).lexical_note == ""
     assert assessed([10] * 40, [1] * 40, bm25=[1] * 40).lexical_note == ""
     a_hair = {measure: value + 1e-4 for measure, value in ahead.tuned.items()}

@@ -25,6 +25,7 @@ class Chat:
         self.script = script or (lambda number, body: "")
         self.calls, self.paid, self.keys = 0, Counter(), set()
         self.bodies = []
+        self.tokens_out = 10
         self.under_way = self.most_under_way = 0
         self.before = None  # called with the number of each request, before anything is done about it
         self.clients = 0  # that are dead: what they still had under way is neither answered nor paid for
@@ -72,7 +73,8 @@ class Chat:
             if fault == "refusal":
                 message = {"role": "assistant", "content": None, "refusal": "I'm sorry, I can't help with that."}
             choices = [] if fault == "empty choices" else [{"index": 0, "message": message, "finish_reason": "stop"}]
-            usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+            used = self.tokens_out
+            usage = {"prompt_tokens": 100, "completion_tokens": used, "total_tokens": 100 + used}
             answer = {"id": "c", "object": "chat.completion", "choices": choices, "usage": usage}
         sent = json.dumps(answer).encode()
         if fault == "malformed":

@@ -22,6 +22,8 @@ from whet.errors import ConfigError, GeneratorError
 from whet.generate.config import GenerateConfig
 from whet.generate.named import check_generator, check_generator_name, generator_of
 from whet.generate.pace import asked_pause
+from whet.generate.reply_store import spent_in
+from whet.progress import console
 from whet.records import Brief, Passage
 
 SWIFT = {"backoff": 0.01, "timeout": 0.5, "concurrency": 4}
@@ -105,6 +107,15 @@ def test_a_server_that_knows_no_schema_is_asked_without(written):
         found = written(url, 6, concurrency=1)
     assert [one.texts for one in found] == [("lamp number",)] * 6
     assert chat.calls == 7
+
+
+def test_a_reply_that_its_limit_cut_short_says_so(written, capsys):
+    chat = Chat(lambda messages: "<think>what could it be")
+    with serving(chat) as url:
+        assert written(url, 2)[0].failure == "empty reply"
+        chat.tokens_out = 16
+        assert written(url, 2, reply_tokens=16)[0].failure.startswith("cut short at generate.reply_tokens (16): raise")
+    assert "2 of 2 replies hold no query and were cut short" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -212,6 +223,12 @@ def test_names_keys_and_agreement(written, monkeypatch, tmp_path):
         with pytest.raises(ConfigError, match=r"3 calls, about \d+ tokens in and 90 out, cost unknown.*--yes"):
             written(url, 3, yes=False)
         assert chat.calls == 0
+        with pytest.MonkeyPatch.context() as terminal:  # nobody is asked what cannot be seen
+            terminal.setattr(type(console), "is_terminal", True)
+            terminal.setattr("sys.stdin.isatty", lambda: True)
+            terminal.setattr(console, "quiet", True)
+            with pytest.raises(ConfigError, match="--yes"):
+                written(url, 3, yes=False)
         written(url, 3)
         written(url, 3, yes=False)  # nothing is left to agree to
 
@@ -236,9 +253,15 @@ def test_killed_at_a_random_call_and_started_again_nothing_is_paid_twice(tmp_pat
 
     def kill(number):
         if number == fatal:
-            time.sleep(1)  # what the server has answered arrives; what it has not is not paid for
+            for _ in range(600):  # until what the server has answered is stored; what it has not is not paid for
+                if stored() >= sum(chat.paid.values()):
+                    break
+                time.sleep(0.05)
             os.kill(running[0].pid, signal.SIGKILL)
             chat.clients += 1
+
+    def stored():
+        return spent_in(tmp_path / "replies.sqlite").get("spent_so_far", {"calls": 0})["calls"]
 
     chat.before = kill
     here = str(Path(__file__).parents[1])

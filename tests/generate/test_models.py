@@ -15,12 +15,14 @@ from generate.test_chat import shown
 from generate.tiny_lm import COPIED, PROMPT, tiny_lm
 from tiny import RECIPE, WORDS
 from whet.artifacts import read_json, read_jsonl
+from whet.auditing import candidates
 from whet.data.read import read
 from whet.errors import ConfigError
 from whet.generate.chat import Request
 from whet.generate.config import GenerateConfig
 from whet.generate.local import LocalModel
 from whet.generate.named import generator_of
+from whet.generate.paraphrases import is_paraphrase
 from whet.generate.spending import Spending
 from whet.pipeline import build
 from whet.records import Brief, Collection, Passage
@@ -142,6 +144,9 @@ def test_few_pairs_get_other_wordings_for_training_alone(config, tiny_data, tiny
         assert new["train"][query] == old["train"][parent]
         (passage,) = old["train"][parent]
         assert run.collection.queries[query] == last(run.collection.passages[passage].text)
+    assert {is_paraphrase(query, run.collection) for query in added} == {True}
+    asked = list(run.collection.positives("train"))
+    assert {asked[row] for row, _, _ in candidates(run)} <= set(old["train"]), "audits ask about what was asked"
     with pytest.raises(ConfigError, match="need a language model"):
         open_run(whole, str(tiny_model), tmp_path / "none", overrides={"generate": {"paraphrases": 2}})
 

@@ -25,6 +25,9 @@ from whet.records import Brief, Collection, Passage
         ('{"queries": [{"query": "a b c"}, {"query": "d e f"}]}', ("a b c", "d e f")),
         ('{"queries": ["a b c", "d e f", "cut sho', ("a b c", "d e f")),
         ("<think>what could it be? {maybe}</think>a b c", ("a b c",)),
+        ("what could it be?</think>\n\na b c", ("a b c",)),
+        ('{"reasoning": "someone who", "queries": ["a b c"]}', ("a b c",)),
+        ('{"reasoning": "someone who", "queries": ["a b c", "d e', ("a b c",)),
         ("Here are the queries:\n1. a b c\n2) d e f\n", ("a b c", "d e f")),
         ("- **a b c**\n- d e f", ("a b c", "d e f")),
         ("Query: „a b c“", ("a b c",)),
@@ -42,6 +45,8 @@ def test_queries_are_found(reply, expected):
     [
         ("", "empty reply"),
         ("<think>hm</think>", "empty reply"),
+        ("<think>the key point is", "empty reply"),
+        ('{"reasoning": "there is none", "queries": []}', "no query in the reply"),
         ("I'm sorry, but I cannot do that.", "refused"),
         ("As an AI language model I do not search.", "refused"),
         ('{"queries": ["Sorry, I will not"]}', "refused"),

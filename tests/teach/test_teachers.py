@@ -22,7 +22,7 @@ from whet.errors import ConfigError, DataError, TeacherError
 from whet.records import Teacher
 from whet.teach.lexical import Bm25Teacher
 from whet.teach.models import CrossEncoderTeacher, EmbeddingTeacher, VectorTeacher
-from whet.teach.named import kind_of, teacher_of
+from whet.teach.named import check_teacher_name, kind_of, teacher_of
 from whet.teach.outside import EndpointTeacher, FileTeacher
 from whet.teach.scores import Pairs, ask
 
@@ -217,6 +217,11 @@ def endpoint(monkeypatch):
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+def test_a_key_in_a_teachers_address_is_refused():
+    with pytest.raises(ConfigError, match="keep the key out of the address of letters; set OPENAI_API_KEY"):
+        check_teacher_name("openai:letters@https://me:sk-secret@host/v1")
 
 
 def test_embeddings_from_a_server(endpoint, tmp_path):

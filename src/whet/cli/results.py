@@ -14,7 +14,7 @@ from whet.data.read import content_fingerprint
 from whet.errors import ConfigError, require
 from whet.export.folder import Format
 from whet.progress import set_quiet
-from whet.run import RECIPE, Run, reopen
+from whet.run import RECIPE, Run, is_run, reopen
 
 
 def write_report(run: RunArgument, quiet: QuietOption = False) -> None:
@@ -60,8 +60,8 @@ def clean_run(run: RunArgument) -> None:
     """Free the disk of what a run can compute again: vectors, and checkpoints of a training that is not finished."""
     from whet.artifacts import SCRATCH, clean
 
-    if not (run / RECIPE).exists():
-        raise ConfigError(f"{run} is not a run of whet: it has no {RECIPE}")
+    if not is_run(run):
+        raise ConfigError(f"{run} is not a run of whet: it has no {RECIPE} of one")
     begun = any(run.glob(f"*.partial/{SCRATCH}"))
     freed = f"{clean(run) / 2**20:,.1f} MiB freed in {run}"
     typer.echo(freed + ("; what was interrupted there starts from its beginning" if begun else ""))

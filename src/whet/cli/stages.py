@@ -36,7 +36,7 @@ from whet.errors import ConfigError, DataError
 from whet.models import DEFAULT_MODEL
 from whet.progress import set_quiet
 from whet.recipe import Effort
-from whet.run import RECIPE, Run, is_run_of, open_run, reopen
+from whet.run import RECIPE, Run, is_run, is_run_of, open_run, reopen
 
 PARAPHRASES = 3
 HELP = {
@@ -127,15 +127,16 @@ def _opened(
     """The run that a verb goes on with as it was made, or one that its options make."""
     given = (effort, recipe, files["test_queries"], *options.values())
     plain = model == DEFAULT_MODEL and not force and all(option is None for option in given)
-    folder = Path(data) if (Path(data) / RECIPE).exists() else run_folder(data, out)
-    if folder == Path(data) and not plain:
+    given_run = is_run(Path(data))
+    folder = Path(data) if given_run else run_folder(data, out)
+    if given_run and not (plain and out in (None, folder)):
         source = read_json(folder / RECIPE)["data"] or "the same, in memory"
         raise ConfigError(
-            f"{folder} is a run, whose recipe stands. To change it, give its data ({source}), --out {folder}, and "
-            "every option that is to hold, those it was made with included"
+            f"{folder} is a run, whose recipe stands. To change it, or to make another (--out), give its data "
+            f"({source}), --out, and every option that is to hold, those it was made with included"
         )
     # Without options a single stage goes on with the run that is there, as it was made.
-    if folder == Path(data) or (name != "tune" and plain and is_run_of(folder, data)):
+    if given_run or (name != "tune" and plain and is_run_of(folder, data)):
         return reopen(folder, files["labels"], paraphrases=PARAPHRASES if name == "paraphrases" else 0, yes=yes)
     overrides = overrides_of(recipe, options)
     if name == "paraphrases":

@@ -67,7 +67,7 @@ def _delimited_rows(path: Path, faults: Faults) -> Iterator[Row]:
             if not cells:
                 continue
             if len(cells) == len(header):
-                yield where, {name: _listed(cell) for name, cell in zip(header, cells, strict=True)}
+                yield where, {name: _cell(cell) for name, cell in zip(header, cells, strict=True)}
             else:
                 what = f"expected {len(header)} cells as in the header, got {len(cells)}"
                 faults.error("wrong-columns", where, what, f"Quote cells that hold {delimiter!r} or a line break.")
@@ -79,7 +79,7 @@ def _delimited_rows(path: Path, faults: Faults) -> Iterator[Row]:
         faults.error("empty-file", path, "the file holds a header and no rows", "Fill it or delete it.")
 
 
-def _listed(cell: str) -> str | list[Any]:
+def _cell(cell: str) -> str | list[Any]:
     """Return a cell that holds a JSON list of strings as that list, any other cell as it is."""
     if cell.startswith('["') and cell.endswith('"]'):
         try:

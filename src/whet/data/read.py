@@ -78,7 +78,7 @@ def read(source: str | Path, cutter: Callable[[], Cutter] = lambda: GUESSED) -> 
 
 
 def content_fingerprint(collection: Collection) -> str:
-    """Hash of everything in a collection but its name (40 hex digits); the order of passages and queries counts."""
+    """Hash of texts, judgements, given negatives and h* (40 hex digits); the order of passages and queries counts."""
     passages = ((passage.id, passage.title, passage.text) for passage in collection.passages.values())
     given = {query: list(passages) for query, passages in collection.negatives.items()}
     stars = {passage: list(texts) for passage, texts in collection.positive_queries.items()}

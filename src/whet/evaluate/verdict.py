@@ -67,15 +67,16 @@ class Evaluation:
 
     @property
     def lexical_note(self) -> str:
-        """What to do where BM25, without any model, ranks better than the tuned model; "" where it does not.
+        """What to do where BM25, without any model, ranks better than the model that was kept; else "".
 
         Nor is anything said where queries were generated: those have been sifted by BM25.
         """
         lexical, after = points(self.bm25[self.measure]), points(self.tuned[self.measure])
         if self.synthetic or float(lexical) <= float(after):
             return ""
+        whose = "the base model" if self.kept_base else "the tuned model"
         cure = "search with both, or try a base model that knows language and subject better"
-        return f"BM25 comes to {lexical} without a model, more than the tuned model's {after}: {cure}."
+        return f"BM25 comes to {lexical} without a model, more than {whose}'s {after}: {cure}."
 
     def to_json(self) -> dict[str, Any]:
         """Give the object that `--json` prints: fractions, rounded to five digits."""

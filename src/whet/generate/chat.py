@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
+from whet.address import check_address
 from whet.artifacts import digest
 from whet.errors import ConfigError, GeneratorError, require
 from whet.generate.config import GenerateConfig
@@ -73,15 +73,6 @@ Take = Callable[[Request, Reply], None]
 """What is done with a reply as it arrives."""
 
 
-def check_address(model: str, url: str, server: str) -> SplitResult:
-    """The parts of an address; raises ConfigError when it may hold a key."""
-    where = urlsplit(url)
-    if where.password or where.username or where.query:
-        variable = PRESETS[server][1]
-        raise ConfigError(f"generate.generator: keep the key out of the address of {model}; set {variable} instead")
-    return where
-
-
 class ChatServer:
     """A model of a chat server; `answer` is all that it does.
 
@@ -92,7 +83,7 @@ class ChatServer:
         preset, variable = PRESETS[server]
         self.model, self.config = model, config
         self.url = url or preset or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-        where = check_address(model, self.url, server)
+        where = check_address(model, self.url, variable)
         self._key = os.environ.get(variable, "")
         if not self._key and where.hostname not in HERE:
             raise ConfigError(f"{server}:{model} at {self.url} needs a key: export {variable}=…")

@@ -14,6 +14,8 @@ from whet.generate.spending import NOT_ASKED, Spending
 from whet.progress import say
 from whet.records import Brief, Written
 
+CUT = "cut short"
+
 
 class Answerer(Protocol):
     """Answers prompts: `chat.ChatServer` or `local.LocalModel`."""
@@ -72,10 +74,22 @@ class ModelGenerator:
             failures = self.answerer.answer(requests, self.spending, self._take)
             say(f"{escape(self.name)}: {self.spending.line()}; {_outcome(len(requests), list(failures.values()))}")
             known = self.replies.find(keys)
-        return [
-            queries_in(known[key].text, brief.count) if key in known else Written((), failures[key])
+        written = [
+            self._read(known[key], brief.count) if key in known else Written((), failures[key])
             for key, brief in zip(keys, briefs, strict=True)
         ]
+        if cut := sum(one.failure.startswith(CUT) for one in written):
+            say(f"[yellow]{cut:,} of {len(briefs):,} replies hold no query and were {CUT} at {self._limit}[/yellow]")
+        return written
+
+    @property
+    def _limit(self) -> str:
+        return f"generate.reply_tokens ({self.spending.config.reply_tokens:,}): raise it, for a model that thinks first"
+
+    def _read(self, reply: Reply, most: int) -> Written:
+        found = queries_in(reply.text, most)
+        cut = not found.texts and reply.tokens_out >= self.spending.config.reply_tokens
+        return Written((), f"{CUT} at {self._limit}") if cut else found
 
     def _take(self, request: Request, reply: Reply) -> None:
         self.replies.put(request.key, reply)

@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.markup import escape
 from rich.prompt import Confirm
 
+from whet.address import check_address
 from whet.errors import ConfigError
-from whet.generate.chat import PRESETS, ChatServer, Request, check_address
+from whet.generate.chat import PRESETS, ChatServer, Request
 from whet.generate.config import GenerateConfig
 from whet.generate.extractive import ExtractiveGenerator
 from whet.generate.local import LocalModel
@@ -74,7 +75,7 @@ def check_generator_name(name: str) -> None:
     model, _, url = rest.partition("@")
     if name == OFFLINE or (kind in (LOCAL, *PRESETS) and model):
         if kind in PRESETS:
-            check_address(model, url, kind)
+            check_address(model, url, PRESETS[kind][1])
         return
     close = get_close_matches(kind, [OFFLINE, LOCAL, *PRESETS], n=1)
     meant = f" Did you mean {close[0]}{'' if close[0] == OFFLINE else ':MODEL'}?" if close else ""
@@ -94,7 +95,7 @@ def _agreed(spending: Spending, model: str, yes: bool) -> Callable[[Sequence[Req
         what = f"{model}: {spending.estimate([request.characters for request in requests], queries)}"
         if yes:
             say(escape(what))
-        elif not (console.is_terminal and sys.stdin.isatty()):
+        elif console.quiet or not (console.is_terminal and sys.stdin.isatty()):
             raise ConfigError(f"{what}. To agree to that, give the same command with --yes.")
         elif not Confirm.ask(f"{escape(what)}. Go on?", console=console, default=False):
             raise ConfigError("nothing was asked; the same command asks again")

@@ -51,6 +51,12 @@ def with_paraphrases(
     return replace(collection, queries=queries, qrels={**collection.qrels, "train": train})
 
 
+def is_paraphrase(query: str, collection: Collection) -> bool:
+    """Whether a training query is another wording of one that was asked, by its id."""
+    asked, tilde, number = query.rpartition("~")
+    return bool(tilde) and number.isdigit() and asked in collection.qrels["train"]
+
+
 def reworded(collection: Collection, generator: Generator, sieve: Sieve, count: int) -> Mapping[str, list[str]]:
     """Training query → its other wordings that pass the sieve with the query's best passage."""
     first = {query: found[0] for query, found in collection.positives("train").items()}

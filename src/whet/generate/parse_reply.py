@@ -17,7 +17,8 @@ TALK = re.compile(
 )
 LISTED = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s+")
 LABEL = re.compile(r"^(?:query|question|search query|q)\s*\d*\s*[:：]\s*", re.IGNORECASE)
-THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
+THOUGHT = re.compile(r"\A.*</think>|<think>.*\Z", re.DOTALL)  # begun in the prompt, or cut short, it has one mark
+OURS = ("queries", "query")  # keys
 QUOTES = "\"'“”„«»`「」"
 
 
@@ -46,7 +47,7 @@ def queries_in(reply: str, most: int) -> Written:
 
 
 def _json(text: str) -> list[str] | None:
-    """Every string of the first JSON value in a reply that holds any; None where there is no JSON."""
+    """Strings of the first JSON value in a reply that holds any, of an object those it calls queries; else None."""
     decoder = json.JSONDecoder(strict=False)
     empty: list[str] | None = None
     for start in (found.start() for found in re.finditer(r"[{\[]", text)):
@@ -58,15 +59,18 @@ def _json(text: str) -> list[str] | None:
             return strings
         empty = []
     # A reply that was cut short, or a quote that was not escaped: the strings that are whole.
-    if text.lstrip("`json \n").startswith(("{", "[")):
-        return re.findall(r'"((?:[^"\\]|\\.)+)"(?=\s*[,\]}])', text) or empty
+    if empty is None and text.lstrip("`json \n").startswith(("{", "[")):
+        listed = text.partition('"queries"')[2] or text
+        return re.findall(r'"((?:[^"\\]|\\.)+)"(?=\s*[,\]}])', listed) or None
     return empty
 
 
 def _strings(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    if isinstance(value, dict):
+        value = next(([value[key]] for key in OURS if key in value), list(value.values()))
+    inner = value if isinstance(value, list) else []
     return [text for one in inner for text in _strings(one)]
 
 

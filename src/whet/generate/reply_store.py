@@ -22,7 +22,7 @@ class Reply:
 
 
 class ReplyStore:
-    """ReplyStore by key, in one SQLite file; each is on disk before the next is asked for.
+    """Replies by key, in one SQLite file; each is on disk before the next is asked for.
 
     Raises ArtifactError when the file is no such store.
     """
@@ -54,7 +54,7 @@ class ReplyStore:
         return found
 
     def spent(self) -> tuple[int, int, int]:
-        """ReplyStore, and tokens in and out, of all that are there."""
+        """Replies, and tokens in and out, of all that are there."""
         sums = "COUNT(*), COALESCE(SUM(tokens_in), 0), COALESCE(SUM(tokens_out), 0)"
         calls, tokens_in, tokens_out = self._open.execute(f"SELECT {sums} FROM replies").fetchone()  # noqa: S608
         return int(calls), int(tokens_in), int(tokens_out)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
+from whet.data.split import same_text
 from whet.evaluate.slices import QueryRow
 from whet.records import Collection, Encoder, Passage, Vectors
 
@@ -84,11 +85,11 @@ def rank_both(pairing: Pairing, query: str, shown: int = SHOWN) -> SideBySide:
 
 
 def known_answers(collection: Collection, query: str) -> tuple[str | None, dict[str, int]]:
-    """Split that judges a query with this text, case aside, and its judgements; the test split first."""
-    asked = query.strip().casefold()
+    """Split that judges a query with this text, case and spaces aside, and its judgements; the test split first."""
+    asked = same_text(query)
     for split in sorted(collection.qrels, key=lambda name: (name != "test", name)):
         for key, judged in collection.qrels[split].items():
-            if collection.queries[key].strip().casefold() == asked:
+            if same_text(collection.queries[key]) == asked:
                 return split, judged
     return None, {}
 

@@ -4,11 +4,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from whet.address import check_address
 from whet.artifacts import read_json, source_digest
 from whet.errors import ConfigError
 from whet.records import Collection, Encoder, Teacher
 from whet.teach.lexical import Bm25Teacher
-from whet.teach.outside import EndpointTeacher, FileTeacher
+from whet.teach.outside import KEY, EndpointTeacher, FileTeacher
 
 KNOWN = ("base", "bm25", "bm25-characters")
 KINDS = ("bi", "cross", "sparse", "late")
@@ -42,9 +43,13 @@ def teacher_of(name: str, collection: Collection, base: Encoder) -> Teacher:
 
 
 def check_teacher_name(name: str) -> None:
-    """Raise ConfigError for what can name no teacher: nothing known, no file or folder, and no hub id either."""
+    """Raise ConfigError for what can name no teacher: nothing known, no file, folder or hub id; and for keys in it."""
     kind, _, rest = name.partition(":")
-    known = name in KNOWN or (kind == "openai" and rest) or (kind == "file" and Path(rest).is_file())
+    if kind == "openai" and rest:
+        model, _, url = rest.partition("@")
+        check_address(model, url, KEY)
+        return
+    known = name in KNOWN or (kind == "file" and Path(rest).is_file())
     model = rest if kind in KINDS else name
     if known or (kind != "file" and (Path(model).is_dir() or model.count("/") == 1)):
         return

@@ -15,6 +15,7 @@ from whet.errors import ConfigError, raise_errors, require
 from whet.records import Collection
 
 COLUMNS = ("query_id", "passage_id", "score")
+KEY = "OPENAI_API_KEY"
 
 
 class FileTeacher:
@@ -67,7 +68,7 @@ class FileTeacher:
 class EndpointTeacher:
     """Embeddings from a server that speaks OpenAI's protocol (OpenAI, vLLM, Ollama, llama.cpp …), compared by cosine.
 
-    The key is read from the environment variable OPENAI_API_KEY by the client and stored nowhere. A server may change
+    The key is read from the environment variable KEY by the client and stored nowhere. A server may change
     its model without telling: the fingerprint is that of its name and address.
 
     Args:
@@ -95,7 +96,7 @@ class EndpointTeacher:
         import os
 
         openai = require("openai", "openai")
-        return openai.OpenAI(base_url=self.url, api_key=os.environ.get("OPENAI_API_KEY", "none"))
+        return openai.OpenAI(base_url=self.url, api_key=os.environ.get(KEY, "none"))
 
     def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
         """Cosine of each query with the passage beside it."""
