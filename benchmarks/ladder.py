@@ -7,6 +7,7 @@
     python benchmarks/ladder.py rates --sets nl2bash_a integreat_en --seeds 13
     python benchmarks/ladder.py sources --sets nl2bash_a scifact --seeds 13 14 15
     python benchmarks/ladder.py refresh --sets nl2bash_a scifact --seeds 13 14 15
+    python benchmarks/ladder.py epochs --sets nl2bash_a medquad_mini scifact --seeds 13 14 15
 
 `selection`: base / random negatives / ANCE / ANCE+CLP / neighbour batches / neighbour+CLP, training the intermediate
 layers; rows with explicit negatives have one each. `batches`: how they are drawn, with and without likely false
@@ -15,7 +16,7 @@ the learned one / a dense control of as many trained parameters. `experts`: the 
 changed from row to row. `rates`: learning rates of what can be trained. `sources`: where the positive queries h* of
 mined negatives come from (those of other passages in the batch are the batch's own queries in every row). `refresh`:
 negatives as they were mined before training, also for twice as many epochs, so that no row had more time than they, or
-mined anew while training goes on. Every cell is an ordinary run of whet under runs/ladder/, so an interrupted ladder
+mined anew while training goes on. `epochs`: the same training, longer. Every cell is an ordinary run of whet under runs/ladder/, so an interrupted ladder
 goes on where it stopped; the base model's vectors are shared by a set's cells. Rows train for as many epochs as the
 recipe takes, unless they are named otherwise, in batches of 32. Texts are read up to MAX_LENGTH tokens, by base and
 tuned alike, to make the ladder affordable: the figures are for comparing rows, not for comparing with other papers.
@@ -31,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import ttest_1samp
 
 from whet.artifacts import peak_memory_mb, read_json, read_jsonl, write_json
 from whet.evaluate.significance import compare
@@ -111,8 +113,11 @@ REFRESH: Rows = {
     "full": merged(ANCE_CLP, {"refresh": {"times": 2, "cost": "full"}}),
     "pool": merged(ANCE_CLP, {"refresh": {"times": 2, "cost": "pool"}}),
     "pool, second process": merged(ANCE_CLP, {"refresh": {"times": 2, "cost": "pool", "background": True}}),
+    "pool, 2 epochs": merged(ANCE_CLP, {"train": {"epochs": 2}, "refresh": {"times": 2, "cost": "pool"}}),
     "auto": merged(ANCE_CLP, {"refresh": {"times": "auto"}}),
+    "auto, 2 epochs": merged(ANCE_CLP, {"train": {"epochs": 2}, "refresh": {"times": "auto"}}),
 }
+EPOCHS: Rows = {f"{n} epoch(s)": {"train": {"epochs": n}} for n in (1, 2, 3, 4)}
 LADDERS = {
     "selection": SELECTION,
     "batches": BATCHES,
@@ -121,6 +126,7 @@ LADDERS = {
     "rates": RATES,
     "sources": SOURCES,
     "refresh": REFRESH,
+    "epochs": EPOCHS,
 }
 
 
@@ -223,10 +229,13 @@ def covered(cell: dict[str, Any]) -> str:
 
 
 def versus(cells: dict[str, Any], rows: Rows, against: str) -> list[str]:
-    """One line a row: its difference to another row, mean over the sets, with a 95 % interval over queries and p."""
+    """One line a row: its difference to another row, mean over the sets, with a 95 % interval over queries and p.
+
+    Those know nothing of other seeds: each seed's own difference stands beside them, and p of a t-test over seeds.
+    """
     lines = [
-        f"| row | sets, seeds | against {against} | 95 % interval | p |",
-        "|---|---|--:|--:|--:|",
+        f"| row | sets, seeds | against {against} | 95 % interval over queries | p | each seed | p over seeds |",
+        "|---|---|--:|--:|--:|---|--:|",
     ]
     rng = np.random.default_rng(0)
     for row in rows:
@@ -234,8 +243,9 @@ def versus(cells: dict[str, Any], rows: Rows, against: str) -> list[str]:
         both = [(name, seed) for name, _, seed in both if f"{name} | {against} | {seed}" in cells]
         if row == against or not both:
             continue
+        found = {pair: difference(cells, pair[0], row, against, pair[1]) for pair in both}
         parts = [
-            np.mean([difference(cells, name, row, against, seed) for other, seed in both if other == name], axis=0)
+            np.mean([part for (other, _), part in found.items() if other == name], axis=0)
             for name in dict.fromkeys(name for name, _ in both)
         ]
         seen = np.mean([part.mean() for part in parts])
@@ -245,9 +255,18 @@ def versus(cells: dict[str, Any], rows: Rows, against: str) -> list[str]:
         low, high = np.percentile(100 * drawn, [2.5, 97.5])
         p_value = (1 + np.sum(np.abs(flipped) >= abs(seen))) / 4001
         lines.append(
-            f"| {row} | {len(parts)}, {len(both)} | {100 * seen:+.1f} | {low:+.1f} to {high:+.1f} | {p_value:.4f} |"
+            f"| {row} | {len(parts)}, {len(both)} | {100 * seen:+.1f} | {low:+.1f} to {high:+.1f} | {p_value:.4f} | "
+            f"{over_seeds(found)} |"
         )
     return lines
+
+
+def over_seeds(found: dict[tuple[str, str], np.ndarray]) -> str:
+    """Each seed's difference, mean over its sets, and the p of a t-test that they are 0."""
+    seeds = dict.fromkeys(seed for _, seed in found)
+    means = [100 * np.mean([part.mean() for (_, one), part in found.items() if one == seed]) for seed in seeds]
+    p_value = f"{ttest_1samp(means, 0).pvalue:.2f}" if len(means) > 1 else ""
+    return f"{', '.join(f'{mean:+.1f}' for mean in means)} | {p_value}"
 
 
 def difference(cells: dict[str, Any], name: str, row: str, against: str, seed: str) -> np.ndarray:
