@@ -16,10 +16,11 @@ the learned one / a dense control of as many trained parameters. `experts`: the 
 changed from row to row. `rates`: learning rates of what can be trained. `sources`: where the positive queries h* of
 mined negatives come from (those of other passages in the batch are the batch's own queries in every row). `refresh`:
 negatives as they were mined before training, also for twice as many epochs, so that no row had more time than they, or
-mined anew while training goes on. `epochs`: the same training, longer. Every cell is an ordinary run of whet under runs/ladder/, so an interrupted ladder
-goes on where it stopped; the base model's vectors are shared by a set's cells. Rows train for as many epochs as the
-recipe takes, unless they are named otherwise, in batches of 32. Texts are read up to MAX_LENGTH tokens, by base and
-tuned alike, to make the ladder affordable: the figures are for comparing rows, not for comparing with other papers.
+mined anew while training goes on. `epochs`: the same training, longer. Every cell is an ordinary run of whet under
+runs/ladder/, so an interrupted ladder goes on where it stopped; the base model's vectors are shared by a set's cells.
+Rows train for as many epochs as the recipe takes, unless they are named otherwise, in batches of 32. Texts are read
+up to MAX_LENGTH tokens, by base and tuned alike, to make the ladder affordable: the figures are for comparing rows, not
+for comparing with other papers.
 """
 
 import argparse

@@ -7,7 +7,7 @@ import pytest
 
 from tiny import RECIPE, tiny_collection
 from whet.account import account
-from whet.artifacts import write_json
+from whet.artifacts import write_json, write_jsonl
 from whet.recipe import derive
 from whet.run import open_run
 
@@ -27,11 +27,13 @@ def run(tiny_model, tmp_path_factory):
     return open_run(tiny_collection(folder / "small", size=90), str(tiny_model), folder / "run", overrides=overrides)
 
 
-def told(run, teaching=None, **result):
+def told(run, teaching=None, dev=(), **result):
     result = {"kept": "tuned", "trial": "all", "dev_base": 0.5, "dev_best": 0.6} | result
     for stage, name, found in (("train", "result", result), ("teach", "summary", teaching or {"pairs": 0})):
         (run.path / stage).mkdir(exist_ok=True)
         write_json(run.path / stage / f"{name}.json", found)
+    rows = [{"step": 10, "loss": 0.5}, *({"step": step, "eval_nDCG@10": value} for step, value in dev)]
+    write_jsonl(run.path / "train" / "log.jsonl", rows)
     return account(run)
 
 
@@ -70,6 +72,14 @@ def test_written_training_queries_beside_real_tests(run):
 def test_what_decided(run):
     assert "Judged by 20 dev queries." in told(run, **DEV)
     assert any("60 training queries are too few" in one and "Cross-validation" in one for one in told(run, **FOLDS))
+
+
+def test_an_earlier_checkpoint_that_scored_more_is_named(run):
+    passed = "Of the checkpoints that of step 30 was taken, with dev nDCG@10 59.0; that of step 20 had 60.0. So few"
+    scored = ((10, 0.5), (20, 0.6), (30, 0.59))
+    assert any(one.startswith(passed) for one in told(run, dev=scored, best_step=30, **DEV))
+    assert not any(one.startswith("Of the checkpoints") for one in told(run, dev=scored, best_step=20, **DEV))
+    assert not any(one.startswith("Of the checkpoints") for one in told(run, dev=scored, best_step=30, **FOLDS))
 
 
 NOT_BETTER = "50% of the way scored 70.0. So few queries do not show it to be better."

@@ -22,15 +22,16 @@ from whet.data.read import read
 from whet.data.split import FOLDED_BELOW, FOLDS, folds, same_text, with_splits
 from whet.errors import ConfigError
 from whet.evaluate.significance import compare
-from whet.evaluate.verdict import verdict
+from whet.evaluate.verdict import FEWEST, verdict
 from whet.learning import StageFolders, material_of
 from whet.pipeline import build
 from whet.records import PositiveQuery
 from whet.run import open_run
+from whet.train.dev import DevEvaluator
 from whet.train.guard import Point
 from whet.train.trainer import Trained
 from whet.training import write_training
-from whet.trials import FEW, FEWEST, CrossValidated, Trial, _farthest, _unless_worse, judge_of
+from whet.trials import FEW, CrossValidated, Trial, _farthest, _unless_worse, judge_of
 
 INTERPOLATED = RECIPE | {
     "train": RECIPE["train"] | {"batches": "neighbour"},
@@ -172,9 +173,10 @@ def test_few_dev_queries_choose_as_folds_do(tiny_data, tiny_model, tmp_path, mon
     queries = len(run.collection.positives("dev"))
     assert FEWEST <= queries < FEW
     monkeypatch.setattr("whet.trials.FEW", FEW if few else queries)
-    worst = {"0": 0.0, "50": -0.1, "100": -0.2}  # of one query, which shows nothing
+    worst = {0: 0.0, 50: -0.1, 100: -0.2}  # of one query, which shows nothing
     values = {at: dict.fromkeys(range(queries), 0.8) | {0: 0.8 + by} for at, by in worst.items()}
-    monkeypatch.setattr("whet.trials._values", lambda path: values[path.stem])
+    monkeypatch.setattr(DevEvaluator, "each", lambda self, at: values[at])
+    monkeypatch.setattr("whet.train.watch.shown_worse", lambda *_: True)
     monkeypatch.setattr("whet.trials.best_on_dev", lambda points: points[0])
     judge = judge_of(run, tmp_path / "train", sources(run))
     monkeypatch.setattr(judge, "base", 1.0)

@@ -79,6 +79,7 @@ def _judged(by: str, queries: int | None) -> Iterator[str]:
 def _kept(run: Run, found: Mapping[str, Any], by: str) -> Iterator[str]:
     line, budget = found.get("line", []), run.recipe.guard.budget
     before, after = points(found["dev_base"]), points(found["dev_best"])
+    yield from _passed_over(run, found, by)
     if line and not found["share"]:
         lost = f"lost more than {points(budget)} on the guard"
         yield f"The base model was kept: every point on the way to the trained weights {lost}."
@@ -97,6 +98,19 @@ def _kept(run: Run, found: Mapping[str, Any], by: str) -> Iterator[str]:
         allowed = found.get("guard_base") is None or highest["guard"] >= found["guard_base"] - budget
         why = _NOT_SHOWN.format("better") if allowed else f"But it lost more than {points(budget)} on the guard."
         yield f"{highest['share']:.0%} of the way scored {points(highest['dev'])}. {why}"
+
+
+def _passed_over(run: Run, found: Mapping[str, Any], by: str) -> Iterator[str]:
+    """An earlier checkpoint that scored more than the one that was taken (`whet.train.watch.TakeLatest`)."""
+    score = f"eval_{PRIMARY}"
+    log = read_jsonl(run.path / "train" / "log.jsonl") if by == "dev" else []
+    scores = {row["step"]: row[score] for row in log if score in row}
+    best, taken = max(scores, key=lambda step: scores[step], default=None), found.get("best_step")
+    if best is not None and scores[best] > scores[taken]:
+        yield (
+            f"Of the checkpoints that of step {taken} was taken, with {by} {PRIMARY} {points(scores[taken])}; that of "
+            f"step {best} had {points(scores[best])}. {_NOT_SHOWN.format('better')}"
+        )
 
 
 _NOT_SHOWN = "So few queries do not show it to be {}."

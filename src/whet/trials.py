@@ -13,8 +13,7 @@ from whet.data.split import folds
 from whet.encode import PackedEncoder
 from whet.evaluate.measures import PRIMARY
 from whet.evaluate.retrieve import retrieve_lexically
-from whet.evaluate.significance import compare
-from whet.evaluate.verdict import verdict
+from whet.evaluate.verdict import shown_worse
 from whet.learning import StageFolders, material_of, taught_by_written, train_once
 from whet.progress import say
 from whet.records import Collection, Encoder, Ranking
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 POOL_SEED = 1
-FEWEST = 10  # queries; of nine, six must get worse and none better for p < 0.05
 FEW = 100  # dev queries that are too few to tell points on the line apart
 REFRESH, WRITTEN = "refresh", "written"
 DEV_POOL = range(100_000, 500_000)  # characters; 500,000 are some 100,000 tokens, 20 s on two cores
@@ -76,7 +74,7 @@ def judge_of(run: Run, folder: Path, sources: StageFolders) -> Judge:
 
 
 class HeldOut:
-    """One training, judged by the dev split: the best checkpoint, then the best point on the line to base.
+    """One training, judged by the dev split: a checkpoint (`TakeLatest`), then the best point on the line to base.
 
     On that line fewer than FEW real dev queries choose as those of CrossValidated do.
     """
@@ -90,9 +88,9 @@ class HeldOut:
         say(f"dev: {self.queries} queries, searched in {len(self.dev.passages):,} of {len(run.passages):,}")
         self.material = material_of(run, run.collection, sources)
         self.guard_set = guard_set(run.recipe.guard)
-        found = DevEvaluator(self.dev, folder / "dev", self.guard_set)(run.base_model, steps=0)
-        self.base, self.guard = found[PRIMARY], found.get(GUARD)
-        self.each = _values(folder / "dev" / "0.json")
+        evaluator = DevEvaluator(self.dev, folder / "dev", self.guard_set)
+        found = evaluator(run.base_model, steps=0)
+        self.base, self.guard, self.each = found[PRIMARY], found.get(GUARD), evaluator.each(0)
         self.few = self.queries < FEW and "dev" not in run.collection.synthetic
         self.first = taught_by_written(run, folder / SCRATCH / WRITTEN, sources)
 
@@ -111,7 +109,7 @@ class HeldOut:
 
         def score(share: float) -> tuple[float, float | None]:
             found = lines(model, steps=round(100 * share))
-            each[share] = _values(scores / "shares" / f"{round(100 * share)}.json")
+            each[share] = lines.each(round(100 * share))
             return found[PRIMARY], found.get(GUARD)
 
         choose = _farthest(self.run, each) if self.few else best_on_dev
@@ -204,29 +202,21 @@ def _farthest(run: Run, each: Mapping[float, Mapping[str, float]]) -> Callable[[
 
     def choose(points: Sequence[Point]) -> Point:
         best = each[best_on_dev(points).share]
-        return [point for point in points if not _shown_worse(run, each[point.share], best)][-1]
+        return [point for point in points if not shown_worse(each[point.share], best, _rng(run))][-1]
 
     return choose
 
 
 def _unless_worse(judge: Judge, run: Run, trial: Trial, each: Mapping[float, Mapping[str, float]]) -> Trial:
     """The trial, better unless its queries show that it is worse than base."""
-    better = trial.share > 0 and not _shown_worse(run, each[trial.share], judge.each)
+    better = trial.share > 0 and not shown_worse(each[trial.share], judge.each, _rng(run))
     if better and trial.score <= judge.base:
         say(f"{judge.queries} queries do not show that this is worse than base: the tuned model stays")
     return replace(trial, better=better)
 
 
-def _shown_worse(run: Run, one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    """Whether the queries show, by the verdict's own test, that one point is worse than another."""
-    found = compare(other, one, np.random.default_rng(run.recipe.seed))
-    return found.difference < 0 if len(one) < FEWEST else verdict(found) == "worse"
-
-
-def _values(path: Path) -> dict[str, float]:
-    """PRIMARY of every query, of an evaluation that DevEvaluator left."""
-    found: dict[str, float] = read_json(path)["per_query"][PRIMARY]
-    return found
+def _rng(run: Run) -> np.random.Generator:
+    return np.random.default_rng(run.recipe.seed)
 
 
 def _all(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -67,10 +68,9 @@ def test_what_is_frozen_stays_bit_for_bit_and_the_rest_moves(start, model, tmp_p
     assert trained.trained_parameters == sum(value.numel() for value in expected.values())
 
 
-def test_the_weights_of_the_best_checkpoint_are_kept(whole, dev, tmp_path):
+def test_the_weights_of_the_checkpoint_that_is_named_are_kept(whole, dev, tmp_path):
     trained, model, scores = whole
     assert sorted(scores) == [2, 4, 6, 8]
-    assert trained.best_step == max(scores, key=scores.get)
     assert DevEvaluator(dev, tmp_path)(model)[PRIMARY] == scores[trained.best_step]
 
 
@@ -78,19 +78,34 @@ def test_the_last_step_is_scored_whatever_the_interval(start, tmp_path):
     assert sorted(start(tmp_path, CONFIG.model_copy(update={"evaluations": 3}))[2]) == [3, 6, 8]
 
 
-def test_a_later_worse_checkpoint_is_not_kept(start, monkeypatch, tmp_path):
-    """The second evaluation is made the best one; the weights kept are then those of that step."""
-    weights, real = {}, DevEvaluator.__call__
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ([[0.2], [0.9], [0.1], [0.1]], 1),  # every query loses: shown to be worse
+        ([[0.2], [0.9], [0.1], [0.8, 1.0]], 3),  # half of them lose, half gain
+        ([[0.2], [0.9], [0.8, 0.9, 1.0, 0.9], [0.1]], 2),  # what is kept is neither the best nor the last
+        ([[0.8, 1.0], [0.9], [0.9], [0.9]], 3),  # equals: the last
+        ([[0.9], [0.88, 0.91], [0.86, 0.92], [0.1]], 2),
+    ],
+)
+def test_the_latest_checkpoint_is_kept_that_is_not_shown_to_be_worse_than_the_best(
+    start, monkeypatch, tmp_path, values, kept
+):
+    """The values of each evaluation's queries are given; the weights kept are those of the step that follows."""
+    weights, scores, real = [], iter(values), DevEvaluator.__call__
 
-    def noted(self, model, *args, steps=-1, **kwargs):
-        weights[steps] = state(model)
-        return real(self, model, *args, steps=steps, **kwargs) | {PRIMARY: 1.0 if len(weights) == 2 else 0.5}
+    def given(qrels, *_):
+        return {PRIMARY: dict(zip(qrels, cycle(next(scores)), strict=False))}
 
+    def noted(self, model, *args, **kwargs):
+        weights.append(state(model))
+        return real(self, model, *args, **kwargs)
+
+    monkeypatch.setattr("whet.train.dev.per_query", given)
     monkeypatch.setattr(DevEvaluator, "__call__", noted)
     trained, model, _ = start(tmp_path)
-    assert trained.best_step == sorted(weights)[1]
-    assert same(weights[trained.best_step], state(model))
-    assert not same(weights[max(weights)], state(model))
+    assert trained.best_step == 2 * (kept + 1)
+    assert [same(found, state(model)) for found in weights] == [at == kept for at in range(4)]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(start, whole, tmp_path):
@@ -188,8 +203,7 @@ def test_a_training_broken_off_still_stops_early_where_it_would_have(start, brok
 
 def test_a_training_killed_right_after_it_stopped_early_stays_stopped(start, monkeypatch, tmp_path):
     scores = iter([0.5, 0.4, 0.3, 0.9, 0.9])
-    real = DevEvaluator.__call__
-    monkeypatch.setattr(DevEvaluator, "__call__", lambda *args, **kw: real(*args, **kw) | {PRIMARY: next(scores)})
+    monkeypatch.setattr("whet.train.dev.per_query", lambda qrels, *_: {PRIMARY: dict.fromkeys(qrels, next(scores))})
     config = CONFIG.model_copy(update={"patience": 2, "evaluations": 8})  # an evaluation at every step
     first, model, seen = start(tmp_path, config)
     again, same_model, seen_again = start(tmp_path, config)

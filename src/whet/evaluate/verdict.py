@@ -11,6 +11,7 @@ from whet.evaluate.significance import Comparison, compare
 from whet.records import Judgements, Ranking
 
 ALPHA = 0.05
+FEWEST = 10  # queries; of nine, six must get worse and none better for p < 0.05
 DIGITS = 5  # of the fractions in JSON
 
 Verdict: TypeAlias = Literal["better", "worse", "not shown"]
@@ -24,6 +25,12 @@ def verdict(comparison: Comparison) -> Verdict:
     if comparison.p_value < ALPHA and high < 0 and comparison.difference < 0:
         return "worse"
     return "not shown"
+
+
+def shown_worse(one: Mapping[str, float], other: Mapping[str, float], rng: np.random.Generator) -> bool:
+    """Whether queries (id → value) show one model to be worse than another: by the verdict, or fewer by their mean."""
+    found = compare(other, one, rng)
+    return found.difference < 0 if len(one) < FEWEST else verdict(found) == "worse"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sentence_transformers.base.evaluation import BaseEvaluator
 
-from whet.artifacts import write_json
+from whet.artifacts import read_json, write_json
 from whet.encode import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY, means, per_query
@@ -120,8 +120,16 @@ class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
         scores = means(values)
         if self.guard is not None:
             scores[GUARD] = ndcg_on(encoder, self.guard)
-        write_json(self.folder / f"{max(steps, 0)}.json", {"epoch": epoch, "means": scores, "per_query": values})
+        write_json(self._file(max(steps, 0)), {"epoch": epoch, "means": scores, "per_query": values})
         return scores
+
+    def each(self, steps: int) -> dict[str, float]:
+        """PRIMARY of every dev query, by the evaluation at a step."""
+        found: dict[str, float] = read_json(self._file(steps))["per_query"][PRIMARY]
+        return found
+
+    def _file(self, steps: int) -> Path:
+        return self.folder / f"{steps}.json"
 
     def _check_spread(self, encoder: PackedEncoder, step: int) -> None:
         texts = list(dict.fromkeys(self.dev.passages.values()))[:64]

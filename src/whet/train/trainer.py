@@ -1,4 +1,4 @@
-"""One training: pairs, negatives and neighbours in; the best checkpoint's weights in the model, and a log, out.
+"""One training: pairs, negatives and neighbours in; the weights of a checkpoint in the model, and a log, out.
 
 Thin over `SentenceTransformerTrainer`, which brings AdamW, schedules, checkpoints, trackers and DDP.
 """
@@ -16,7 +16,7 @@ from datasets import Dataset
 from jaxtyping import Int32
 from rich.markup import escape
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-from transformers import PrinterCallback, ProgressCallback
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
 from whet.artifacts import read_json
@@ -37,7 +37,7 @@ from whet.train.freeze import train_only, without_dropout
 from whet.train.prefix import prefix_cache
 from whet.train.refresh_plan import RefreshPlan, boundaries
 from whet.train.rounds import Replayed, Rounds
-from whet.train.watch import LossWatch, ProgressLine, StopEarly
+from whet.train.watch import LossWatch, ProgressLine, StopEarly, TakeLatest
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -77,7 +77,7 @@ def train_model(
     moe: MoEConfig | None = None,
     plan: RefreshPlan | None = None,
 ) -> Trained:
-    """Train `model` in place and leave the weights of the checkpoint that did best on dev in it.
+    """Train `model` in place and leave the weights of the latest checkpoint in it that dev does not show to be worse.
 
     Without an evaluator training goes on to its end, and the last weights stay. If there are complete checkpoints in
     `folder`, it goes on from the newest. `moe` weighs the experts' losses, `plan` has negatives mined anew.
@@ -100,7 +100,7 @@ def train_model(
         loss=_loss(model, config, moe),
         callbacks=[
             line := ProgressLine(),
-            *([StopEarly(early_stopping_patience=config.patience)] if evaluator else []),
+            *_watchers(evaluator, config),
             *(rounds := _rounds(plan, collator, material.pairs, at, autocast)),
         ],
     )
@@ -124,6 +124,13 @@ def train_model(
     callbacks = trainer.callback_handler.callbacks  # a resumed trainer has made its own from the checkpoint
     stopped = any(isinstance(one, StopEarly) and one.stopped for one in callbacks)
     return Trained(trained, total, best, stopped, state.log_history)
+
+
+def _watchers(evaluator: DevEvaluator | None, config: TrainConfig) -> list[TrainerCallback]:
+    """What dev scores decide: when to stop, and which checkpoint stays."""
+    if evaluator is None:
+        return []
+    return [StopEarly(early_stopping_patience=config.patience), TakeLatest(evaluator, config.seed)]
 
 
 def _rounds(
