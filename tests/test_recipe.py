@@ -9,7 +9,7 @@ import yaml
 from whet.errors import ConfigError
 from whet.generate.config import GenerateConfig
 from whet.mine.config import MineConfig
-from whet.recipe import MOST_EPOCHS, PAIRS_SEEN, Recipe, derive, read_recipe
+from whet.recipe import PAIRS_SEEN, Recipe, derive, read_recipe
 from whet.records import Collection, Passage
 from whet.teach.config import TeachConfig
 from whet.train.config import GuardConfig, MoEConfig, RefreshConfig, TrainConfig
@@ -21,15 +21,20 @@ def collection_of(pairs):
     return Collection("made", passages, queries, {"train": {f"q{i}": {f"p{i}": 1} for i in range(pairs)}})
 
 
-@pytest.mark.parametrize("effort", PAIRS_SEEN)
-@pytest.mark.parametrize("pairs", [1, 20, 300, 2_000, 50_000])
-def test_effort_derives_epochs_from_the_number_of_pairs(effort, pairs):
-    train = derive(collection_of(pairs), effort).train
-    assert 1 <= train.epochs <= MOST_EPOCHS[effort]
-    if 1 < train.epochs < MOST_EPOCHS[effort]:
-        assert abs(train.epochs * pairs - PAIRS_SEEN[effort]) <= pairs / 2
-    assert train.epochs <= derive(collection_of(max(1, pairs // 2)), effort).train.epochs
-    assert 8 <= train.batch_size <= 32
+@pytest.mark.parametrize(
+    ("effort", "epochs"),
+    [("quick", [2, 2, 2, 1, 1, 1]), ("standard", [4, 4, 3, 2, 2, 1]), ("thorough", [10, 10, 10, 3, 2, 2])],
+)
+def test_effort_derives_epochs_from_the_number_of_pairs(effort, epochs):
+    data = [collection_of(pairs) for pairs in (1, 20, 300, 2_000, 5_000, 50_000)]
+    found = [derive(one, effort).train for one in data]
+    assert [train.epochs for train in found] == epochs
+    assert all(8 <= train.batch_size <= 32 for train in found)
+
+
+def test_what_was_written_is_seen_twice_only_where_it_is_little():
+    written = [replace(collection_of(pairs), synthetic=frozenset({"train"})) for pairs in (300, 2_000)]
+    assert [derive(one, "standard").train.epochs for one in written] == [3, 1]
 
 
 def test_passages_get_queries_where_there_are_none_or_few():

@@ -19,9 +19,11 @@ from whet.train.config import NO_GUARD, PYDOC, GuardConfig, MoEConfig, RefreshCo
 
 Effort = Literal["quick", "standard", "thorough"]
 
-# Training pairs that a run sees in all, over its epochs, and the most epochs (docs/LOG.md).
+# Training pairs that a run sees in all, over its epochs; the most epochs; and up to how many labelled pairs are seen
+# twice in any case (docs/LOG.md).
 PAIRS_SEEN = {"quick": 500, "standard": 1_000, "thorough": 6_000}
 MOST_EPOCHS = {"quick": 2, "standard": 4, "thorough": 10}
+TWICE = {"quick": 0, "standard": 5_000, "thorough": 50_000}
 SMALL = 500  # training pairs below which soft labels, guard and interpolation come by themselves
 FOR_DOCUMENTS = {"generate": {"passages": 1_000}}
 FOR_SMALL = {  # docs/LOG.md
@@ -42,8 +44,9 @@ class Recipe(BaseModel):
 
     effort: Effort = Field(
         "standard",
-        description="how much to train: 500, 1,000 or 6,000 pairs seen over all epochs, of which there are at least "
-        "one and at most 2, 4 or 10; thorough also compares all, intermediate and moe",
+        description="how much to train: 500, 1,000 or 6,000 pairs seen over all epochs, of which there are at most 2, "
+        "4 or 10 and at least one (two of up to 0, 5,000 or 50,000 labelled pairs); thorough also compares all, "
+        "intermediate and moe",
     )
     max_length: int | None = Field(None, ge=8, description="tokens read of a text; by default the model's own limit")
     mine: MineConfig = Field(MineConfig(), description="hard negatives")
@@ -174,7 +177,8 @@ def _full(value: Any) -> Any:
 def _by_data(collection: Collection, effort: Effort, labelled: int | None) -> dict[str, Any]:
     """What the size and the kind of the data derive."""
     pairs = len(collection.pairs("train"))
-    epochs = min(MOST_EPOCHS[effort], max(1, round(PAIRS_SEEN[effort] / max(pairs, 1))))
+    least = 2 if pairs <= TWICE[effort] and "train" not in collection.synthetic else 1
+    epochs = min(MOST_EPOCHS[effort], max(least, round(PAIRS_SEEN[effort] / max(pairs, 1))))
     derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
     if (pairs if labelled is None else labelled) < SMALL:
         derived = _merged(derived, FOR_SMALL)
