@@ -143,15 +143,21 @@ def main() -> None:
     wanted = parser.parse_args()
     rows = LADDERS[wanted.ladder]
     result = RESULTS / ("ladder.json" if wanted.ladder == "selection" else f"ladder_{wanted.ladder}.json")
-    cells = read_json(result)["cells"] if result.exists() else {}
+    cells = read_cells(result)
     if not wanted.table:
         for seed in wanted.seeds:
             for name in wanted.sets:
                 for row in wanted.rows or rows:
-                    cells[f"{name} | {row} | {seed}"] = climb(name, row, rows[row], seed, wanted.runs)
+                    cell = climb(name, row, rows[row], seed, wanted.runs)
+                    cells = read_cells(result) | {f"{name} | {row} | {seed}": cell}  # others may have climbed meanwhile
                     found = {"about": __doc__, "machine": machine(), "cells": cells, "table": table(cells, rows)}
                     write_json(result, found)
     print("\n".join([*table(cells, rows), "", *versus(cells, rows, wanted.against or list(rows)[-1])]))
+
+
+def read_cells(result: Path) -> dict[str, Any]:
+    """The cells of a ladder that were climbed before, by set, row and seed."""
+    return dict(read_json(result)["cells"]) if result.exists() else {}
 
 
 def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) -> dict[str, Any]:
@@ -167,6 +173,7 @@ def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) 
     trained = read_json(folder / "train" / "result.json")
     used = read_experts(folder)
     return {
+        "commit": machine()["commit"],
         "train": run.recipe.train.model_dump(mode="json"),
         "moe": run.recipe.moe.model_dump(mode="json"),
         "seconds": run.result["seconds"],
@@ -263,10 +270,13 @@ def versus(cells: dict[str, Any], rows: Rows, against: str) -> list[str]:
 
 
 def over_seeds(found: dict[tuple[str, str], np.ndarray]) -> str:
-    """Each seed's difference, mean over its sets, and the p of a t-test that they are 0."""
+    """Each seed's difference, mean over the sets that all seeds have, and the p of a t-test that they are 0."""
     seeds = dict.fromkeys(seed for _, seed in found)
-    means = [100 * np.mean([part.mean() for (_, one), part in found.items() if one == seed]) for seed in seeds]
-    p_value = f"{ttest_1samp(means, 0).pvalue:.2f}" if len(means) > 1 else ""
+    sets = [name for name in dict.fromkeys(name for name, _ in found) if all((name, seed) in found for seed in seeds)]
+    if not sets:
+        return "– | –"
+    means = [100 * np.mean([found[name, seed].mean() for name in sets]) for seed in seeds]
+    p_value = f"{ttest_1samp(means, 0).pvalue:.3f}" if len(means) > 2 and np.ptp(means) else "–"
     return f"{', '.join(f'{mean:+.1f}' for mean in means)} | {p_value}"
 
 

@@ -75,11 +75,16 @@ def test_what_decided(run):
 
 
 def test_an_earlier_checkpoint_that_scored_more_is_named(run):
-    passed = "Of the checkpoints that of step 30 was taken, with dev nDCG@10 59.0; that of step 20 had 60.0. So few"
     scored = ((10, 0.5), (20, 0.6), (30, 0.59))
-    assert any(one.startswith(passed) for one in told(run, dev=scored, best_step=30, **DEV))
-    assert not any(one.startswith("Of the checkpoints") for one in told(run, dev=scored, best_step=20, **DEV))
-    assert not any(one.startswith("Of the checkpoints") for one in told(run, dev=scored, best_step=30, **FOLDS))
+    passed = (
+        "The last weights were taken (step 30, dev nDCG@10 59.0). Step 20 had 60.0, which 20 queries do not show to be "
+        "better."
+    )
+    assert passed in told(run, dev=scored, best_step=30, **DEV)
+    for other in ({"best_step": 20} | DEV, {"best_step": 30} | FOLDS, {"best_step": 30, "kept": "base"} | DEV):
+        assert not any(one.startswith("The last weights") for one in told(run, dev=scored, **other))
+    alike = ((10, 0.5), (20, 0.5903), (30, 0.59))
+    assert not any(one.startswith("The last weights") for one in told(run, dev=alike, best_step=30, **DEV))
 
 
 NOT_BETTER = "50% of the way scored 70.0. So few queries do not show it to be better."

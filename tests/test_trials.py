@@ -176,7 +176,7 @@ def test_few_dev_queries_choose_as_folds_do(tiny_data, tiny_model, tmp_path, mon
     worst = {0: 0.0, 50: -0.1, 100: -0.2}  # of one query, which shows nothing
     values = {at: dict.fromkeys(range(queries), 0.8) | {0: 0.8 + by} for at, by in worst.items()}
     monkeypatch.setattr(DevEvaluator, "each", lambda self, at: values[at])
-    monkeypatch.setattr("whet.train.watch.shown_worse", lambda *_: True)
+    monkeypatch.setattr("whet.train.watch.TakeLast.on_evaluate", lambda *_, **__: None)
     monkeypatch.setattr("whet.trials.best_on_dev", lambda points: points[0])
     judge = judge_of(run, tmp_path / "train", sources(run))
     monkeypatch.setattr(judge, "base", 1.0)

@@ -79,7 +79,6 @@ def _judged(by: str, queries: int | None) -> Iterator[str]:
 def _kept(run: Run, found: Mapping[str, Any], by: str) -> Iterator[str]:
     line, budget = found.get("line", []), run.recipe.guard.budget
     before, after = points(found["dev_base"]), points(found["dev_best"])
-    yield from _passed_over(run, found, by)
     if line and not found["share"]:
         lost = f"lost more than {points(budget)} on the guard"
         yield f"The base model was kept: every point on the way to the trained weights {lost}."
@@ -87,6 +86,7 @@ def _kept(run: Run, found: Mapping[str, Any], by: str) -> Iterator[str]:
     if found["kept"] == "base":
         yield f"The base model was kept: by {by}, training came to {PRIMARY} {after}, and base has {before}."
         return
+    yield from _passed_over(run, found, by)
     way = f"{found['share']:.0%} of the way from base to the trained weights" if "share" in found else "trained weights"
     yield f"Kept: {way}; by {by}, {PRIMARY} {before} → {after}."
     if found["dev_best"] < found["dev_base"]:
@@ -101,15 +101,15 @@ def _kept(run: Run, found: Mapping[str, Any], by: str) -> Iterator[str]:
 
 
 def _passed_over(run: Run, found: Mapping[str, Any], by: str) -> Iterator[str]:
-    """An earlier checkpoint that scored more than the one that was taken (`whet.train.watch.TakeLatest`)."""
+    """An earlier checkpoint that scored more than the last, which was taken (`whet.train.watch.TakeLast`)."""
     score = f"eval_{PRIMARY}"
     log = read_jsonl(run.path / "train" / "log.jsonl") if by == "dev" else []
-    scores = {row["step"]: row[score] for row in log if score in row}
-    best, taken = max(scores, key=lambda step: scores[step], default=None), found.get("best_step")
-    if best is not None and scores[best] > scores[taken]:
+    scores = {row["step"]: points(row[score]) for row in log if score in row}
+    best, taken = max(scores, key=lambda step: float(scores[step]), default=None), found.get("best_step")
+    if best is not None and float(scores[best]) > float(scores[taken]):
         yield (
-            f"Of the checkpoints that of step {taken} was taken, with {by} {PRIMARY} {points(scores[taken])}; that of "
-            f"step {best} had {points(scores[best])}. {_NOT_SHOWN.format('better')}"
+            f"The last weights were taken (step {taken}, {by} {PRIMARY} {scores[taken]}). Step {best} had "
+            f"{scores[best]}, which {found['judged']:,} queries do not show to be better."
         )
 
 

@@ -44,9 +44,9 @@ class Recipe(BaseModel):
 
     effort: Effort = Field(
         "standard",
-        description="how much to train: 500, 1,000 or 6,000 pairs seen over all epochs, of which there are at most 2, "
-        "4 or 10 and at least one (two of up to 0, 5,000 or 50,000 labelled pairs); thorough also compares all, "
-        "intermediate and moe",
+        description="how much to train: quick, standard and thorough see about 500, 1,000 and 6,000 pairs over all "
+        "epochs, of which there are at most 2, 4 and 10, and at least one; standard takes two of up to 5,000 labelled "
+        "pairs, thorough of up to 50,000; thorough also compares all, intermediate and moe",
     )
     max_length: int | None = Field(None, ge=8, description="tokens read of a text; by default the model's own limit")
     mine: MineConfig = Field(MineConfig(), description="hard negatives")
@@ -177,10 +177,11 @@ def _full(value: Any) -> Any:
 def _by_data(collection: Collection, effort: Effort, labelled: int | None) -> dict[str, Any]:
     """What the size and the kind of the data derive."""
     pairs = len(collection.pairs("train"))
-    least = 2 if pairs <= TWICE[effort] and "train" not in collection.synthetic else 1
+    asked = pairs if labelled is None else labelled
+    least = 2 if asked <= TWICE[effort] and "train" not in collection.synthetic else 1
     epochs = min(MOST_EPOCHS[effort], max(least, round(PAIRS_SEEN[effort] / max(pairs, 1))))
     derived: dict[str, Any] = {"effort": effort, "train": {"epochs": epochs, "batch_size": batch_size(pairs)}}
-    if (pairs if labelled is None else labelled) < SMALL:
+    if asked < SMALL:
         derived = _merged(derived, FOR_SMALL)
     if not pairs or "train" in collection.synthetic:
         derived = _merged(derived, FOR_DOCUMENTS)

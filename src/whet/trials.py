@@ -1,5 +1,6 @@
 """How a training is judged: on the dev split, or by cross-validation where there are too few queries for one."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -74,7 +75,7 @@ def judge_of(run: Run, folder: Path, sources: StageFolders) -> Judge:
 
 
 class HeldOut:
-    """One training, judged by the dev split: a checkpoint (`TakeLatest`), then the best point on the line to base.
+    """One training, judged by the dev split: a checkpoint (`TakeLast`), then the best point on the line to base.
 
     On that line fewer than FEW real dev queries choose as those of CrossValidated do.
     """
@@ -97,7 +98,7 @@ class HeldOut:
     def trial(self, part: str, train: TrainConfig, moe: MoEConfig) -> Trial:
         """Train, with early stopping, and go back towards base as far as dev and guard say."""
         scores, guard = self.folder / "dev" / part, self.run.recipe.guard
-        evaluator = DevEvaluator(self.dev, scores, self.guard_set)
+        evaluator = DevEvaluator(self.dev, scores, self.guard_set, -math.inf if self.few else self.base)
         places = self.folder / SCRATCH / part, self.folder / REFRESH / part
         model, before, trained = train_once(self.run, self.material, evaluator, train, moe, *places, self.first)
         if not trained.best_step:

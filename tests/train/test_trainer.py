@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from itertools import cycle
 
 import numpy as np
 import pytest
@@ -76,36 +75,6 @@ def test_the_weights_of_the_checkpoint_that_is_named_are_kept(whole, dev, tmp_pa
 
 def test_the_last_step_is_scored_whatever_the_interval(start, tmp_path):
     assert sorted(start(tmp_path, CONFIG.model_copy(update={"evaluations": 3}))[2]) == [3, 6, 8]
-
-
-@pytest.mark.parametrize(
-    ("values", "kept"),
-    [
-        ([[0.2], [0.9], [0.1], [0.1]], 1),  # every query loses: shown to be worse
-        ([[0.2], [0.9], [0.1], [0.8, 1.0]], 3),  # half of them lose, half gain
-        ([[0.2], [0.9], [0.8, 0.9, 1.0, 0.9], [0.1]], 2),  # what is kept is neither the best nor the last
-        ([[0.8, 1.0], [0.9], [0.9], [0.9]], 3),  # equals: the last
-        ([[0.9], [0.88, 0.91], [0.86, 0.92], [0.1]], 2),
-    ],
-)
-def test_the_latest_checkpoint_is_kept_that_is_not_shown_to_be_worse_than_the_best(
-    start, monkeypatch, tmp_path, values, kept
-):
-    """The values of each evaluation's queries are given; the weights kept are those of the step that follows."""
-    weights, scores, real = [], iter(values), DevEvaluator.__call__
-
-    def given(qrels, *_):
-        return {PRIMARY: dict(zip(qrels, cycle(next(scores)), strict=False))}
-
-    def noted(self, model, *args, **kwargs):
-        weights.append(state(model))
-        return real(self, model, *args, **kwargs)
-
-    monkeypatch.setattr("whet.train.dev.per_query", given)
-    monkeypatch.setattr(DevEvaluator, "__call__", noted)
-    trained, model, _ = start(tmp_path)
-    assert trained.best_step == 2 * (kept + 1)
-    assert [same(found, state(model)) for found in weights] == [at == kept for at in range(4)]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(start, whole, tmp_path):

@@ -5,6 +5,7 @@ a budget. What the base model ranks highest would be its own mistakes and nobody
 against them (docs/LOG.md). Scores on a pool are higher than on the whole corpus, and compared with each other only.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,14 +93,16 @@ def ndcg_on(encoder: Encoder, dev: DevSet) -> float:
 class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
     """Scores a model on a DevSet, and on one that guards what it knew; leaves each result in `folder` as `STEP.json`.
 
-    Values of the dev queries are kept one by one, of the guard's the mean of PRIMARY, as GUARD.
+    Values of the dev queries are kept one by one, of the guard's the mean of PRIMARY, as GUARD. What scores no more
+    than `floor`, the base model's mean, is worth nothing.
     """
 
-    def __init__(self, dev: DevSet, folder: Path, guard: DevSet | None = None) -> None:
+    def __init__(self, dev: DevSet, folder: Path, guard: DevSet | None = None, floor: float = -math.inf) -> None:
         super().__init__()
         self.dev = dev
         self.folder = folder
         self.guard = guard
+        self.floor = floor
         self.greater_is_better = True
         self.primary_metric = PRIMARY
 

@@ -37,7 +37,7 @@ from whet.train.freeze import train_only, without_dropout
 from whet.train.prefix import prefix_cache
 from whet.train.refresh_plan import RefreshPlan, boundaries
 from whet.train.rounds import Replayed, Rounds
-from whet.train.watch import LossWatch, ProgressLine, StopEarly, TakeLatest
+from whet.train.watch import LossWatch, ProgressLine, StopEarly, TakeLast
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -59,7 +59,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training did: parameter counts, the step kept, whether dev stopped it, and the trainer's log rows."""
+    """What a training did: parameter counts, the step it took the weights of, if dev stopped it, the trainer's log."""
 
     trained_parameters: int
     total_parameters: int
@@ -77,7 +77,7 @@ def train_model(
     moe: MoEConfig | None = None,
     plan: RefreshPlan | None = None,
 ) -> Trained:
-    """Train `model` in place and leave the weights of the latest checkpoint in it that dev does not show to be worse.
+    """Train `model` in place and leave in it the last weights, or those of the best checkpoint (`TakeLast`).
 
     Without an evaluator training goes on to its end, and the last weights stay. If there are complete checkpoints in
     `folder`, it goes on from the newest. `moe` weighs the experts' losses, `plan` has negatives mined anew.
@@ -130,7 +130,7 @@ def _watchers(evaluator: DevEvaluator | None, config: TrainConfig) -> list[Train
     """What dev scores decide: when to stop, and which checkpoint stays."""
     if evaluator is None:
         return []
-    return [StopEarly(early_stopping_patience=config.patience), TakeLatest(evaluator, config.seed)]
+    return [StopEarly(early_stopping_patience=config.patience), TakeLast(evaluator, config.seed)]
 
 
 def _rounds(

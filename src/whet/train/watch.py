@@ -89,12 +89,13 @@ class StopEarly(EarlyStoppingCallback):  # type: ignore[misc]
             control.should_log = control.should_evaluate = control.should_save = False
 
 
-class TakeLatest(TrainerCallback):  # type: ignore[misc]
-    """Keeps the latest checkpoint that dev does not show to be worse than the best one.
+class TakeLast(TrainerCallback):  # type: ignore[misc]
+    """Keeps the weights at a training's end unless dev shows them to be worse than the checkpoint that scored best.
 
-    A learning rate that falls to 0 makes the last weights the best to be expected, and the noise of some hundred dev
-    queries is larger than what neighbouring checkpoints differ by: the highest score costs up to two points on test
-    where it is an early one (docs/LOG.md).
+    A learning rate that falls to 0 makes the last weights the best to be expected, and some hundred dev queries are too
+    noisy to tell neighbouring checkpoints apart: an early one that scored more cost up to two points on test
+    (docs/LOG.md). A training that patience ends keeps the best one: there the learning rate has not fallen. So does one
+    whose last weights dev does not put above the evaluator's `floor`, where another checkpoint is above it.
     """
 
     def __init__(self, evaluator: DevEvaluator, seed: int) -> None:
@@ -103,12 +104,17 @@ class TakeLatest(TrainerCallback):  # type: ignore[misc]
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Have the trainer keep what it is about to save; a new best it keeps by itself."""
+        if state.global_step < state.max_steps:
+            return
         scores = {row["step"]: row[key] for row in state.log_history if (key := f"eval_{PRIMARY}") in row}
-        best, step = max(scores, key=lambda at: scores[at]), state.global_step
+        best, last = max(scores, key=lambda step: scores[step]), state.global_step
+        if best == last or scores[last] <= self.evaluator.floor < scores[best]:
+            return
         rng = np.random.default_rng(self.seed)
-        if best != step and not shown_worse(self.evaluator.each(step), self.evaluator.each(best), rng):
-            state.best_global_step = step
-            say(f"step {step}: {len(self.evaluator.dev.queries)} queries do not show step {best} to be better")
+        if not shown_worse(self.evaluator.each(last), self.evaluator.each(best), rng):
+            state.best_global_step = last
+            queries = len(self.evaluator.dev.queries)
+            say(f"step {last}, the last, is taken: {queries} dev queries do not show step {best} to be better")
 
 
 class ProgressLine(TrainerCallback):  # type: ignore[misc]
