@@ -19,8 +19,7 @@ negatives as they were mined before training, also for twice as many epochs, so 
 mined anew while training goes on. `epochs`: the same training, longer. Every cell is an ordinary run of whet under
 runs/ladder/, so an interrupted ladder goes on where it stopped; the base model's vectors are shared by a set's cells.
 Rows train for as many epochs as the recipe takes, unless they are named otherwise, in batches of 32. Texts are read
-up to MAX_LENGTH tokens, by base and tuned alike, to make the ladder affordable: the figures are for comparing rows, not
-for comparing with other papers.
+up to MAX_LENGTH tokens, by base and tuned alike: the figures are for comparing rows, not with other papers.
 """
 
 import argparse
@@ -156,8 +155,7 @@ def main() -> None:
 
 
 def read_cells(result: Path) -> dict[str, Any]:
-    """The cells of a ladder that were climbed before, by set, row and seed."""
-    return dict(read_json(result)["cells"]) if result.exists() else {}
+    return read_json(result)["cells"] if result.exists() else {}
 
 
 def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) -> dict[str, Any]:
@@ -271,8 +269,8 @@ def versus(cells: dict[str, Any], rows: Rows, against: str) -> list[str]:
 
 def over_seeds(found: dict[tuple[str, str], np.ndarray]) -> str:
     """Each seed's difference, mean over the sets that all seeds have, and the p of a t-test that they are 0."""
-    seeds = dict.fromkeys(seed for _, seed in found)
-    sets = [name for name in dict.fromkeys(name for name, _ in found) if all((name, seed) in found for seed in seeds)]
+    names, seeds = (dict.fromkeys(part) for part in zip(*found, strict=True))
+    sets = [name for name in names if all((name, seed) in found for seed in seeds)]
     if not sets:
         return "– | –"
     means = [100 * np.mean([found[name, seed].mean() for name in sets]) for seed in seeds]
