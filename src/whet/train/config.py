@@ -62,8 +62,15 @@ class TrainConfig(BaseModel):
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
     dropout: bool = Field(False, description="keep the model's dropout on; off trains faster on a CPU, by a third")
-    evaluations: int = Field(3, ge=1, description="dev evaluations, and checkpoints, over the whole training")
-    patience: int = Field(3, ge=1, description="dev evaluations without a new best after which training stops")
+    evaluations: int = Field(
+        3,
+        ge=1,
+        description="dev evaluations, and checkpoints, over the whole training; the last is taken unless dev shows it "
+        "to be worse than the best",
+    )
+    patience: int = Field(
+        3, ge=1, description="dev evaluations without a new best after which training stops, and the best is taken"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="precision of training matmuls: auto takes bf16 only where the hardware has it"
     )
