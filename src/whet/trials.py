@@ -98,7 +98,8 @@ class HeldOut:
     def trial(self, part: str, train: TrainConfig, moe: MoEConfig) -> Trial:
         """Train, with early stopping, and go back towards base as far as dev and guard say."""
         scores, guard = self.folder / "dev" / part, self.run.recipe.guard
-        evaluator = DevEvaluator(self.dev, scores, self.guard_set, -math.inf if self.few else self.base)
+        floor = -math.inf if self.few and guard.interpolate else self.base
+        evaluator = DevEvaluator(self.dev, scores, self.guard_set, floor)
         places = self.folder / SCRATCH / part, self.folder / REFRESH / part
         model, before, trained = train_once(self.run, self.material, evaluator, train, moe, *places, self.first)
         if not trained.best_step:
