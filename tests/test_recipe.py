@@ -26,7 +26,7 @@ def collection_of(pairs):
     [("quick", [2, 2, 2, 1, 1, 1]), ("standard", [4, 4, 3, 2, 2, 1]), ("thorough", [10, 10, 10, 3, 2, 2])],
 )
 def test_effort_derives_epochs_from_the_number_of_pairs(effort, epochs):
-    data = [collection_of(pairs) for pairs in (1, 20, 300, 2_000, 5_000, 50_000)]
+    data = [collection_of(pairs) for pairs in (1, 20, 300, 2_000, 6_000, 50_000)]
     found = [derive(one, effort).train for one in data]
     assert [train.epochs for train in found] == epochs
     assert all(8 <= train.batch_size <= 32 for train in found)

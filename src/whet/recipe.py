@@ -23,7 +23,7 @@ Effort = Literal["quick", "standard", "thorough"]
 # twice in any case (docs/LOG.md).
 PAIRS_SEEN = {"quick": 500, "standard": 1_000, "thorough": 6_000}
 MOST_EPOCHS = {"quick": 2, "standard": 4, "thorough": 10}
-TWICE = {"quick": 0, "standard": 5_000, "thorough": 50_000}
+TWICE = {"quick": 0, "standard": 6_000, "thorough": 50_000}
 SMALL = 500  # training pairs below which soft labels, guard and interpolation come by themselves
 FOR_DOCUMENTS = {"generate": {"passages": 1_000}}
 FOR_SMALL = {  # docs/LOG.md
@@ -45,7 +45,7 @@ class Recipe(BaseModel):
     effort: Effort = Field(
         "standard",
         description="how much to train: quick, standard and thorough see about 500, 1,000 and 6,000 pairs over all "
-        "epochs, of which there are at most 2, 4 and 10, and at least one; standard takes two of up to 5,000 labelled "
+        "epochs, of which there are at most 2, 4 and 10, and at least one; standard takes two of up to 6,000 labelled "
         "pairs, thorough of up to 50,000; thorough also compares all, intermediate and moe",
     )
     max_length: int | None = Field(None, ge=8, description="tokens read of a text; by default the model's own limit")
