@@ -8,7 +8,7 @@ import typer
 from whet.cli.options import JsonOption, QuietOption
 from whet.progress import say, set_quiet
 
-PAIRS = 2500  # of which 74 % train: the whole pipeline in some five minutes on two cores
+PAIRS = 2500  # of which 74 % train: the whole pipeline in some six minutes on two cores
 
 
 def demo(
