@@ -1,7 +1,9 @@
 """Ladders: the same training with one thing changed from row to row, several seeds, one table.
 
     python benchmarks/ladder.py selection --sets nl2bash_a integreat_en scifact --seeds 13 14 15
-    python benchmarks/ladder.py batches|moe|experts|rates|sources|refresh|epochs --sets nl2bash_a --seeds 13 14 15
+    python benchmarks/ladder.py refresh --sets nl2bash_a scifact --seeds 13 14 15 --against static
+
+and likewise moe (as selection), sources (as refresh), batches, experts, rates and epochs.
 
 `selection`: base / random negatives / ANCE / ANCE+CLP / neighbour batches / neighbour+CLP, training the intermediate
 layers; rows with explicit negatives have one each. `batches`: how they are drawn, with and without likely false
@@ -111,7 +113,6 @@ REFRESH: Rows = {
     "pool, second process": merged(ANCE_CLP, {"refresh": {"times": 2, "cost": "pool", "background": True}}),
     "pool, 2 epochs": merged(ANCE_CLP, {"train": {"epochs": 2}, "refresh": {"times": 2, "cost": "pool"}}),
     "auto": merged(ANCE_CLP, {"refresh": {"times": "auto"}}),
-    "auto, 2 epochs": merged(ANCE_CLP, {"train": {"epochs": 2}, "refresh": {"times": "auto"}}),
 }
 EPOCHS: Rows = {f"{n} epoch(s)": {"train": {"epochs": n}} for n in (1, 2, 3, 4)}
 LADDERS = {

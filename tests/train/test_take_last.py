@@ -4,25 +4,16 @@ from itertools import cycle
 
 import numpy as np
 import pytest
-import torch
 from sentence_transformers import SentenceTransformer
 
+from train.trainings import Broken, same, state
 from whet.evaluate.measures import PRIMARY
 from whet.train import trainer as trainer_module
 from whet.train.config import TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.trainer import train_model
-from whet.train.watch import ProgressLine
 
 CONFIG = TrainConfig(train_only="all", learning_rate=0.02, epochs=2, batch_size=32, evaluations=4)
-
-
-class Broken(ProgressLine):
-    """Breaks off after step 5."""
-
-    def on_step_end(self, args, state, control, **_):
-        if state.global_step == 5:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -35,14 +26,6 @@ def start(tiny_model, material, dev):
         return train_model(model, material, evaluator, config, folder / "scratch"), model
 
     return run
-
-
-def state(model):
-    return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-def same(left, right):
-    return all(torch.equal(left[name], right[name]) for name in left)
 
 
 @pytest.fixture
@@ -103,6 +86,7 @@ def test_a_training_broken_off_takes_the_last_weights_all_the_same(start, given,
     given(*values[:2])
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "ProgressLine", Broken)
+        patch.setattr(Broken, "step", 5)
         with pytest.raises(KeyboardInterrupt):
             start(tmp_path / "broken")
     given(*values[2:])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
+from train.trainings import Broken, same, state
 from whet.encode import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY
@@ -48,14 +49,6 @@ def whole(start, tmp_path_factory):
     return start(tmp_path_factory.mktemp("whole"))
 
 
-def state(model):
-    return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-def same(left, right):
-    return all(torch.equal(left[name], right[name]) for name in left)
-
-
 @pytest.mark.parametrize(
     ("which", "part"), [("all", ""), ("intermediate", "intermediate.dense."), ("last-1", "encoder.layer.1.")]
 )
@@ -86,16 +79,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(start, wh
 
 def test_dropout_is_off_unless_asked_for(whole):
     assert {m.p for m in whole[1].modules() if isinstance(m, torch.nn.Dropout)} == {0.0}
-
-
-class Broken(trainer_module.ProgressLine):
-    """Breaks a training off at a step, as a lost machine does."""
-
-    step = 0
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == self.step:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture
