@@ -17,7 +17,7 @@ from ladder import machine
 
 from whet.artifacts import write_json
 from whet.data.read import load
-from whet.encode import PackedEncoder
+from whet.encoder.packed import PackedEncoder
 from whet.models import DEFAULT_MODEL, load_model
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -25,7 +25,9 @@ RESULT = Path(__file__).parent / "results" / "encoder.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sets", nargs="+", default=["scifact", "nl2bash_a"])
     parser.add_argument("--passages", type=int, default=1000, help="drawn at random from each set")
     parser.add_argument("--rounds", type=int, default=3)
@@ -34,7 +36,9 @@ def main() -> None:
     found = {name: race(model, name, wanted.passages, wanted.rounds) for name in wanted.sets}
     write_json(RESULT, {"about": __doc__, "machine": machine(), "sets": found})
     for name, row in found.items():
-        print(f"{name}: {row['ratio']:.2f} times as fast, largest difference {row['largest_difference']:.1e}")
+        print(
+            f"{name}: {row['ratio']:.2f} times as fast, largest difference {row['largest_difference']:.1e}"
+        )
 
 
 def race(model: Any, name: str, count: int, rounds: int) -> dict[str, Any]:
@@ -42,7 +46,10 @@ def race(model: Any, name: str, count: int, rounds: int) -> dict[str, Any]:
     texts = [passage.content for passage in load(DATA / name).passages.values()]
     drawn = [texts[i] for i in np.random.default_rng(0).permutation(len(texts))[:count]]
     packed = PackedEncoder(model)
-    sides = {"packed": lambda: packed.encode(drawn, "document"), "plain": lambda: model.encode_document(drawn)}
+    sides = {
+        "packed": lambda: packed.encode(drawn, "document"),
+        "plain": lambda: model.encode_document(drawn),
+    }
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     vectors: dict[str, np.ndarray] = {}
     for turn in range(rounds):

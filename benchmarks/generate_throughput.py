@@ -29,15 +29,21 @@ CONCURRENCIES = (1, 8, 64)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--passages", type=int, default=10_000)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--ask", nargs=3, metavar=("URL", "CONCURRENCY", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--ask", nargs=3, metavar=("URL", "CONCURRENCY", "FOLDER"), help=argparse.SUPPRESS
+    )
     wanted = parser.parse_args()
     if wanted.serve:
         serve()
     elif wanted.ask:
-        print(json.dumps(ask(wanted.ask[0], int(wanted.ask[1]), Path(wanted.ask[2]), wanted.passages)))
+        print(
+            json.dumps(ask(wanted.ask[0], int(wanted.ask[1]), Path(wanted.ask[2]), wanted.passages))
+        )
     else:
         measure(wanted.passages)
 
@@ -45,12 +51,22 @@ def main() -> None:
 def measure(passages: int) -> None:
     """Every row, with one server for all; it ends with this process's pipe to it."""
     me = [sys.executable, __file__]
-    with subprocess.Popen([*me, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [*me, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
         url, rows = server.stdout.readline().strip() if server.stdout else "", {}
         for concurrency in CONCURRENCIES:
             for name, count in (("less", passages // 10), ("all", passages)):
                 with tempfile.TemporaryDirectory() as folder:
-                    command = [*me, "--passages", str(count), "--ask", url, str(concurrency), folder]
+                    command = [
+                        *me,
+                        "--passages",
+                        str(count),
+                        "--ask",
+                        url,
+                        str(concurrency),
+                        folder,
+                    ]
                     done = subprocess.run(command, capture_output=True, text=True, check=True)
                 rows[f"{concurrency} {name}"] = json.loads(done.stdout)
                 print(concurrency, name, rows[f"{concurrency} {name}"], flush=True)
@@ -62,7 +78,10 @@ def ask(url: str, concurrency: int, folder: Path, count: int) -> dict[str, Any]:
     """Have queries written for passages that are made up; all must have one."""
     config = GenerateConfig(generator=f"openai:x@{url}", concurrency=concurrency)
     generator = generator_of(config, "reverse", (), folder / "replies.sqlite", yes=True)
-    briefs = [Brief(Passage(str(at), f"passage {at} " + "about lamps and rooms " * 20)) for at in range(count)]
+    briefs = [
+        Brief(Passage(str(at), f"passage {at} " + "about lamps and rooms " * 20))
+        for at in range(count)
+    ]
     before, began = peak_memory_mb(), time.monotonic()
     written = generator.generate(briefs)
     seconds = time.monotonic() - began

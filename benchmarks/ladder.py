@@ -34,9 +34,9 @@ from scipy.stats import ttest_1samp
 from whet.artifacts import peak_memory_mb, read_json, read_jsonl, write_json
 from whet.evaluate.significance import compare
 from whet.models import DEFAULT_MODEL
-from whet.outcome import read_experts, read_refreshes
 from whet.pipeline import build
-from whet.run import open_run
+from whet.run.folder import open_run
+from whet.run.results import read_experts, read_refreshes
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RESULTS = Path(__file__).parent / "results"
@@ -47,7 +47,10 @@ ONCE = ("nl2bash_a", "medquad_mini")  # where the recipe takes two epochs
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """One recipe over another, part by part."""
     parts = {**below, **above}
-    return {key: {**below.get(key, {}), **part} if isinstance(part, dict) else part for key, part in parts.items()}
+    return {
+        key: {**below.get(key, {}), **part} if isinstance(part, dict) else part
+        for key, part in parts.items()
+    }
 
 
 RANDOM = {"batches": "random", "negatives": 1}
@@ -91,10 +94,16 @@ RATES: Rows = {
 MASKED = {"train": {"mask_likely": True}}
 BATCHES: Rows = {
     "random batches + CLP": {"train": {"batches": "random", "negatives": 0}},
-    "random batches + CLP, masked": merged({"train": {"batches": "random", "negatives": 0}}, MASKED),
+    "random batches + CLP, masked": merged(
+        {"train": {"batches": "random", "negatives": 0}}, MASKED
+    ),
     "neighbour batches + CLP": {"train": {"batches": "neighbour", "negatives": 0}},
-    "neighbour batches, masked": merged({"train": {"loss": "infonce", "batches": "neighbour", "negatives": 0}}, MASKED),
-    "neighbour batches + CLP, masked": merged({"train": {"batches": "neighbour", "negatives": 0}}, MASKED),
+    "neighbour batches, masked": merged(
+        {"train": {"loss": "infonce", "batches": "neighbour", "negatives": 0}}, MASKED
+    ),
+    "neighbour batches + CLP, masked": merged(
+        {"train": {"batches": "neighbour", "negatives": 0}}, MASKED
+    ),
     "ANCE + CLP": ANCE_CLP,
     "ANCE + CLP, masked": merged(ANCE_CLP, MASKED),
 }
@@ -110,8 +119,12 @@ REFRESH: Rows = {
     "static, 4 epochs": merged(ANCE_CLP, {"train": {"epochs": 4}}),  # the recipe takes 2 on scifact
     "full": merged(ANCE_CLP, {"refresh": {"times": 2, "cost": "full"}}),
     "pool": merged(ANCE_CLP, {"refresh": {"times": 2, "cost": "pool"}}),
-    "pool, second process": merged(ANCE_CLP, {"refresh": {"times": 2, "cost": "pool", "background": True}}),
-    "pool, 2 epochs": merged(ANCE_CLP, {"train": {"epochs": 2}, "refresh": {"times": 2, "cost": "pool"}}),
+    "pool, second process": merged(
+        ANCE_CLP, {"refresh": {"times": 2, "cost": "pool", "background": True}}
+    ),
+    "pool, 2 epochs": merged(
+        ANCE_CLP, {"train": {"epochs": 2}, "refresh": {"times": 2, "cost": "pool"}}
+    ),
     "auto": merged(ANCE_CLP, {"refresh": {"times": "auto"}}),
 }
 EPOCHS: Rows = {f"{n} epoch(s)": {"train": {"epochs": n}} for n in (1, 2, 3, 4)}
@@ -128,27 +141,44 @@ LADDERS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("ladder", nargs="?", default="selection", choices=list(LADDERS))
     parser.add_argument("--sets", nargs="+", default=["nl2bash_a", "integreat_en", "scifact"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[13, 14, 15])
     parser.add_argument("--rows", nargs="+", help="only these rows")
-    parser.add_argument("--against", help="the row that the others are compared with; by default the last")
+    parser.add_argument(
+        "--against", help="the row that the others are compared with; by default the last"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/ladder"))
-    parser.add_argument("--table", action="store_true", help="only print the table of what is there")
+    parser.add_argument(
+        "--table", action="store_true", help="only print the table of what is there"
+    )
     wanted = parser.parse_args()
     rows = LADDERS[wanted.ladder]
-    result = RESULTS / ("ladder.json" if wanted.ladder == "selection" else f"ladder_{wanted.ladder}.json")
+    result = RESULTS / (
+        "ladder.json" if wanted.ladder == "selection" else f"ladder_{wanted.ladder}.json"
+    )
     cells = read_cells(result)
     if not wanted.table:
         for seed in wanted.seeds:
             for name in wanted.sets:
                 for row in wanted.rows or rows:
                     cell = climb(name, row, rows[row], seed, wanted.runs)
-                    cells = read_cells(result) | {f"{name} | {row} | {seed}": cell}  # others may have climbed meanwhile
-                    found = {"about": __doc__, "machine": machine(), "cells": cells, "table": table(cells, rows)}
+                    cells = read_cells(result) | {
+                        f"{name} | {row} | {seed}": cell
+                    }  # others may have climbed meanwhile
+                    found = {
+                        "about": __doc__,
+                        "machine": machine(),
+                        "cells": cells,
+                        "table": table(cells, rows),
+                    }
                     write_json(result, found)
-    print("\n".join([*table(cells, rows), "", *versus(cells, rows, wanted.against or list(rows)[-1])]))
+    print(
+        "\n".join([*table(cells, rows), "", *versus(cells, rows, wanted.against or list(rows)[-1])])
+    )
 
 
 def read_cells(result: Path) -> dict[str, Any]:
@@ -162,10 +192,14 @@ def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) 
     train |= {"epochs": 1} if name in ONCE else {}
     off = {"guard": {"data": "none", "interpolate": False}, "refresh": {"times": "off"}}
     fixed = {"max_length": MAX_LENGTH, "mine": {"negatives": 1}, "train": train, **off}
-    run = open_run(DATA / name, DEFAULT_MODEL, folder, overrides=merged(fixed, settings), force=True)
+    run = open_run(
+        DATA / name, DEFAULT_MODEL, folder, overrides=merged(fixed, settings), force=True
+    )
     share_vectors(folder, runs / name / "vectors")
     build(run, "evaluate")
-    rows = {found["query_id"]: found for found in read_jsonl(folder / "evaluate" / "per_query.jsonl")}
+    rows = {
+        found["query_id"]: found for found in read_jsonl(folder / "evaluate" / "per_query.jsonl")
+    }
     trained = read_json(folder / "train" / "result.json")
     used = read_experts(folder)
     return {
@@ -178,7 +212,9 @@ def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) 
         "peak_memory_mb": peak_memory_mb(),
         "best_step": trained["best_step"],
         "trained_parameters": trained["trained_parameters"],
-        "expert_shares": {layer.layer: [round(share, 3) for share in layer.share] for layer in used},
+        "expert_shares": {
+            layer.layer: [round(share, 3) for share in layer.share] for layer in used
+        },
         "base": {query: round(found["base"], 5) for query, found in rows.items()},
         "tuned": {query: round(found["tuned"], 5) for query, found in rows.items()},
     }
@@ -204,9 +240,13 @@ def table(cells: dict[str, Any], rows: Rows) -> list[str]:
             if not found:
                 continue
             base = found[0]["base"]
-            tuned = {query: float(np.mean([cell["tuned"][query] for cell in found])) for query in base}
+            tuned = {
+                query: float(np.mean([cell["tuned"][query] for cell in found])) for query in base
+            }
             if row == next(iter(rows)):
-                lines.append(f"| {name} | base | – | {100 * np.mean(list(base.values())):.1f} | | | | | | | |")
+                lines.append(
+                    f"| {name} | base | – | {100 * np.mean(list(base.values())):.1f} | | | | | | | |"
+                )
             seen = compare(base, tuned, np.random.default_rng(0))
             low, high = (100 * end for end in seen.interval)
             seconds = np.mean([cell["seconds"]["train"] for cell in found])
@@ -223,7 +263,9 @@ def table(cells: dict[str, Any], rows: Rows) -> list[str]:
 
 def refreshing(cell: dict[str, Any]) -> float:
     """The share of a training's time that went into mining anew, here or in a second process beside it."""
-    return float(sum(one["seconds"] for one in cell.get("refreshes", [])) / cell["seconds"]["train"])
+    return float(
+        sum(one["seconds"] for one in cell.get("refreshes", [])) / cell["seconds"]["train"]
+    )
 
 
 def covered(cell: dict[str, Any]) -> str:
@@ -253,9 +295,13 @@ def versus(cells: dict[str, Any], rows: Rows, against: str) -> list[str]:
             for name in dict.fromkeys(name for name, _ in both)
         ]
         seen = np.mean([part.mean() for part in parts])
-        drawn = np.mean([rng.choice(part, (4000, len(part))).mean(axis=1) for part in parts], axis=0)
+        drawn = np.mean(
+            [rng.choice(part, (4000, len(part))).mean(axis=1) for part in parts], axis=0
+        )
         signs = [rng.choice([-1.0, 1.0], (4000, len(part))) for part in parts]
-        flipped = np.mean([(sign * part).mean(axis=1) for sign, part in zip(signs, parts, strict=True)], axis=0)
+        flipped = np.mean(
+            [(sign * part).mean(axis=1) for sign, part in zip(signs, parts, strict=True)], axis=0
+        )
         low, high = np.percentile(100 * drawn, [2.5, 97.5])
         p_value = (1 + np.sum(np.abs(flipped) >= abs(seen))) / 4001
         lines.append(
@@ -283,7 +329,9 @@ def difference(cells: dict[str, Any], name: str, row: str, against: str, seed: s
 
 
 def machine() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return {
         "commit": commit.stdout.strip(),
         "date": time.strftime("%F"),

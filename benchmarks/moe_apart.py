@@ -16,20 +16,27 @@ from ladder import DATA, MAX_LENGTH, RESULTS, machine
 
 from whet.artifacts import write_json
 from whet.data.read import read
-from whet.encode import PackedEncoder
+from whet.encoder.packed import PackedEncoder
 from whet.models import DEFAULT_MODEL, load_model
 from whet.moe.upcycle import expert_layers
 from whet.train.dev import DevSet, ndcg_on
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path)
     parser.add_argument("--set", required=True)
     wanted = parser.parse_args()
     model, parent = load_model(str(wanted.run / "train" / "model")), load_model(DEFAULT_MODEL)
     model.max_seq_length = MAX_LENGTH
-    found = {"about": __doc__, "machine": machine(), "set": wanted.set, "moves": moves(model, parent)}
+    found = {
+        "about": __doc__,
+        "machine": machine(),
+        "set": wanted.set,
+        "moves": moves(model, parent),
+    }
     found["ndcg"] = routed(model, test_set(wanted.set))
     write_json(RESULTS / "moe_apart.json", found)
     print(found["ndcg"], *found["moves"].items(), sep="\n")
@@ -49,11 +56,16 @@ def moves(model: Any, parent: Any) -> dict[str, dict[str, Any]]:
     dense, found = dict(parent.named_modules()), {}
     for name, layer in expert_layers(model).items():
         before = dense[name].weight
-        one, other = (expert - (before if expert.shape == before.shape else before.T) for expert in layer.weight)
+        one, other = (
+            expert - (before if expert.shape == before.shape else before.T)
+            for expert in layer.weight
+        )
         found[name] = {
             "moved": [round(float(move.norm() / before.norm()), 4) for move in (one, other)],
             "apart": round(float((one - other).norm() / before.norm()), 4),
-            "cosine": round(float(torch.cosine_similarity(one.flatten(), other.flatten(), dim=0)), 3),
+            "cosine": round(
+                float(torch.cosine_similarity(one.flatten(), other.flatten(), dim=0)), 3
+            ),
         }
     return found
 

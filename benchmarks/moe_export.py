@@ -25,21 +25,23 @@ from onnxruntime import InferenceSession
 
 from whet.artifacts import write_json
 from whet.data.read import read
-from whet.encode import CHUNK_TOKENS, PackedEncoder, Task, cut, token_lengths, tokenise
+from whet.encoder.packed import CHUNK_TOKENS, PackedEncoder, Task, cut, token_lengths, tokenise
 from whet.evaluate.measures import PRIMARY, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.evaluate.significance import compare
-from whet.export.merged import SAMPLE
 from whet.export.onnx import write_onnx
 from whet.models import DEFAULT_MODEL, load_model
 from whet.moe.merge import merge
 from whet.records import Collection, Encoder, Vectors
+from whet.run.merged import SAMPLE
 
 RESULT = RESULTS / "moe_export.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--set", default="nl2bash_a")
     parser.add_argument("--passages", type=int, default=1000, help="drawn at random, for the speed")
     parser.add_argument("--rounds", type=int, default=5)
@@ -53,13 +55,19 @@ def main() -> None:
         seconds = race(collection, forms, wanted.passages, wanted.rounds)
     found = {
         name: scores[name]
-        | {"seconds": seconds[name], "speed": speed(seconds, name), "threads": torch.get_num_threads()}
+        | {
+            "seconds": seconds[name],
+            "speed": speed(seconds, name),
+            "threads": torch.get_num_threads(),
+        }
         for name in forms
     }
     write_json(RESULT, {"about": __doc__, "machine": machine(), "set": wanted.set, "forms": found})
     for name, row in found.items():
         lost = "" if row["difference"] is None else f" ({100 * row['difference']:+.2f})"
-        print(f"{name}: {PRIMARY} {100 * row[PRIMARY]:.2f}{lost}, {row['speed']:.2f} times as fast as the experts")
+        print(
+            f"{name}: {PRIMARY} {100 * row[PRIMARY]:.2f}{lost}, {row['speed']:.2f} times as fast as the experts"
+        )
 
 
 def every_form(collection: Collection, trained: Path, folder: Path) -> dict[str, Encoder]:
@@ -68,7 +76,9 @@ def every_form(collection: Collection, trained: Path, folder: Path) -> dict[str,
     texts = [collection.passages[passage].content for passage in answers][:SAMPLE]
     experts, dense = load_model(str(trained)), load_model(DEFAULT_MODEL)
     dense.max_seq_length = experts.max_seq_length
-    average, regression = (merge(load_model(str(trained)), texts, how) for how in ("average", "regression"))
+    average, regression = (
+        merge(load_model(str(trained)), texts, how) for how in ("average", "regression")
+    )
     return {
         "experts": PackedEncoder(experts),
         "merged by average": PackedEncoder(average),
@@ -90,7 +100,11 @@ def score(collection: Collection, forms: dict[str, Encoder]) -> dict[str, dict[s
     }
     rows: dict[str, dict[str, Any]] = {}
     for name, values in found.items():
-        seen = compare(found["experts"], values, np.random.default_rng(0)) if name != "experts" else None
+        seen = (
+            compare(found["experts"], values, np.random.default_rng(0))
+            if name != "experts"
+            else None
+        )
         rows[name] = {
             PRIMARY: float(np.mean(list(values.values()))),
             "difference": seen and seen.difference,
@@ -99,7 +113,9 @@ def score(collection: Collection, forms: dict[str, Encoder]) -> dict[str, dict[s
     return rows
 
 
-def race(collection: Collection, forms: dict[str, Encoder], count: int, rounds: int) -> dict[str, list[float]]:
+def race(
+    collection: Collection, forms: dict[str, Encoder], count: int, rounds: int
+) -> dict[str, list[float]]:
     """Seconds of each form and round, for the same passages."""
     texts = [passage.content for passage in collection.passages.values()]
     drawn = [texts[place] for place in np.random.default_rng(0).permutation(len(texts))[:count]]
@@ -124,7 +140,9 @@ class OnnxEncoder:
 
     def __init__(self, model: Any, folder: Path) -> None:
         self.model = model
-        self.session = InferenceSession(str(write_onnx(model, folder)), providers=["CPUExecutionProvider"])
+        self.session = InferenceSession(
+            str(write_onnx(model, folder)), providers=["CPUExecutionProvider"]
+        )
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of queries: (doc, dim) float32."""
@@ -135,7 +153,9 @@ class OnnxEncoder:
         return self._encode(texts, "document")
 
     def _encode(self, texts: Sequence[str], task: Task) -> Vectors:
-        lengths = torch.tensor(token_lengths(self.model, texts)).clamp(max=self.model.max_seq_length)
+        lengths = torch.tensor(token_lengths(self.model, texts)).clamp(
+            max=self.model.max_seq_length
+        )
         vectors = np.zeros((len(texts), self.model.get_embedding_dimension()), np.float32)
         for rows in cut(lengths, CHUNK_TOKENS["cpu"]):
             features = tokenise(self.model, [texts[row] for row in rows.tolist()], task)

@@ -37,7 +37,9 @@ class Looped(nn.Module):
     def __init__(self, layer: ExpertLinear) -> None:
         super().__init__()
         self.top_k, self.gate = layer.top_k, nn.Parameter(layer.gate.detach().clone())
-        self.experts = nn.ModuleList(nn.Linear(layer.in_features, layer.out_features) for _ in range(layer.experts))
+        self.experts = nn.ModuleList(
+            nn.Linear(layer.in_features, layer.out_features) for _ in range(layer.experts)
+        )
         for expert, weight, bias in zip(self.experts, layer.weight, layer.bias, strict=True):
             expert.weight.data, expert.bias.data = weight.detach().clone(), bias.detach().clone()
 
@@ -54,7 +56,9 @@ class Looped(nn.Module):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tokens", type=int, nargs="+", default=[2048, 8192])
     parser.add_argument("--rounds", type=int, default=15)
     wanted = parser.parse_args()
@@ -66,7 +70,9 @@ def main() -> None:
             f"{what} {row[what]['to_dense']:.2f} of dense, {row[what]['to_loop']:.2f} of the loop"
             for what in ("forward", "step")
         )
-        print(f"{row['from']} to {row['to']}, {row['experts']} experts, {row['tokens']} tokens: {ratios}")
+        print(
+            f"{row['from']} to {row['to']}, {row['experts']} experts, {row['tokens']} tokens: {ratios}"
+        )
 
 
 def race(wide: int, out: int, experts: int, tokens: int, rounds: int) -> dict[str, Any]:
@@ -86,7 +92,9 @@ def race(wide: int, out: int, experts: int, tokens: int, rounds: int) -> dict[st
     }
 
 
-def timed(sides: dict[str, nn.Module], run: Callable[[nn.Module], None], rounds: int) -> dict[str, Any]:
+def timed(
+    sides: dict[str, nn.Module], run: Callable[[nn.Module], None], rounds: int
+) -> dict[str, Any]:
     """Every side once a round, first to warm up, in any order."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     order = np.random.default_rng(0)
@@ -98,7 +106,9 @@ def timed(sides: dict[str, nn.Module], run: Callable[[nn.Module], None], rounds:
                 seconds[name].append(round(time.perf_counter() - began, 5))
     return {
         "seconds": seconds,
-        "to_dense": median(a / b for a, b in zip(seconds["experts"], seconds["dense"], strict=True)),
+        "to_dense": median(
+            a / b for a, b in zip(seconds["experts"], seconds["dense"], strict=True)
+        ),
         "to_loop": median(a / b for a, b in zip(seconds["experts"], seconds["loop"], strict=True)),
     }
 

@@ -21,19 +21,21 @@ import numpy as np
 from ladder import DATA, RESULTS, machine, share_vectors
 
 from whet.artifacts import peak_memory_mb, read_json, write_json
-from whet.auditing import audit, candidates, read_suspects
 from whet.data.read import read
 from whet.data.split import with_splits
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
 from whet.records import Collection, Judgements
-from whet.run import Run, open_run
+from whet.run.folder import Run, open_run
+from whet.stages.audit import audit, candidates, read_suspects
 
 RESULT = RESULTS / "planted_audit.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sets", nargs="+", default=["medquad_mini"])
     parser.add_argument("--share", type=float, default=0.2)
     parser.add_argument("--seed", type=int, default=0)
@@ -49,16 +51,33 @@ def main() -> None:
         settings = {"max_length": wanted.max_length}
         collection, hidden = hide(whole, wanted.share, rng)
         run = opened(collection, wanted.runs, name, settings)
-        about = {"training queries": len(collection.positives("train")), "max_length": wanted.max_length}
-        kept = wanted.runs / f"{name}-before.json"  # an interrupted call goes on, and may find a tuned model
+        about = {
+            "training queries": len(collection.positives("train")),
+            "max_length": wanted.max_length,
+        }
+        kept = (
+            wanted.runs / f"{name}-before.json"
+        )  # an interrupted call goes on, and may find a tuned model
         if not kept.exists():
             write_json(kept, search(run, hidden))
-        found[name] = {**about, "before tuning": read_json(kept), "after tuning": search(build(run, "train"), hidden)}
+        found[name] = {
+            **about,
+            "before tuning": read_json(kept),
+            "after tuning": search(build(run, "train"), hidden),
+        }
         if wanted.tune:
-            marked = accept(collection, [(one.query_id, one.passage_id) for one in read_suspects(run.path / "audit")])
+            marked = accept(
+                collection,
+                [(one.query_id, one.passage_id) for one in read_suspects(run.path / "audit")],
+            )
             tunings = {"as it was": whole, "suspects accepted": marked}
-            runs = {how: opened(data, wanted.runs, f"{name}-{how}", settings) for how, data in tunings.items()}
-            found[name]["tuned"] = {how: tuned(one) for how, one in (runs | {"hidden": run}).items()}
+            runs = {
+                how: opened(data, wanted.runs, f"{name}-{how}", settings)
+                for how, data in tunings.items()
+            }
+            found[name]["tuned"] = {
+                how: tuned(one) for how, one in (runs | {"hidden": run}).items()
+            }
         write_json(RESULT, {"about": __doc__, "machine": machine(), "sets": found})
         print(name, found[name])
 
@@ -71,7 +90,9 @@ def cut(whole: Collection, most: int) -> Collection:
     return replace(whole, qrels={**whole.qrels, "train": train})
 
 
-def hide(collection: Collection, share: float, rng: np.random.Generator) -> tuple[Collection, set[tuple[str, str]]]:
+def hide(
+    collection: Collection, share: float, rng: np.random.Generator
+) -> tuple[Collection, set[tuple[str, str]]]:
     """The collection without a share of the answers of its training queries with several, and what was taken out."""
     pairs = [
         (query, passage)
@@ -87,7 +108,9 @@ def hide(collection: Collection, share: float, rng: np.random.Generator) -> tupl
             hidden.add((query, passage))
             left[query] -= 1
     train: Judgements = {
-        query: {passage: grade for passage, grade in judged.items() if (query, passage) not in hidden}
+        query: {
+            passage: grade for passage, grade in judged.items() if (query, passage) not in hidden
+        }
         for query, judged in collection.qrels["train"].items()
     }
     return replace(collection, qrels={**collection.qrels, "train": train}), hidden
@@ -109,7 +132,9 @@ def search(run: Run, hidden: set[tuple[str, str]]) -> dict[str, Any]:
         "precision": round(caught / max(1, len(suspects)), 4),
         "recall": round(caught / len(hidden), 4),
         "recall among candidates": round(caught / max(1, len(able)), 4),
-        "precision of as many as were hidden": round(len(hidden.intersection(first)) / max(1, len(first)), 4),
+        "precision of as many as were hidden": round(
+            len(hidden.intersection(first)) / max(1, len(first)), 4
+        ),
         "peak_memory_mb": peak_memory_mb(),
     }
 

@@ -29,12 +29,12 @@ import numpy as np
 from scipy.stats import binomtest
 
 from whet.artifacts import write_json
-from whet.bm25 import terms
 from whet.evaluate.measures import PRIMARY, measurable, per_query
 from whet.evaluate.runs import read_trec
 from whet.evaluate.significance import Comparison, compare
 from whet.evaluate.verdict import verdict
 from whet.records import Judgements, Ranking
+from whet.search.bm25 import terms
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RESULT = Path(__file__).parent / "results" / "planted_null.json"
@@ -42,25 +42,43 @@ Draw = Callable[[np.random.Generator], Comparison]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", nargs="*", default=["integreat_en", "nl2bash_a"], help="BEIR folders in shared/data")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data",
+        nargs="*",
+        default=["integreat_en", "nl2bash_a"],
+        help="BEIR folders in shared/data",
+    )
     parser.add_argument("--base", type=Path, help="TREC run of the base model")
     parser.add_argument("--tuned", type=Path, help="TREC run of the tuned model")
-    parser.add_argument("--qrels", type=Path, help="judgements, BEIR's three columns or TREC's four")
+    parser.add_argument(
+        "--qrels", type=Path, help="judgements, BEIR's three columns or TREC's four"
+    )
     parser.add_argument("--name", default="given runs")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--swaps", type=int, default=1000, help="runs of the swapped null")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=RESULT, help="results are added to what stands there, by name")
+    parser.add_argument(
+        "--out", type=Path, default=RESULT, help="results are added to what stands there, by name"
+    )
     options = parser.parse_args()
     result = json.loads(options.out.read_text()) if options.out.exists() else {}
     if options.base:
-        qrels, base, tuned = read_qrels(options.qrels), read_trec(options.base), read_trec(options.tuned)
+        qrels, base, tuned = (
+            read_qrels(options.qrels),
+            read_trec(options.base),
+            read_trec(options.tuned),
+        )
         result[options.name] = planted(qrels, base, tuned, options, as_given=True)
     else:
         for name in options.data:
             qrels = read_qrels(DATA / name / "qrels" / "test.tsv")
-            base, tuned = bm25(DATA / name, qrels, k1=1.5, b=0.75), bm25(DATA / name, qrels, k1=0.9, b=0.4)
+            base, tuned = (
+                bm25(DATA / name, qrels, k1=1.5, b=0.75),
+                bm25(DATA / name, qrels, k1=0.9, b=0.4),
+            )
             result[f"{name}, BM25 k1 1.5 b 0.75 and k1 0.9 b 0.4"] = planted(
                 qrels, base, tuned, options, as_given=False
             )
@@ -73,7 +91,10 @@ def planted(
     """Run every null and say what the verdicts were."""
     started = time.monotonic()
     qrels = measurable(qrels)
-    values = [np.array(list(per_query(qrels, ranking, [PRIMARY])[PRIMARY].values())) for ranking in (base, tuned)]
+    values = [
+        np.array(list(per_query(qrels, ranking, [PRIMARY])[PRIMARY].values()))
+        for ranking in (base, tuned)
+    ]
     draws: dict[str, Draw] = {"shuffled": lambda rng: shuffled(qrels, base, tuned, rng)}
     if as_given:
         draws["as given"] = lambda rng: compare(*resampled(*values, rng), rng)
@@ -84,12 +105,18 @@ def planted(
     }
     for name, draw in draws.items():
         comparisons = repeat(draw, options.runs, options.seed)
-        found[name] = tally(comparisons) | {"each": [numbers(comparison) for comparison in comparisons]}
+        found[name] = tally(comparisons) | {
+            "each": [numbers(comparison) for comparison in comparisons]
+        }
         print(name, tally(comparisons))
     comparisons = repeat(lambda rng: swapped(*values, rng), options.swaps, options.seed)
     found["swapped"] = tally(comparisons) | error_rate(comparisons)
     print("swapped", found["swapped"])
-    return found | {"seed": options.seed, "seconds": round(time.monotonic() - started, 1)} | surroundings()
+    return (
+        found
+        | {"seed": options.seed, "seconds": round(time.monotonic() - started, 1)}
+        | surroundings()
+    )
 
 
 def swapped(base: np.ndarray, tuned: np.ndarray, rng: np.random.Generator) -> Comparison:
@@ -99,12 +126,21 @@ def swapped(base: np.ndarray, tuned: np.ndarray, rng: np.random.Generator) -> Co
     return compare(named(np.where(coin, second, first)), named(np.where(coin, first, second)), rng)
 
 
-def shuffled(qrels: Judgements, base: Ranking, tuned: Ranking, rng: np.random.Generator) -> Comparison:
+def shuffled(
+    qrels: Judgements, base: Ranking, tuned: Ranking, rng: np.random.Generator
+) -> Comparison:
     queries = list(qrels)
     drawn = [queries[i] for i in rng.integers(0, len(queries), len(queries))]
     judged = {str(n): qrels[drawn[other]] for n, other in enumerate(rng.permutation(len(drawn)))}
-    before, after = ({str(n): ranking.get(query, {}) for n, query in enumerate(drawn)} for ranking in (base, tuned))
-    return compare(per_query(judged, before, [PRIMARY])[PRIMARY], per_query(judged, after, [PRIMARY])[PRIMARY], rng)
+    before, after = (
+        {str(n): ranking.get(query, {}) for n, query in enumerate(drawn)}
+        for ranking in (base, tuned)
+    )
+    return compare(
+        per_query(judged, before, [PRIMARY])[PRIMARY],
+        per_query(judged, after, [PRIMARY])[PRIMARY],
+        rng,
+    )
 
 
 def resampled(
@@ -124,7 +160,9 @@ def repeat(draw: Draw, runs: int, seed: int) -> list[Comparison]:
 
 def tally(comparisons: Sequence[Comparison]) -> dict[str, object]:
     counts = Counter(verdict(found) for found in comparisons)
-    return {"runs": len(comparisons)} | {word: counts[word] for word in ("better", "worse", "not shown")}
+    return {"runs": len(comparisons)} | {
+        word: counts[word] for word in ("better", "worse", "not shown")
+    }
 
 
 def error_rate(comparisons: Sequence[Comparison]) -> dict[str, object]:
@@ -141,18 +179,33 @@ def error_rate(comparisons: Sequence[Comparison]) -> dict[str, object]:
 
 def numbers(found: Comparison) -> dict[str, object]:
     ends = [round(end, 4) for end in found.interval]
-    return {"difference": round(found.difference, 4), "interval": ends, "p": round(found.p_value, 4)}
+    return {
+        "difference": round(found.difference, 4),
+        "interval": ends,
+        "p": round(found.p_value, 4),
+    }
 
 
 def bm25(folder: Path, qrels: Judgements, k1: float, b: float, depth: int = 100) -> Ranking:
     """Rank a BEIR folder's passages for the judged queries."""
     passages = [json.loads(line) for line in (folder / "corpus.jsonl").open(encoding="utf-8")]
-    texts = {row["_id"]: row["text"] for row in map(json.loads, (folder / "queries.jsonl").open(encoding="utf-8"))}
+    texts = {
+        row["_id"]: row["text"]
+        for row in map(json.loads, (folder / "queries.jsonl").open(encoding="utf-8"))
+    }
     index = bm25s.BM25(k1=k1, b=b)
-    index.index([terms(f"{row.get('title', '')} {row['text']}") for row in passages], show_progress=False)
-    places, scores = index.retrieve([terms(texts[query]) for query in qrels], k=depth, show_progress=False)
+    index.index(
+        [terms(f"{row.get('title', '')} {row['text']}") for row in passages], show_progress=False
+    )
+    places, scores = index.retrieve(
+        [terms(texts[query]) for query in qrels], k=depth, show_progress=False
+    )
     return {
-        query: {passages[place]["_id"]: float(score) for place, score in zip(*row, strict=True) if score > 0}
+        query: {
+            passages[place]["_id"]: float(score)
+            for place, score in zip(*row, strict=True)
+            if score > 0
+        }
         for query, *row in zip(qrels, places, scores, strict=True)
     }
 
@@ -167,7 +220,9 @@ def read_qrels(path: Path) -> Judgements:
 
 
 def surroundings() -> dict[str, str]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    )
     return {
         "commit": commit.stdout.strip(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",

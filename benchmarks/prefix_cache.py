@@ -19,7 +19,7 @@ from ladder import DATA, MAX_LENGTH, RESULTS, machine
 
 from whet.artifacts import write_json
 from whet.data.read import read
-from whet.encode import PackedEncoder
+from whet.encoder.packed import PackedEncoder
 from whet.models import DEFAULT_MODEL, load_model
 from whet.moe.upcycle import upcycle
 from whet.records import Collection
@@ -46,7 +46,9 @@ class Timed(PairCollator):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--set", default="nl2bash_a")
     parser.add_argument("--pairs", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=3)
@@ -56,16 +58,29 @@ def main() -> None:
     trainer.PairCollator = Timed  # type: ignore[misc]
     found: dict[str, Any] = {}
     for name, experts in (("last-2", 0), ("experts in the last 2", 2)):
-        runs = [{use: train(collection, pairs, experts, use) for use in ("off", "auto")} for _ in range(wanted.rounds)]
+        runs = [
+            {use: train(collection, pairs, experts, use) for use in ("off", "auto")}
+            for _ in range(wanted.rounds)
+        ]
         ratios = [one["auto"]["epoch"] / one["off"]["epoch"] for one in runs]
-        weights = [one["auto"]["weights"] for one in runs[:1]] + [one["off"]["weights"] for one in runs[:1]]
+        weights = [one["auto"]["weights"] for one in runs[:1]] + [
+            one["off"]["weights"] for one in runs[:1]
+        ]
         found[name] = {
-            "seconds an epoch, off": round(float(np.median([one["off"]["epoch"] for one in runs])), 2),
-            "seconds an epoch, cached": round(float(np.median([one["auto"]["epoch"] for one in runs])), 2),
+            "seconds an epoch, off": round(
+                float(np.median([one["off"]["epoch"] for one in runs])), 2
+            ),
+            "seconds an epoch, cached": round(
+                float(np.median([one["auto"]["epoch"] for one in runs])), 2
+            ),
             "first epoch, off": round(float(np.median([one["off"]["first"] for one in runs])), 2),
-            "first epoch, cached": round(float(np.median([one["auto"]["first"] for one in runs])), 2),
+            "first epoch, cached": round(
+                float(np.median([one["auto"]["first"] for one in runs])), 2
+            ),
             "ratio": round(float(np.median(ratios)), 3),
-            "difference": max(float((weights[0][key] - weights[1][key]).abs().max()) for key in weights[0]),
+            "difference": max(
+                float((weights[0][key] - weights[1][key]).abs().max()) for key in weights[0]
+            ),
         }
         print(name, found[name])
     found["encoding"] = encoding(collection, wanted.rounds)
@@ -89,7 +104,11 @@ def train(collection: Collection, pairs: list[Pair], experts: int, use: str) -> 
         trainer.train_model(model, material, None, config, Path(folder), moe)
     end, steps = time.perf_counter(), len(BEGAN) // EPOCHS
     second = BEGAN[steps]
-    weights = {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
+    weights = {
+        name: value.detach().clone()
+        for name, value in model.named_parameters()
+        if value.requires_grad
+    }
     return {"first": second - BEGAN[0], "epoch": (end - second) / (EPOCHS - 1), "weights": weights}
 
 

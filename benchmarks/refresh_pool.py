@@ -19,22 +19,24 @@ import numpy as np
 from ladder import DATA, RESULTS, machine
 
 from whet.artifacts import read_json, write_json
-from whet.encode import PackedEncoder
+from whet.encoder.packed import PackedEncoder
 from whet.mine.mined import read_mined
-from whet.mine.refresh import Pool, remine
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
 from whet.records import Collection
-from whet.run import Run, open_run, seconds_of
-from whet.search import top_k
-from whet.train.round_folder import Job, by_number
+from whet.run.folder import Run, open_run, seconds_of
+from whet.search.dense import top_k
+from whet.train.refresh.pool import Pool, remine
+from whet.train.refresh.round_folder import Job, by_number
 
 RESULT = RESULTS / "refresh_pool.json"
 TOP, DEPTHS, EXACT = 20, (5, 10, 20, 50), "exact.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--set", default="medquad")
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--times", type=int, default=2)
@@ -48,7 +50,10 @@ def main() -> None:
     rounds = by_number(run.path / "train" / "refresh")
     logs = [read_json(path / "summary.json") | read_json(path / EXACT) for path in rounds]
     beside = sum(log["beside"] for log in logs)
-    stages = {stage: seconds_of(run.path / stage) or 0.0 for stage in ("check", "mine", "generate", "teach", "train")}
+    stages = {
+        stage: seconds_of(run.path / stage) or 0.0
+        for stage in ("check", "mine", "generate", "teach", "train")
+    }
     refreshing, whole = sum(log["seconds"] for log in logs), sum(stages.values()) - beside
     found = read_json(RESULT)["found"] if RESULT.exists() else {}
     found[name := f"{wanted.set} | {wanted.times}"] = {
@@ -61,7 +66,12 @@ def main() -> None:
     write_json(RESULT, {"about": __doc__, "machine": machine(), "found": found})
     print({key: value for key, value in found[name].items() if key != "rounds"})
     for log in logs:
-        print({key: log[key] for key in ("mined_at", "queries", "encoded", "seconds", "recall", "exact", "pools")})
+        print(
+            {
+                key: log[key]
+                for key in ("mined_at", "queries", "encoded", "seconds", "recall", "exact", "pools")
+            }
+        )
 
 
 def beside_every_round(run: Run) -> None:
@@ -74,24 +84,35 @@ def beside_every_round(run: Run) -> None:
 
     def both(job: Job, model: Any, folder: Path) -> None:
         mine(job, model, folder)
-        train = {query: run.collection.qrels["train"][query] for query in job.part.positives("train")}
+        train = {
+            query: run.collection.qrels["train"][query] for query in job.part.positives("train")
+        }
         whole = replace(run.collection, qrels={**run.collection.qrels, "train": train})
         began = time.monotonic()
         best = remine(whole, PackedEncoder(model, autocast=job.autocast), job.config, max(DEPTHS))
         full, used = time.monotonic() - began, run.recipe.train.negatives
         theirs = {one.query_id: {n.passage_id for n in one.negatives[:used]} for one in best.mined}
         mined = read_mined(folder / "negatives.jsonl")
-        same = sum(len(theirs[one.query_id] & {n.passage_id for n in one.negatives[:used]}) for one in mined)
+        same = sum(
+            len(theirs[one.query_id] & {n.passage_id for n in one.negatives[:used]})
+            for one in mined
+        )
         exact = {
             "recall": round(float(np.isin(best.ranks[:, :TOP], job.pool.rows).mean()), 4),
             "same negatives": round(same / sum(map(len, theirs.values())), 4),
             "full's seconds": round(full, 1),
         }
-        pools = {depth: held(whole, [table[job.rows, :depth] for table in ranks], best.ranks) for depth in DEPTHS}
+        pools = {
+            depth: held(whole, [table[job.rows, :depth] for table in ranks], best.ranks)
+            for depth in DEPTHS
+        }
         everyone = np.full((len(queries), max(DEPTHS)), -1)
         everyone[job.rows] = best.ranks
         ranks.append(everyone)
-        write_json(folder / EXACT, {"exact": exact, "pools": pools, "beside": round(time.monotonic() - began, 2)})
+        write_json(
+            folder / EXACT,
+            {"exact": exact, "pools": pools, "beside": round(time.monotonic() - began, 2)},
+        )
 
     Job.mine = both
 

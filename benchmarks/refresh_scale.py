@@ -24,12 +24,16 @@ from whet.mine.config import MineConfig
 from whet.records import Collection, Passage
 
 RESULT = RESULTS / "refresh_scale.json"
-WORDS = [f"{first}{second}{third}" for first in "bdfglm" for second in "aeiou" for third in "nrstkz"]
+WORDS = [
+    f"{first}{second}{third}" for first in "bdfglm" for second in "aeiou" for third in "nrstkz"
+]
 QUERIES, LENGTH, DEPTH, SAMPLE = 2_000, 32, 20, 0.02
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", nargs="+", type=int, default=[100_000, 300_000, 1_000_000])
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     wanted = parser.parse_args()
@@ -48,8 +52,8 @@ def main() -> None:
 
 def measure(size: int, cost: str) -> dict[str, Any]:
     """One refresh; the ranks of the round before are made up: those of a search in a tenth of the corpus."""
-    from whet.encode import PackedEncoder, StoredEncoder
-    from whet.mine.refresh import Pool, remine
+    from whet.encoder.packed import PackedEncoder, StoredEncoder
+    from whet.train.refresh.pool import Pool, remine
 
     collection = made_up(size)
     corpus = peak_memory_mb()
@@ -80,7 +84,9 @@ def made_up(size: int) -> Collection:
         passages[f"p{at}"] = Passage(f"p{at}", text)
     asked = rng.choice(size, QUERIES, replace=False).tolist()
     queries = {f"q{at}": " ".join(passages[f"p{at}"].text.split()[:8]) for at in asked}
-    return Collection("made-up", passages, queries, {"train": {f"q{at}": {f"p{at}": 1} for at in asked}})
+    return Collection(
+        "made-up", passages, queries, {"train": {f"q{at}": {f"p{at}": 1} for at in asked}}
+    )
 
 
 def tiny(folder: Path) -> Any:
@@ -91,10 +97,17 @@ def tiny(folder: Path) -> Any:
     from transformers import BertConfig, BertModel, BertTokenizer
 
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    shape = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+    }
     torch.manual_seed(0)
     BertModel(BertConfig(vocab_size=len(names), **shape)).save_pretrained(folder / "bert")
-    BertTokenizer(vocab={name: at for at, name in enumerate(names)}).save_pretrained(folder / "bert")
+    BertTokenizer(vocab={name: at for at, name in enumerate(names)}).save_pretrained(
+        folder / "bert"
+    )
     modules = [Transformer(str(folder / "bert"), max_seq_length=LENGTH), Pooling(32), Normalize()]
     return SentenceTransformer(modules=modules, device="cpu")
 

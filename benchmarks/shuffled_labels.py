@@ -23,7 +23,9 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--set", default="eda_tiny")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--swaps", type=int, default=1000, help="as in planted_null.py")

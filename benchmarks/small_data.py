@@ -23,20 +23,20 @@ from ladder import DATA, MAX_LENGTH, RESULTS, machine, merged, share_vectors
 
 from whet.artifacts import read_json, write_json
 from whet.data.read import read
-from whet.encode import PackedEncoder
+from whet.encoder.packed import PackedEncoder
 from whet.evaluate.measures import means, per_query
 from whet.evaluate.retrieve import DEPTH, ranking_of
 from whet.evaluate.significance import compare
 from whet.evaluate.space import space_of
-from whet.learning import StageFolders, material_of
 from whet.models import DEFAULT_MODEL, load_model
 from whet.pipeline import build
 from whet.records import Collection, Encoder
-from whet.run import Run, open_run
-from whet.search import top_k
+from whet.run.folder import Run, open_run
+from whet.search.dense import top_k
+from whet.stages.train.attempt import StageFolders, material_of
 from whet.train.config import GuardConfig
 from whet.train.dev import ndcg_on
-from whet.train.guard import guard_set
+from whet.train.forgetting import guard_set
 from whet.train.trainer import train_model
 
 RESULT = RESULTS / "small_data.json"
@@ -66,13 +66,17 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sets", nargs="+", default=["eda_tiny", "nl2bash_a", "integreat_en"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[30, 100, 300])
     parser.add_argument("--seeds", nargs="+", type=int, default=[13, 14, 15, 16, 17])
     parser.add_argument("--rows", nargs="+", default=list(ROWS))
     parser.add_argument("--runs", type=Path, default=Path("runs/small_data"))
-    parser.add_argument("--table", action="store_true", help="only write and print the table of what is there")
+    parser.add_argument(
+        "--table", action="store_true", help="only write and print the table of what is there"
+    )
     wanted = parser.parse_args()
     known = read_json(RESULT)["cells"] if RESULT.exists() else {}
     guard = None if wanted.table else guard_set(GuardConfig())
@@ -84,10 +88,16 @@ def main() -> None:
                 if data is None:
                     continue
                 for row in ("base", *wanted.rows):
-                    kept = wanted.runs / "cells" / f"{name} {data.name.split('-')[-1]} {row} {seed}.json"
+                    kept = (
+                        wanted.runs
+                        / "cells"
+                        / f"{name} {data.name.split('-')[-1]} {row} {seed}.json"
+                    )
                     if kept.stem not in known and not kept.exists():
                         write_json(kept, cell(data, name, row, seed, wanted.runs, guard))
-    cells = known | {path.stem: read_json(path) for path in sorted((wanted.runs / "cells").glob("*.json"))}
+    cells = known | {
+        path.stem: read_json(path) for path in sorted((wanted.runs / "cells").glob("*.json"))
+    }
     found = {"about": __doc__, "machine": machine(), "table": table(cells), "cells": cells}
     write_json(RESULT, found)
     print("\n".join(found["table"]))
@@ -107,14 +117,20 @@ def cut(whole: Collection, size: int, seed: int) -> Collection | None:
             drawn.add(queries[at])
             pairs += len(positives[queries[at]])
     train = {query: judged for query, judged in whole.qrels["train"].items() if query in drawn}
-    return replace(whole, name=f"{whole.name}-{size}", qrels={"train": train, "test": whole.qrels["test"]})
+    return replace(
+        whole, name=f"{whole.name}-{size}", qrels={"train": train, "test": whole.qrels["test"]}
+    )
 
 
-def cell(data: Collection, name: str, row: str, seed: int, runs: Path, guard: Any) -> dict[str, Any]:
+def cell(
+    data: Collection, name: str, row: str, seed: int, runs: Path, guard: Any
+) -> dict[str, Any]:
     """Train one row and measure it; `base` measures the base model."""
     folder = runs / name / f"{data.name}-{row.replace(' ', '-')}-{seed}"
     own = {} if row == "base" else ROWS[row]
-    run = open_run(data, DEFAULT_MODEL, folder, overrides=merged({"seed": seed, "max_length": MAX_LENGTH}, own))
+    run = open_run(
+        data, DEFAULT_MODEL, folder, overrides=merged({"seed": seed, "max_length": MAX_LENGTH}, own)
+    )
     share_vectors(folder, runs / name / "vectors")
     (runs / name / "scores").mkdir(exist_ok=True)
     if not (folder / "scores").exists():
@@ -150,7 +166,10 @@ def training(run: Run) -> list[tuple[str, str]]:
 def measure(run: Run, encoder: Encoder) -> dict[str, Any]:
     """Test measures: nDCG@10 of every query, the mean of AP@10, and the embedding space."""
     queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
-    vectors = encoder.encode_queries(list(queries.values())), encoder.encode_passages(list(run.passages.values()))
+    vectors = (
+        encoder.encode_queries(list(queries.values())),
+        encoder.encode_passages(list(run.passages.values())),
+    )
     ranking = ranking_of(top_k(*vectors, DEPTH, backend="exact"), list(queries), list(run.passages))
     values = per_query(run.collection.qrels["test"], ranking, MEASURES)
     space = space_of(*vectors, run.collection, "test", np.random.default_rng(0))
@@ -173,16 +192,26 @@ def table(cells: dict[str, Any]) -> list[str]:
     for name, size in sorted({(name, int(size)) for name, size, _ in keys}):
         for row in order:
             of = [key.rsplit(" ", 1) for key in cells]
-            found = {seed: cells[f"{cell} {seed}"] for cell, seed in of if cell == f"{name} {size} {row}"}
+            found = {
+                seed: cells[f"{cell} {seed}"] for cell, seed in of if cell == f"{name} {size} {row}"
+            }
             bases = {seed: cells.get(f"{name} {size} base {seed}") for seed in found}
             found = {seed: one for seed, one in found.items() if bases[seed]}
             if not found:
                 continue
             base = next(iter(bases.values()))["nDCG@10"]
-            tuned = {query: float(np.mean([one["nDCG@10"][query] for one in found.values()])) for query in base}
-            each = [np.mean(list(one["nDCG@10"].values())) - np.mean(list(base.values())) for one in found.values()]
+            tuned = {
+                query: float(np.mean([one["nDCG@10"][query] for one in found.values()]))
+                for query in base
+            }
+            each = [
+                np.mean(list(one["nDCG@10"].values())) - np.mean(list(base.values()))
+                for one in found.values()
+            ]
             mean = {
-                key: np.mean([one[key] for one in found.values()]) for key in next(iter(found.values())) if key in SHOWN
+                key: np.mean([one[key] for one in found.values()])
+                for key in next(iter(found.values()))
+                if key in SHOWN
             }
             line = f"| {name} | {size} | {row} | {len(found)} | {100 * np.mean(list(tuned.values())):.1f} | "
             if row == "base":

@@ -22,7 +22,7 @@ from ladder import DATA, RESULTS, machine
 
 from whet.artifacts import write_json
 from whet.data.read import read
-from whet.encode import PackedEncoder
+from whet.encoder.packed import PackedEncoder
 from whet.models import DEFAULT_MODEL, load_model
 from whet.records import Teacher
 from whet.teach.models import EmbeddingTeacher
@@ -34,9 +34,13 @@ WARM = 1_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--set", default="nl2bash_a")
-    parser.add_argument("--one", nargs=2, metavar=("TEACHER", "PAIRS"), help="this measure alone, in this process")
+    parser.add_argument(
+        "--one", nargs=2, metavar=("TEACHER", "PAIRS"), help="this measure alone, in this process"
+    )
     wanted = parser.parse_args()
     if wanted.one:
         print(json.dumps(measure(wanted.set, wanted.one[0], int(wanted.one[1]))))
@@ -47,7 +51,10 @@ def main() -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
         print(rows[-1], flush=True)
-    write_json(RESULTS / "teach_scale.json", {"about": __doc__, "machine": machine(), "set": wanted.set, "rows": rows})
+    write_json(
+        RESULTS / "teach_scale.json",
+        {"about": __doc__, "machine": machine(), "set": wanted.set, "rows": rows},
+    )
 
 
 def measure(name: str, teacher_name: str, count: int) -> dict[str, Any]:

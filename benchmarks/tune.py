@@ -23,10 +23,14 @@ SETS = ["eda_tiny", "integreat_en", "nl2bash_a", "medquad_mini", "scifact", "med
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sets", nargs="*", default=SETS)
     parser.add_argument("--runs", type=Path, default=Path("runs/tune"))
-    parser.add_argument("--found", nargs="*", type=Path, default=[], help="files NAME.json with the object of a run")
+    parser.add_argument(
+        "--found", nargs="*", type=Path, default=[], help="files NAME.json with the object of a run"
+    )
     wanted = parser.parse_args()
     rows = read_json(RESULT)["sets"] if RESULT.exists() else {}
     for file in wanted.found:
@@ -41,7 +45,9 @@ def main() -> None:
 def tune(name: str, out: Path) -> dict[str, Any]:
     """The object that the command prints."""
     verb = [sys.executable, "-m", "whet", "tune", str(DATA / name), "--out", str(out), "--json"]
-    found: dict[str, Any] = json.loads(subprocess.run(verb, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    found: dict[str, Any] = json.loads(
+        subprocess.run(verb, check=True, stdout=subprocess.PIPE, text=True).stdout
+    )
     return found
 
 

@@ -18,14 +18,16 @@ from whet.data.read import read
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
 from whet.records import Collection
-from whet.run import open_run
+from whet.run.folder import open_run
 
 RESULT = RESULTS / "unlabelled.json"
 SETS = ("integreat_en", "nl2bash_a", "medquad_mini", "scifact")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--share", type=float, default=0.5)
     parser.add_argument("--generator", default="offline")
@@ -37,7 +39,13 @@ def main() -> None:
         if key not in found:
             found[key] = row(name, wanted.generator, wanted.share, wanted.runs)
             write_json(RESULT, {"about": __doc__, "machine": machine(), "rows": found})
-        print(key, {measure: found[key][measure] for measure in ("base", "tuned", "interval", "p_value", "kept")})
+        print(
+            key,
+            {
+                measure: found[key][measure]
+                for measure in ("base", "tuned", "interval", "p_value", "kept")
+            },
+        )
 
 
 def row(name: str, generator: str, share: float, runs: Path) -> dict[str, Any]:
@@ -45,17 +53,28 @@ def row(name: str, generator: str, share: float, runs: Path) -> dict[str, Any]:
     whole, _ = read(DATA / name)
     judged = whole.qrels["test"]
     asked = {query: whole.queries[query] for query in judged}
-    bare = Collection(f"{name}-passages", whole.passages, asked, {"test": judged}, documents=whole.documents)
+    bare = Collection(
+        f"{name}-passages", whole.passages, asked, {"test": judged}, documents=whole.documents
+    )
     recipe: dict[str, Any] = {"max_length": MAX_LENGTH, "generate": {"generator": generator}}
     recipe |= {"guard": {"shares": [share]}} if share != 0.5 else {}
-    run = build(open_run(bare, DEFAULT_MODEL, runs / f"{name}-{share:g}", overrides=recipe, yes=True), "evaluate")
+    run = build(
+        open_run(bare, DEFAULT_MODEL, runs / f"{name}-{share:g}", overrides=recipe, yes=True),
+        "evaluate",
+    )
     result, training = run.result, read_json(run.path / "train" / "result.json")
     return {
         **{key: result[key]["nDCG@10"] for key in ("bm25", "base", "tuned")},
         **{key: result[key] for key in ("interval", "p_value", "verdict")},
-        **{key: training.get(key) for key in ("kept", "dev_base", "dev_best", "guard_base", "guard_tuned")},
+        **{
+            key: training.get(key)
+            for key in ("kept", "dev_base", "dev_best", "guard_base", "guard_tuned")
+        },
         "written": read_json(run.path / "queries" / "summary.json"),
-        "seconds": {**result["seconds"], "queries": read_json(run.path / "queries" / "manifest.json")["seconds"]},
+        "seconds": {
+            **result["seconds"],
+            "queries": read_json(run.path / "queries" / "manifest.json")["seconds"],
+        },
     }
 
 

@@ -43,8 +43,12 @@ def breaches(path: Path) -> Iterator[str]:
 
 def main() -> int:
     """Print every breach and return how the process shall exit."""
-    found = [breach for folder in FOLDERS for path in python_files(folder) for breach in breaches(path)]
-    median = statistics.median(length for path in python_files("src") for *_, length in functions(path))
+    found = [
+        breach for folder in FOLDERS for path in python_files(folder) for breach in breaches(path)
+    ]
+    median = statistics.median(
+        length for path in python_files("src") for *_, length in functions(path)
+    )
     if median > MEDIAN_LINES:
         found.append(f"src: the median function has {median:g} lines, at most {MEDIAN_LINES}")
     for breach in found:

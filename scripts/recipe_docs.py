@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from whet.recipe import PARTS
+from whet.run.recipe import PARTS
 
 HEAD = """# Settings of a recipe
 
@@ -19,7 +19,7 @@ train:
 
 `recipe.json` in a run's folder shows, under `resolved`, what a run was made with.
 """
-DERIVED = {  # by whet.recipe.derive
+DERIVED = {  # by whet.run.recipe.derive
     "train.epochs": "by effort and the number of training pairs",
     "train.batch_size": "by the number of training pairs",
     "train.soft_weight": "0.5 with fewer than 500 training pairs, else 0",
@@ -34,7 +34,13 @@ DERIVED = {  # by whet.recipe.derive
     "train.seed": "that of `seed`",
 }
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-KINDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
+KINDS = {
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "boolean": "true or false",
+    "null": "null",
+}
 
 
 def page() -> str:

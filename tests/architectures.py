@@ -43,7 +43,9 @@ SIZE = {
 
 def tokenizer(template=None):
     """Whole words; `template` says which special tokens go around a text, none without it."""
-    found = Tokenizer(WordLevel({token: i for i, token in enumerate(VOCABULARY)}, unk_token="[UNK]"))
+    found = Tokenizer(
+        WordLevel({token: i for i, token in enumerate(VOCABULARY)}, unk_token="[UNK]")
+    )
     found.pre_tokenizer = Whitespace()
     if template:
         special = [(token, VOCABULARY.index(token)) for token in ("[CLS]", "[SEP]")]
@@ -55,9 +57,9 @@ def transformer(folder, backbone, template, padding_side="right"):
     """A backbone as sentence-transformers' first module, 24 tokens long."""
     names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     backbone.save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer(template), padding_side=padding_side, **names).save_pretrained(
-        folder
-    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer(template), padding_side=padding_side, **names
+    ).save_pretrained(folder)
     return Transformer(str(folder), max_seq_length=24)
 
 
@@ -97,7 +99,9 @@ def mean_pooled(kind, folder, **settings):
 
 
 def modernbert(folder, **settings):
-    config = ModernBertConfig(**SIZE | settings, pad_token_id=0, cls_token_id=2, sep_token_id=3, local_attention=8)
+    config = ModernBertConfig(
+        **SIZE | settings, pad_token_id=0, cls_token_id=2, sep_token_id=3, local_attention=8
+    )
     first = transformer(folder, ModernBertModel(config), "[CLS] $A [SEP]")
     return SentenceTransformer(modules=[first, Pooling(32)], device="cpu")
 
@@ -113,7 +117,12 @@ def distilbert(folder, *, intermediate_size=64, **settings):
 
 def gemma3(folder, **settings):
     """As EmbeddingGemma: a decoder that looks both ways, and two dense layers on top that are no backbone's."""
-    decoder = {"num_key_value_heads": 2, "head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 8}
+    decoder = {
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "query_pre_attn_scalar": 8,
+        "sliding_window": 8,
+    }
     config = transformers.Gemma3TextConfig(
         **SIZE | decoder | settings, pad_token_id=0, use_bidirectional_attention=True
     )
@@ -127,7 +136,9 @@ def qwen3(folder, template="$A [SEP]", **settings):
     config = Qwen3Config(**SIZE | settings, num_key_value_heads=2, head_dim=8, pad_token_id=0)
     first = transformer(folder, Qwen3Model(config), template, padding_side="left")
     modules = [first, Pooling(32, "lasttoken"), Normalize()]
-    return SentenceTransformer(modules=modules, device="cpu", prompts={"query": "balu : ", "document": ""})
+    return SentenceTransformer(
+        modules=modules, device="cpu", prompts={"query": "balu : ", "document": ""}
+    )
 
 
 def qwen3_without_special_tokens(folder):
@@ -135,7 +146,9 @@ def qwen3_without_special_tokens(folder):
 
 
 def static(folder):
-    return SentenceTransformer(modules=[StaticEmbedding(tokenizer(), embedding_dim=16)], device="cpu", prompts=PROMPTS)
+    return SentenceTransformer(
+        modules=[StaticEmbedding(tokenizer(), embedding_dim=16)], device="cpu", prompts=PROMPTS
+    )
 
 
 def two_towers(folder):

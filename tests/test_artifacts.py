@@ -36,7 +36,9 @@ class Stage:
     def __call__(self, inputs=None, config=None, text="made", dies=False):
         def build(folder):
             self.built += 1
-            self.found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+            self.found = sorted(
+                p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()
+            )
             write_text(folder / "part.txt", text)
             write_text(folder / SCRATCH / "cache.txt", "kept while it is built")
             if dies:
@@ -44,7 +46,11 @@ class Stage:
             write_text(folder / "deep" / "rest.txt", text)
 
         return run_stage(
-            self.run, "mine", inputs=inputs or {"data": "1"}, config=config or {"k": 1, "name": "x"}, build=build
+            self.run,
+            "mine",
+            inputs=inputs or {"data": "1"},
+            config=config or {"k": 1, "name": "x"},
+            build=build,
         )
 
 
@@ -57,7 +63,11 @@ def test_a_stage_is_built_once(stage, tmp_path):
     first, second = stage(), stage(config={"name": "x", "k": 1})
     assert stage.built == 1
     assert (first.skipped, second.skipped) == (False, True)
-    assert (second.path, second.fingerprint, second.seconds) == (tmp_path / "mine", first.fingerprint, first.seconds)
+    assert (second.path, second.fingerprint, second.seconds) == (
+        tmp_path / "mine",
+        first.fingerprint,
+        first.seconds,
+    )
     assert first.fingerprint == folder_digest(tmp_path / "mine")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine"]
     assert sorted(p.name for p in (tmp_path / "mine").iterdir()) == ["deep", MANIFEST, "part.txt"]
@@ -166,25 +176,38 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_rows_survive_every_line_separator(tmp_path):
-    rows = [{"text": f"a{separator}b"} for separator in "\n\r\u2028\u2029\x85\x0b\x0c\x1c"] + [{"text": "東京 👍"}]
+    rows = [{"text": f"a{separator}b"} for separator in "\n\r\u2028\u2029\x85\x0b\x0c\x1c"] + [
+        {"text": "東京 👍"}
+    ]
     write_jsonl(tmp_path / "rows.jsonl", rows)
     assert read_jsonl(tmp_path / "rows.jsonl") == rows
 
 
 @pytest.mark.parametrize(
-    ("read", "text"), [(read_json, None), (read_json, "{"), (read_jsonl, "{}\n{"), (read_jsonl, None)]
+    ("read", "text"),
+    [(read_json, None), (read_json, "{"), (read_jsonl, "{}\n{"), (read_jsonl, None)],
 )
 def test_what_cannot_be_read_is_named(tmp_path, read, text):
     path = tmp_path / "rows"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(ArtifactError, match=r"rows: cannot be read \(.*Delete its folder and run the stage again"):
+    with pytest.raises(
+        ArtifactError, match=r"rows: cannot be read \(.*Delete its folder and run the stage again"
+    ):
         read(path)
 
 
 def test_a_digest_tells_parts_apart_and_forgets_key_order():
     assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
-    assert len({digest(*parts) for parts in (("ab", "c"), ("a", "bc"), ("abc",), (["ab", "c"],), ("c", "ab"))}) == 5
+    assert (
+        len(
+            {
+                digest(*parts)
+                for parts in (("ab", "c"), ("a", "bc"), ("abc",), (["ab", "c"],), ("c", "ab"))
+            }
+        )
+        == 5
+    )
 
 
 HOLD = """
@@ -201,7 +224,9 @@ with locked(Path(sys.argv[1])):
 def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path, end):
     run = tmp_path / "run"
     command = [sys.executable, "-c", HOLD, str(run)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
         assert first.stdout.readline() == "held\n"
         with pytest.raises(ConfigError) as error, locked(run):
             pytest.fail("two processes in one run's folder")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from whet.recipe import KEYS, PARTS, Recipe, derive
 from whet.records import Collection, Passage
+from whet.run.recipe import KEYS, PARTS, Recipe, derive
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
@@ -19,8 +19,13 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 def modules_with_examples():
-    paths = [path for path in sorted(SOURCE.rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
-    return [".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    paths = [
+        path for path in sorted(SOURCE.rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")
+    ]
+    return [
+        ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+        for path in paths
+    ]
 
 
 def blocks(text):
@@ -61,7 +66,9 @@ def collection():
 def test_the_page_of_settings_is_up_to_date_and_whole(script):
     page = (ROOT / "docs" / "RECIPE.md").read_text(encoding="utf-8")
     assert page == script["page"](), "run scripts/recipe_docs"
-    assert re.findall(r"^\| `(.*?)` \|", page, flags=re.MULTILINE) == [key for key in KEYS if f"{key}." not in PARTS]
+    assert re.findall(r"^\| `(.*?)` \|", page, flags=re.MULTILINE) == [
+        key for key in KEYS if f"{key}." not in PARTS
+    ]
     assert all(KEYS[key].description in page for key in KEYS)
 
 
@@ -69,7 +76,9 @@ def test_the_page_of_settings_knows_which_defaults_are_derived(script, collectio
     def flat(recipe):
         found = recipe.model_dump()
         return {
-            key: found[part][name] if part else found[name] for key in KEYS for part, _, name in [key.rpartition(".")]
+            key: found[part][name] if part else found[name]
+            for key in KEYS
+            for part, _, name in [key.rpartition(".")]
         }
 
     written = replace(collection, synthetic=frozenset({"train"}))

@@ -16,10 +16,10 @@ from whet.artifacts import LOCK, locked, read_jsonl
 from whet.errors import ConfigError, DataError
 from whet.evaluate.measures import PRIMARY
 from whet.models import DEFAULT_MODEL
-from whet.outcome import origin_of
 from whet.pipeline import build
 from whet.progress import set_quiet
-from whet.run import STAGES, open_run, reopen
+from whet.run.folder import STAGES, open_run, reopen
+from whet.run.results import origin_of
 from without_whet import WITHOUT_WHET
 
 FILES = {
@@ -29,7 +29,14 @@ FILES = {
     "teach": ["manifest.json", "summary.json"],
     "train": ["dev", "log.jsonl", "manifest.json", "model", "result.json"],
     "evaluate": [
-        *("base.trec", "bm25.trec", "evaluation.json", "manifest.json", "per_query.jsonl", "result.json"),
+        *(
+            "base.trec",
+            "bm25.trec",
+            "evaluation.json",
+            "manifest.json",
+            "per_query.jsonl",
+            "result.json",
+        ),
         *("slices.json", "space.json", "test.qrels", "tuned.trec"),
     ],
     "report": ["index.html", "manifest.json", "report.md"],
@@ -39,11 +46,15 @@ FILES = {
 @pytest.fixture(scope="module")
 def road(tiny_data, tiny_model, tmp_path_factory):
     """A finished run; tests that change it copy what they change."""
-    return whet.tune(tiny_data, str(tiny_model), tmp_path_factory.mktemp("road") / "run", overrides=RECIPE)
+    return whet.tune(
+        tiny_data, str(tiny_model), tmp_path_factory.mktemp("road") / "run", overrides=RECIPE
+    )
 
 
 def test_every_stage_leaves_its_files_and_nothing_else(road):
-    assert sorted(p.name for p in road.path.iterdir()) == sorted([*STAGES, ".lock", "recipe.json", "vectors"])
+    assert sorted(p.name for p in road.path.iterdir()) == sorted(
+        [*STAGES, ".lock", "recipe.json", "vectors"]
+    )
     for stage, names in FILES.items():
         assert sorted(p.name for p in (road.path / stage).iterdir()) == names
     assert {"SHA256SUMS", "README.md", "model.safetensors", "modules.json"} <= {
@@ -63,14 +74,17 @@ def test_the_model_learnt_and_the_verdict_says_so(road):
 
 def test_the_dev_scores_decide_what_is_kept(road):
     trained = json.loads((road.path / "train" / "result.json").read_text())
-    dev = {int(p.stem): json.loads(p.read_text())["means"][PRIMARY] for p in (road.path / "train" / "dev").iterdir()}
+    dev = {
+        int(p.stem): json.loads(p.read_text())["means"][PRIMARY]
+        for p in (road.path / "train" / "dev").iterdir()
+    }
     assert trained["kept"] == "tuned"
     assert (trained["dev_base"], trained["dev_best"]) == (dev[0], dev[trained["best_step"]])
     assert trained["best_step"] in (max(dev), max(dev, key=dev.__getitem__))
 
 
 def test_the_numbers_are_those_of_the_model_in_the_run(road):
-    from whet.encode import PackedEncoder
+    from whet.encoder.packed import PackedEncoder
     from whet.evaluate.measures import means, per_query
     from whet.evaluate.retrieve import retrieve
 
@@ -84,7 +98,9 @@ def test_the_numbers_are_those_of_the_model_in_the_run(road):
 def test_no_test_query_or_its_passage_was_trained_on(road):
     split = json.loads((road.path / "check" / "split.json").read_text())
     of = {name: road.collection.positives(name) for name in ("train", "dev", "test")}
-    passages = {name: {p for found in queries.values() for p in found} for name, queries in of.items()}
+    passages = {
+        name: {p for found in queries.values() for p in found} for name, queries in of.items()
+    }
     assert all(of.values())
     assert passages["train"].isdisjoint(passages["test"])
     assert split["qrels"] == road.collection.qrels
@@ -111,26 +127,43 @@ def test_what_the_check_said_is_said_again(tiny_model, tmp_path, capsys):
     for _ in range(2):
         run = build(open_run(data, str(tiny_model), tmp_path / "run", overrides=RECIPE), "check")
         (warned,) = [
-            line for line in json.loads((run.path / "check" / "report.json").read_text())["lines"] if "small-" in line
+            line
+            for line in json.loads((run.path / "check" / "report.json").read_text())["lines"]
+            if "small-" in line
         ]
         assert warned in capsys.readouterr().err
 
 
-def test_a_changed_setting_is_named_and_a_shorter_base_is_owned_up_to(road, tiny_data, tiny_model, tmp_path, capsys):
+def test_a_changed_setting_is_named_and_a_shorter_base_is_owned_up_to(
+    road, tiny_data, tiny_model, tmp_path, capsys
+):
     again = tmp_path / "run"
     shutil.copytree(road.path, again)
-    build(open_run(tiny_data, str(tiny_model), again, overrides=RECIPE | {"max_length": 8}), "check")
+    build(
+        open_run(tiny_data, str(tiny_model), again, overrides=RECIPE | {"max_length": 8}), "check"
+    )
     shown = capsys.readouterr().err
-    assert "check: rebuilding because model, max_length changed; the earlier result is replaced" in shown
-    assert "base and tuned both read 8 tokens of a text (max_length); by itself the base model reads 64" in shown
+    assert (
+        "check: rebuilding because model, max_length changed; the earlier result is replaced"
+        in shown
+    )
+    assert (
+        "base and tuned both read 8 tokens of a text (max_length); by itself the base model reads 64"
+        in shown
+    )
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, RECIPE | {"seed": 5}])
-def test_two_builds_at_once_are_refused_and_the_second_writes_nothing(road, tiny_data, tiny_model, recipe):
+def test_two_builds_at_once_are_refused_and_the_second_writes_nothing(
+    road, tiny_data, tiny_model, recipe
+):
     before = written(road)
     with (
         locked(road.path),
-        pytest.raises(ConfigError, match=rf"run: another process of whet \({os.getpid()}\) is building in this folder"),
+        pytest.raises(
+            ConfigError,
+            match=rf"run: another process of whet \({os.getpid()}\) is building in this folder",
+        ),
     ):
         whet.tune(tiny_data, str(tiny_model), road.path, overrides=recipe)
     assert written(road) == before
@@ -141,7 +174,9 @@ def test_a_finished_run_may_be_opened_while_its_lock_is_held(road):
         assert reopen(road.path).result["verdict"] == road.result["verdict"]
 
 
-def test_a_run_killed_before_its_recipe_was_written_may_begin_again(tiny_data, tiny_model, tmp_path):
+def test_a_run_killed_before_its_recipe_was_written_may_begin_again(
+    tiny_data, tiny_model, tmp_path
+):
     with locked(tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == [LOCK]
@@ -155,7 +190,10 @@ def test_a_run_can_be_opened_again_from_its_folder(road):
 
 def test_the_card_carries_the_licence_of_a_base_that_lies_in_a_folder(road, tmp_path):
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
-    licences = {base: origin_of(replace(road, base=base), ()).licence for base in (str(tmp_path), DEFAULT_MODEL, "a/b")}
+    licences = {
+        base: origin_of(replace(road, base=base), ()).licence
+        for base in (str(tmp_path), DEFAULT_MODEL, "a/b")
+    }
     assert licences == {str(tmp_path): "mit", DEFAULT_MODEL: "apache-2.0", "a/b": None}
 
 
@@ -172,18 +210,28 @@ def test_the_model_loads_where_whet_is_not_and_gives_the_same_vectors(road, tmp_
     texts = [*road.passages.values(), *road.collection.queries.values()]
     (tmp_path / "texts").write_text("\n".join(texts))
     arguments = [str(road.path / "model"), str(tmp_path / "vectors.npy"), str(tmp_path / "texts")]
-    subprocess.run([sys.executable, "-c", ELSEWHERE, *arguments], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, *arguments],
+        check=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     vectors = np.load(tmp_path / "vectors.npy")
     # Not bit for bit: the other process computes with one thread, this one with as many as the machine has.
     assert np.allclose(vectors, road.model.encode(texts), rtol=0, atol=1e-6)
     assert not np.allclose(vectors, road.base_model.encode(texts), atol=0.01)
 
 
-def test_without_a_gain_on_dev_the_base_model_is_the_result(tiny_data, tiny_model, tmp_path, capsys):
-    too_little = RECIPE | {"train": RECIPE["train"] | {"learning_rate": 1e-7, "epochs": 1, "evaluations": 1}}
+def test_without_a_gain_on_dev_the_base_model_is_the_result(
+    tiny_data, tiny_model, tmp_path, capsys
+):
+    too_little = RECIPE | {
+        "train": RECIPE["train"] | {"learning_rate": 1e-7, "epochs": 1, "evaluations": 1}
+    }
 
     def trained(force):
-        run = whet.tune(tiny_data, str(tiny_model), tmp_path / "run", overrides=too_little, force=force)
+        run = whet.tune(
+            tiny_data, str(tiny_model), tmp_path / "run", overrides=too_little, force=force
+        )
         base, tuned = run.base_model.state_dict(), run.model.state_dict()
         kept = json.loads((run.path / "train" / "result.json").read_text())["kept"]
         return run.result, kept, all(value.equal(base[name]) for name, value in tuned.items())
@@ -226,9 +274,15 @@ def test_another_model_or_other_data_builds_everything_again(road, tiny_data, ti
     run = open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=RECIPE)
     assert rebuilt(run, "mine") == ["check", "mine"]
     other = tiny_bert(tmp_path / "other", seed=1)
-    assert rebuilt(open_run(tiny_data, str(other), run.path, overrides=RECIPE), "mine") == ["check", "mine"]
+    assert rebuilt(open_run(tiny_data, str(other), run.path, overrides=RECIPE), "mine") == [
+        "check",
+        "mine",
+    ]
     data = tiny_collection(tmp_path / "data", seed=1)
-    assert rebuilt(open_run(data, str(other), run.path, overrides=RECIPE), "mine") == ["check", "mine"]
+    assert rebuilt(open_run(data, str(other), run.path, overrides=RECIPE), "mine") == [
+        "check",
+        "mine",
+    ]
 
 
 def test_negatives_are_mined_for_every_training_query(road):
@@ -257,13 +311,16 @@ def test_a_model_that_is_none_is_refused(tiny_data, tmp_path, monkeypatch, name)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "data").mkdir()
     with pytest.raises(
-        ConfigError, match=r"model '.*' cannot be loaded: .*Give a folder or hub id of a sentence-transformers model"
+        ConfigError,
+        match=r"model '.*' cannot be loaded: .*Give a folder or hub id of a sentence-transformers model",
     ):
         whet.tune(tiny_data, str(tmp_path / name), tmp_path / "run")
 
 
 def test_an_unknown_stage_is_refused_by_name(road):
-    with pytest.raises(ConfigError, match="no stage is called 'trian'; the stages are check, mine, generate"):
+    with pytest.raises(
+        ConfigError, match="no stage is called 'trian'; the stages are check, mine, generate"
+    ):
         build(road, "trian")
 
 

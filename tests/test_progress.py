@@ -7,7 +7,9 @@ from whet.progress import Bar
 
 
 def test_a_line_needs_something_done_to_tell_the_time_left(monkeypatch, capsys):
-    now = iter([100.0, 120.0, 140.0, 141.0, 200.0])  # made, then four advances; a line at most every 15 s
+    now = iter(
+        [100.0, 120.0, 140.0, 141.0, 200.0]
+    )  # made, then four advances; a line at most every 15 s
     monkeypatch.setattr(time, "monotonic", lambda: next(now))
     monkeypatch.setattr(progress.console, "quiet", False)
     bar = Bar("work", total=10, done=2)

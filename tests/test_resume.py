@@ -12,22 +12,25 @@ import pytest
 import yaml
 
 from tiny import RECIPE, tiny_collection
-from whet.run import STAGES
+from whet.run.folder import STAGES
 
 KILLED = Path(__file__).with_name("killed.py")
 PLACES = {  # stage, and where in it: what kills, at which call of that stage
     "check": ("whet.pipeline:check", 1),
-    "mine, its vectors": ("whet.encode:np.save", 2),
+    "mine, its vectors": ("whet.encoder.packed:np.save", 2),
     "mine, its files": ("whet.mine.mined:~write_mined", 1),
-    "generate": ("whet.generating:~write_positive_queries", 1),
+    "generate": ("whet.stages.generate:~write_positive_queries", 1),
     "train, before a checkpoint": ("torch.optim:AdamW.step", 3),
     "train, between checkpoints": ("torch.optim:AdamW.step", 10),
     "train, within a checkpoint": ("transformers.trainer:Trainer._save_optimizer_and_scheduler", 2),
-    "train, a checkpoint but for its state": ("transformers.trainer_callback:TrainerState.save_to_json", 1),
+    "train, a checkpoint but for its state": (
+        "transformers.trainer_callback:TrainerState.save_to_json",
+        1,
+    ),
     "train, the last checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 4),
-    "train, its result": ("whet.training:write_jsonl", 1),
+    "train, its result": ("whet.stages.train.stage:write_jsonl", 1),
     "train, its folder": ("whet.artifacts:folder_digest", 1),
-    "evaluate": ("whet.evaluating:write_trec", 2),
+    "evaluate": ("whet.stages.evaluate:write_trec", 2),
     "report": ("whet.report.markdown:~write_markdown", 1),
     "model": ("whet.export.folder:~export_model", 1),
     "model, between its files": ("pathlib:Path.replace", 7),
@@ -35,22 +38,22 @@ PLACES = {  # stage, and where in it: what kills, at which call of that stage
 }
 FOLDED = {
     "train, on what was written": ("torch.optim:AdamW.step", 2),
-    "train, what it starts from": ("whet.learning:~save_file", 1),
+    "train, what it starts from": ("whet.stages.train.attempt:~save_file", 1),
     "train, in a fold": ("torch.optim:AdamW.step", 8),
-    "train, between two folds": ("whet.trials:~write_json", 2),
+    "train, between two folds": ("whet.stages.train.selection:~write_json", 2),
     "train, in the last training": ("torch.optim:AdamW.step", 30),
-    "train, its result": ("whet.training:write_jsonl", 1),
+    "train, its result": ("whet.stages.train.stage:write_jsonl", 1),
 }
 REFRESHED = {
     "train, before a boundary": ("torch.optim:AdamW.step", 5),
     "train, a boundary's checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 1),
-    "train, mining anew": ("whet.train.round_folder:remine", 1),
-    "train, its vectors": ("whet.encode:np.save", 1),
-    "train, its negatives": ("whet.train.round_folder:~write_mined", 1),
-    "train, its h*": ("whet.train.round_folder:write_positive_queries", 1),
-    "train, its numbers": ("whet.train.round_folder:~write_json", 1),
+    "train, mining anew": ("whet.train.refresh.round_folder:remine", 1),
+    "train, its vectors": ("whet.encoder.packed:np.save", 1),
+    "train, its negatives": ("whet.train.refresh.round_folder:~write_mined", 1),
+    "train, its h*": ("whet.train.refresh.round_folder:write_positive_queries", 1),
+    "train, its numbers": ("whet.train.refresh.round_folder:~write_json", 1),
     "train, with new negatives": ("torch.optim:AdamW.step", 7),
-    "train, the second boundary": ("whet.train.round_folder:remine", 1),
+    "train, the second boundary": ("whet.train.refresh.round_folder:remine", 1),
     "train, after it": ("torch.optim:AdamW.step", 6),
 }
 CHAIN = [*list(PLACES)[1:8], "evaluate", *list(PLACES)[-2:]]
@@ -63,7 +66,8 @@ def jobs_of(places, data, model, out, parts=RECIPE):
     options = ["--model", str(model), "--out", str(out), "--recipe", str(recipe), "--quiet"]
     arguments = ["tune", str(data), *options]
     return [
-        ((PLACES | FOLDED | REFRESHED).get(place), arguments, str(out), stage_of(place)) for place in (*places, "end")
+        ((PLACES | FOLDED | REFRESHED).get(place), arguments, str(out), stage_of(place))
+        for place in (*places, "end")
     ]
 
 
@@ -75,7 +79,11 @@ def results(jobs):
     """Run the jobs; return how all but the first ended."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     ended = subprocess.run(
-        [sys.executable, KILLED], input=json.dumps(jobs), capture_output=True, text=True, env=environment
+        [sys.executable, KILLED],
+        input=json.dumps(jobs),
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout.splitlines()[-1])
@@ -109,18 +117,25 @@ def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(tiny_data, tiny_
     assert outcome(out) == outcome(whole)
 
 
-def test_a_cross_validated_run_killed_again_and_again_ends_like_an_unbroken_one(tiny_model, tmp_path):
+def test_a_cross_validated_run_killed_again_and_again_ends_like_an_unbroken_one(
+    tiny_model, tmp_path
+):
     data = tiny_collection(tmp_path / "small", size=130, unasked=40)
     whole, out = tmp_path / "whole", tmp_path / "run"
     guard = {"data": "none", "interpolate": True, "shares": [0.5, 1.0]}
     parts = RECIPE | {"guard": guard, "generate": {"passages": 40, "round_trip": 10}}
-    jobs = [*jobs_of([], data, tiny_model, whole, parts), *jobs_of(FOLDED, data, tiny_model, out, parts)]
+    jobs = [
+        *jobs_of([], data, tiny_model, whole, parts),
+        *jobs_of(FOLDED, data, tiny_model, out, parts),
+    ]
     check_each(FOLDED, results(jobs))
     assert outcome(out) == outcome(whole)
 
 
 @pytest.mark.parametrize("cost", ["full", "pool"])
-def test_a_run_that_mines_anew_killed_again_and_again_ends_like_an_unbroken_one(tiny_data, tiny_model, tmp_path, cost):
+def test_a_run_that_mines_anew_killed_again_and_again_ends_like_an_unbroken_one(
+    tiny_data, tiny_model, tmp_path, cost
+):
     whole, out = tmp_path / "whole", tmp_path / "run"
     parts = RECIPE | {"refresh": {"times": 2, "cost": cost}}
     jobs = [
@@ -138,11 +153,25 @@ def test_a_run_whose_negatives_a_second_process_mines_agrees_with_its_record_how
 ):
     """Long enough for a second process to come in time; killed where it works, after it, and once more."""
     out, again = tmp_path / "run", tmp_path / "again"
-    parts = {**RECIPE, "train": RECIPE["train"] | {"epochs": 150, "learning_rate": 1e-3, "patience": 9}}
-    places = {f"train, {count} steps on": ("torch.optim:AdamW.step", count) for count in (620, 100, 350, 40)}
-    jobs = jobs_of([], tiny_data, tiny_model, out, parts | {"refresh": {"times": 1, "background": True}})
+    parts = {
+        **RECIPE,
+        "train": RECIPE["train"] | {"epochs": 150, "learning_rate": 1e-3, "patience": 9},
+    }
+    places = {
+        f"train, {count} steps on": ("torch.optim:AdamW.step", count)
+        for count in (620, 100, 350, 40)
+    }
+    jobs = jobs_of(
+        [], tiny_data, tiny_model, out, parts | {"refresh": {"times": 1, "background": True}}
+    )
     killed = [(kill, *jobs[0][1:3], "train") for kill in places.values()]
-    replay = jobs_of([], tiny_data, tiny_model, again, parts | {"refresh": {"replay": str(out / "train" / "refresh")}})
+    replay = jobs_of(
+        [],
+        tiny_data,
+        tiny_model,
+        again,
+        parts | {"refresh": {"replay": str(out / "train" / "refresh")}},
+    )
     ended = results([(None, ["--version"], str(tmp_path), "train"), *killed, *jobs, *replay])
     check_each(list(places), ended[: len(places) + 1])
     summary = json.loads((out / "train" / "refresh" / "round-1" / "summary.json").read_text())

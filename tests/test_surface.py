@@ -31,6 +31,8 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
 def test_a_fresh_process_loads_nothing_heavy(code):
     tell = f"print([name for name in {HEAVY} if name in sys.modules])"
     script = f"import sys\ntry: {code}\nexcept SystemExit as end: assert not end.code\n{tell}"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"

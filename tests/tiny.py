@@ -3,7 +3,23 @@
 import json
 from pathlib import Path
 
-SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "ve", "ki", "zo", "hu")
+SYLLABLES = (
+    "ba",
+    "de",
+    "fi",
+    "go",
+    "lu",
+    "ma",
+    "ne",
+    "pi",
+    "ro",
+    "su",
+    "ta",
+    "ve",
+    "ki",
+    "zo",
+    "hu",
+)
 WORDS = tuple(first + second for first in SYLLABLES for second in SYLLABLES)
 CONCEPTS = 12  # concept i is WORDS[i] in a query and WORDS[CONCEPTS + i] in a passage
 FILLERS = WORDS[2 * CONCEPTS :]
@@ -60,7 +76,9 @@ def tiny_bert(
     BertTokenizer(vocab={token: i for i, token in enumerate(VOCABULARY)}).save_pretrained(backbone)
     modules = [Transformer(str(backbone), max_seq_length=max_seq_length), Pooling(hidden, pooling)]
     modules += [Normalize()] if normalise else []
-    model = SentenceTransformer(modules=modules, device="cpu", prompts=prompts, similarity_fn_name=similarity)
+    model = SentenceTransformer(
+        modules=modules, device="cpu", prompts=prompts, similarity_fn_name=similarity
+    )
     model.save_pretrained(str(folder / "model"), create_model_card=False)
     return folder / "model"
 
@@ -85,7 +103,9 @@ def tiny_collection(folder, *, size=200, unasked=0, seed=0):
     for i, triple in enumerate(triples):
         words = [WORDS[CONCEPTS + concept] for concept in triple]
         text = [*words, *rng.choice(FILLERS, int(rng.integers(2, 8))).tolist()]
-        corpus.append({"_id": f"p{i}", "title": "", "text": " ".join(rng.permutation(text).tolist())})
+        corpus.append(
+            {"_id": f"p{i}", "title": "", "text": " ".join(rng.permutation(text).tolist())}
+        )
         if i < size - unasked:
             queries.append({"_id": f"q{i}", "text": " ".join(WORDS[concept] for concept in triple)})
             qrels.append(f"q{i}\tp{i}\t1")
@@ -95,7 +115,14 @@ def tiny_collection(folder, *, size=200, unasked=0, seed=0):
     return folder
 
 
-LEARNING = {"train_only": "all", "learning_rate": 0.02, "epochs": 4, "batch_size": 16, "negatives": 2, "evaluations": 4}
+LEARNING = {
+    "train_only": "all",
+    "learning_rate": 0.02,
+    "epochs": 4,
+    "batch_size": 16,
+    "negatives": 2,
+    "evaluations": 4,
+}
 LEARNING["soft_weight"] = 0.0
 PLAIN = {"data": "none", "interpolate": False}
 RECIPE = {

@@ -70,7 +70,9 @@ def folder_digest(folder: Path) -> str:
     """Hash of every file below a folder, names included; the manifest and scratch files do not count."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     inside = [(path, path.relative_to(folder)) for path in files]
-    return digest([(name.as_posix(), file_digest(path)) for path, name in inside if SCRATCH not in name.parts])
+    return digest(
+        [(name.as_posix(), file_digest(path)) for path, name in inside if SCRATCH not in name.parts]
+    )
 
 
 def source_digest(name: str | None) -> str:
@@ -105,7 +107,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read ({error}). Delete its folder and run the stage again.") from error
+        raise ArtifactError(
+            f"{path}: cannot be read ({error}). Delete its folder and run the stage again."
+        ) from error
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
@@ -114,7 +118,9 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
         lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would also cut at U+2028
         return [json.loads(line) for line in lines if line]
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read ({error}). Delete its folder and run the stage again.") from error
+        raise ArtifactError(
+            f"{path}: cannot be read ({error}). Delete its folder and run the stage again."
+        ) from error
 
 
 @contextmanager
@@ -129,7 +135,9 @@ def locked(run: Path) -> Iterator[None]:
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"no run can be written in {run} ({error.strerror}); give another --out") from error
+        raise ConfigError(
+            f"no run can be written in {run} ({error.strerror}); give another --out"
+        ) from error
     with (run / LOCK).open("a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -150,8 +158,13 @@ def clean(run: Path) -> int:
     Results, teachers' scores and replies that were paid for stay. Raises ConfigError while another process builds here.
     """
     with locked(run):
-        found = [run / VECTORS, *(path for name in (SCRATCH, VECTORS) for path in run.glob(f"*.partial/**/{name}"))]
-        inside = {path for folder in found for path in folder.rglob("*")}  # once, where one lies in another
+        found = [
+            run / VECTORS,
+            *(path for name in (SCRATCH, VECTORS) for path in run.glob(f"*.partial/**/{name}")),
+        ]
+        inside = {
+            path for folder in found for path in folder.rglob("*")
+        }  # once, where one lies in another
         size = sum(path.stat().st_size for path in inside if path.is_file())
         for folder in found:
             shutil.rmtree(folder, ignore_errors=True)
@@ -190,9 +203,17 @@ def run_stage(
     else:
         shutil.rmtree(partial, ignore_errors=True)
         if changed := _changed(_manifest(folder), {"inputs": inputs, "config": config}):
-            say(f"{name}: rebuilding because {', '.join(changed)} changed; the earlier result is replaced")
+            say(
+                f"{name}: rebuilding because {', '.join(changed)} changed; the earlier result is replaced"
+            )
     partial.mkdir(parents=True, exist_ok=True)
-    start = {"stage": name, "key": key, "inputs": dict(inputs), "config": dict(config), "whet": __version__}
+    start = {
+        "stage": name,
+        "key": key,
+        "inputs": dict(inputs),
+        "config": dict(config),
+        "whet": __version__,
+    }
     write_json(partial / MANIFEST, start)
     began = time.time()
     build(partial)
@@ -213,7 +234,12 @@ def run_stage(
 
 
 def run_stage_locked(
-    run: Path, name: str, *, inputs: Mapping[str, str], config: Mapping[str, Any], build: Callable[[Path], None]
+    run: Path,
+    name: str,
+    *,
+    inputs: Mapping[str, str],
+    config: Mapping[str, Any],
+    build: Callable[[Path], None],
 ) -> Artifact:
     """`run_stage`, alone in the run's folder where there is something to build; for those who hold no lock."""
     if (done := _finished(run / name, _key(inputs, config))) is not None:
@@ -241,7 +267,10 @@ def _changed(made: Mapping[str, Any], now: Mapping[str, Mapping[str, Any]]) -> l
     if "finished" not in made:
         return []
     return [
-        name for part, values in now.items() for name in values if made.get(part, {}).get(name) != _plain(values[name])
+        name
+        for part, values in now.items()
+        for name in values
+        if made.get(part, {}).get(name) != _plain(values[name])
     ]
 
 
@@ -255,7 +284,9 @@ def _finished(folder: Path, key: str) -> Artifact | None:
     if manifest.get("key") != key or "fingerprint" not in manifest:
         return None
     if folder_digest(folder) != manifest["fingerprint"]:
-        say(f"[yellow]{folder}: its files were changed after they were written; building it again[/yellow]")
+        say(
+            f"[yellow]{folder}: its files were changed after they were written; building it again[/yellow]"
+        )
         return None
     return Artifact(folder, manifest["fingerprint"], manifest["seconds"], skipped=True)
 
@@ -273,7 +304,15 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for package in ("torch", "transformers", "sentence-transformers", "numpy", "faiss-cpu", "bm25s", "ir-measures"):
+    for package in (
+        "torch",
+        "transformers",
+        "sentence-transformers",
+        "numpy",
+        "faiss-cpu",
+        "bm25s",
+        "ir-measures",
+    ):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

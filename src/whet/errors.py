@@ -98,4 +98,6 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtra(f"{module} is not installed; run: pip install 'whet[{extra}]'") from error
+        raise MissingExtra(
+            f"{module} is not installed; run: pip install 'whet[{extra}]'"
+        ) from error

@@ -10,7 +10,7 @@ from whet.errors import ConfigError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from whet.encode import StoredEncoder
+    from whet.encoder.packed import StoredEncoder
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -26,20 +26,28 @@ def load_model(name: str) -> "SentenceTransformer":
     from transformers.utils import logging
 
     import whet.moe  # noqa: F401 - so that models with experts load as others do
-    from whet.encode import tokenise
+    from whet.encoder.packed import tokenise
 
     logging.disable_progress_bar()
     try:
-        model = SentenceTransformer(str(packaged_model() or name) if name == DEFAULT_MODEL else name)
+        model = SentenceTransformer(
+            str(packaged_model() or name) if name == DEFAULT_MODEL else name
+        )
         tokenise(model, ["one", "one text that is longer"], "document")
     except (OSError, ValueError, KeyError) as error:
         if "trust_remote_code" in str(error):
-            raise ConfigError(f"model {name!r} brings code of its own, which whet does not run") from error
+            raise ConfigError(
+                f"model {name!r} brings code of its own, which whet does not run"
+            ) from error
         raise ConfigError(
             f"model {name!r} cannot be loaded: {error}. Give a folder or hub id of a sentence-transformers model."
         ) from error
     halves = {torch.float16, torch.bfloat16}
-    return model.float() if any(parameter.dtype in halves for parameter in model.parameters()) else model
+    return (
+        model.float()
+        if any(parameter.dtype in halves for parameter in model.parameters())
+        else model
+    )
 
 
 def packaged_model() -> Path | None:
@@ -48,16 +56,18 @@ def packaged_model() -> Path | None:
     return Path(spec.origin).parent / "model" if spec and spec.origin else None
 
 
-def stored_encoder(model: "SentenceTransformer", path: Path, max_length: int | None = None) -> "StoredEncoder":
+def stored_encoder(
+    model: "SentenceTransformer", path: Path, max_length: int | None = None
+) -> "StoredEncoder":
     """An encoder by a model whose vectors are kept in the run's folder."""
-    from whet.encode import PackedEncoder, StoredEncoder
+    from whet.encoder.packed import PackedEncoder, StoredEncoder
 
     return StoredEncoder(PackedEncoder(reading(model, max_length)), path / VECTORS)
 
 
 def reading(model: "SentenceTransformer", tokens: int | None) -> "SentenceTransformer":
     """The model, set to read so many tokens of a text; raises ConfigError when it cannot."""
-    from whet.encode import PackedEncoder
+    from whet.encoder.packed import PackedEncoder
 
     own = model.max_seq_length
     if tokens is None or tokens == own:
@@ -67,5 +77,7 @@ def reading(model: "SentenceTransformer", tokens: int | None) -> "SentenceTransf
         try:
             PackedEncoder(model).encode_passages(["a " * tokens])
         except (RuntimeError, IndexError) as error:
-            raise ConfigError(f"max_length is {tokens}, and the model reads no more than {own} ({error})") from error
+            raise ConfigError(
+                f"max_length is {tokens}, and the model reads no more than {own} ({error})"
+            ) from error
     return model

@@ -13,12 +13,26 @@ import numpy as np
 from rich.markup import escape
 
 from whet import __version__
-from whet.account import account
-from whet.artifacts import MANIFEST, SCRATCH, Artifact, digest, locked, read_json, run_stage, source_digest, write_json
+from whet.artifacts import (
+    MANIFEST,
+    SCRATCH,
+    Artifact,
+    digest,
+    locked,
+    read_json,
+    run_stage,
+    source_digest,
+    write_json,
+)
 from whet.data.check import check
 from whet.errors import ConfigError
 from whet.models import DEFAULT_MODEL, load_model
-from whet.outcome import (
+from whet.progress import say
+from whet.records import Collection
+from whet.run.account import account
+from whet.run.folder import STAGES, Run, open_run, peak_of, seconds_of
+from whet.run.recipe import Effort
+from whet.run.results import (
     origin_of,
     read_evaluation,
     read_experts,
@@ -30,10 +44,6 @@ from whet.outcome import (
     read_tradeoff,
     training_curve,
 )
-from whet.progress import say
-from whet.recipe import Effort
-from whet.records import Collection
-from whet.run import STAGES, Run, open_run, peak_of, seconds_of
 
 
 def tune(
@@ -61,8 +71,8 @@ def build(run: Run, until: str = STAGES[-1]) -> Run:
 
     Raises ConfigError when another process is building in the run's folder, or the model lacks what is to be trained.
     """
-    from whet.teaching import check_teachers
-    from whet.training import check_trials
+    from whet.stages.teach import check_teachers
+    from whet.stages.train.stage import check_trials
 
     if until not in STAGES:
         raise ConfigError(f"no stage is called {until!r}; the stages are {', '.join(STAGES)}")
@@ -81,7 +91,7 @@ def build(run: Run, until: str = STAGES[-1]) -> Run:
 
 
 def _check(run: Run, done: Mapping[str, Artifact]) -> Artifact:
-    from whet.encode import token_lengths
+    from whet.encoder.packed import token_lengths
 
     def write(folder: Path) -> None:
         model = run.base_model
@@ -93,7 +103,10 @@ def _check(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             seed=run.recipe.seed,
         )
         own = load_model(run.base).max_seq_length if run.recipe.max_length else None
-        write_json(folder / "report.json", report.to_json() | {"lines": [*report.lines(), *_shortened(run, own)]})
+        write_json(
+            folder / "report.json",
+            report.to_json() | {"lines": [*report.lines(), *_shortened(run, own)]},
+        )
         write_json(folder / "split.json", dict(run.split) | {"qrels": run.collection.qrels})
 
     config = {"seed": run.recipe.seed, "max_length": run.recipe.max_length}
@@ -108,7 +121,9 @@ def _shortened(run: Run, own: int | None) -> list[str]:
     if own is None or run.recipe.max_length is None or run.recipe.max_length >= own:
         return []
     read = f"base and tuned both read {run.recipe.max_length} tokens of a text (max_length)"
-    return [f"note: {read}; by itself the base model reads {own}, and may do better than the base measured here"]
+    return [
+        f"note: {read}; by itself the base model reads {own}, and may do better than the base measured here"
+    ]
 
 
 def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
@@ -120,7 +135,9 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
     def write(folder: Path) -> None:
         data = run.augmented
-        queries = run.base_encoder.encode_queries([data.queries[query] for query in data.positives("train")])
+        queries = run.base_encoder.encode_queries(
+            [data.queries[query] for query in data.positives("train")]
+        )
         passages = run.base_encoder.encode_passages(list(run.passages.values()))
         mined, summary = mine_negatives(data, queries, passages, run.recipe.mine)
         write_mined(folder / "negatives.jsonl", mined)
@@ -129,11 +146,19 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             near = neighbours(data, queries, passages, data.pairs("train"), nearest)
             np.save(folder / "neighbours.npy", near, allow_pickle=False)
         if train.mask_likely:
-            write_likely(folder / "likely.jsonl", likely_positives(data, queries, passages, run.recipe.mine))
+            write_likely(
+                folder / "likely.jsonl", likely_positives(data, queries, passages, run.recipe.mine)
+            )
 
     train = run.recipe.train
-    nearest = run.recipe.neighbours if train.batches == "neighbour" else 0  # both searches are made only where used
-    config = {"mine": run.recipe.mine.model_dump(), "neighbours": nearest, "likely": train.mask_likely}
+    nearest = (
+        run.recipe.neighbours if train.batches == "neighbour" else 0
+    )  # both searches are made only where used
+    config = {
+        "mine": run.recipe.mine.model_dump(),
+        "neighbours": nearest,
+        "likely": train.mask_likely,
+    }
     written = {"written": digest(run.written)} if run.written else {}
     made = run_stage(run.path, "mine", inputs=run.inputs | written, config=config, build=write)
     if not made.skipped:
@@ -144,8 +169,8 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 def _generate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     """Positive queries h* for the mined negatives; only where training uses both."""
     from whet.generate.training_queries import generate_settings
-    from whet.generating import write_positives
     from whet.mine.mined import read_mined
+    from whet.stages.generate import write_positives
 
     train = run.recipe.train
     used = train.negatives if train.loss == "clp" and train.penalty_weight > 0 else 0
@@ -162,7 +187,7 @@ def _generate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 def _teach(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     """Soft labels of the training pairs; only where training uses them."""
-    from whet.teaching import teach_settings, write_teaching
+    from whet.stages.teach import teach_settings, write_teaching
 
     used = run.recipe.train.taught
 
@@ -173,28 +198,40 @@ def _teach(run: Run, done: Mapping[str, Artifact]) -> Artifact:
             write_json(folder / "summary.json", {"pairs": 0})
 
     inputs = run.inputs | ({"mine": done["mine"].fingerprint} if used else {})
-    return run_stage(run.path, "teach", inputs=inputs, config=teach_settings(run) if used else {}, build=write)
+    return run_stage(
+        run.path, "teach", inputs=inputs, config=teach_settings(run) if used else {}, build=write
+    )
 
 
 def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
-    from whet.learning import StageFolders
-    from whet.training import write_training
+    from whet.stages.train.attempt import StageFolders
+    from whet.stages.train.stage import write_training
 
     before = {name: done[name] for name in ("mine", "generate", "teach")}
 
     def write(folder: Path) -> None:
-        write_training(run, folder, StageFolders(**{name: made.path for name, made in before.items()}))
+        write_training(
+            run, folder, StageFolders(**{name: made.path for name, made in before.items()})
+        )
 
     inputs = run.inputs | {name: made.fingerprint for name, made in before.items()}
-    trials = {name: [part.model_dump() for part in trial] for name, trial in run.recipe.trials().items()}
+    trials = {
+        name: [part.model_dump() for part in trial] for name, trial in run.recipe.trials().items()
+    }
     guard = run.recipe.guard.model_dump() | {"file": source_digest(run.recipe.guard.data)}
     refresh = run.recipe.refresh.model_dump() | {"file": source_digest(run.recipe.refresh.replay)}
-    config = {"trials": trials, "refresh": refresh, "guard": guard, "seed": run.recipe.seed, "force": run.force}
+    config = {
+        "trials": trials,
+        "refresh": refresh,
+        "guard": guard,
+        "seed": run.recipe.seed,
+        "force": run.force,
+    }
     return run_stage(run.path, "train", inputs=inputs, config=config, build=write)
 
 
 def _evaluate(run: Run, done: Mapping[str, Artifact]) -> Artifact:
-    from whet.evaluating import write_evaluation
+    from whet.stages.evaluate import write_evaluation
 
     def write(folder: Path) -> None:
         write_evaluation(run, folder, train=done["train"].path)
@@ -267,7 +304,9 @@ def _model(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     from whet.export.folder import export_model
 
     def write(folder: Path) -> None:
-        for left in folder.iterdir():  # by a killed run, which may have moved some of the files below
+        for (
+            left
+        ) in folder.iterdir():  # by a killed run, which may have moved some of the files below
             if left.is_dir():
                 shutil.rmtree(left)
         aside = folder / SCRATCH / "model"

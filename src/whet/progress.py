@@ -50,7 +50,10 @@ class Bar:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.bar.stop()
 
@@ -59,7 +62,11 @@ class Bar:
         self.done += by
         self.bar.update(self.task, advance=by, note=note)
         now = time.monotonic()
-        if not self.live and now - self.last >= LINE_EVERY_S and self.first < self.done < self.total:
+        if (
+            not self.live
+            and now - self.last >= LINE_EVERY_S
+            and self.first < self.done < self.total
+        ):
             self.last = now
             left = (now - self.began) / (self.done - self.first) * (self.total - self.done)
             say(f"{self.what} {self.done}/{self.total}, about {left:.0f} s left {note}".rstrip())

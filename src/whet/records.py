@@ -72,11 +72,15 @@ class Collection:
 
     def pairs(self, split: str) -> list[tuple[str, str]]:
         """Every (query id, positive passage id) of one split, in order."""
-        return [(query, passage) for query, found in self.positives(split).items() for passage in found]
+        return [
+            (query, passage) for query, found in self.positives(split).items() for passage in found
+        ]
 
     def answering(self, split: str) -> dict[str, None]:
         """Ids of the passages that answer a query of one split, each once, in order."""
-        return dict.fromkeys(passage for passages in self.positives(split).values() for passage in passages)
+        return dict.fromkeys(
+            passage for passages in self.positives(split).values() for passage in passages
+        )
 
     def augmented(self, rows: Sequence[Mapping[str, str]]) -> "Collection":
         """The collection with more queries behind those of its train split: rows of query_id, text, passage_id."""
@@ -85,7 +89,9 @@ class Collection:
         queries = {row["query_id"]: row["text"] for row in rows}
         train = {row["query_id"]: {row["passage_id"]: 1} for row in rows}
         judged = {**self.qrels.get("train", {}), **train}
-        return replace(self, queries={**self.queries, **queries}, qrels={**self.qrels, "train": judged})
+        return replace(
+            self, queries={**self.queries, **queries}, qrels={**self.qrels, "train": judged}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,9 @@ class Teacher(Protocol):
         """Pairs that it is given at a time; what a killed process loses at most."""
         ...
 
-    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
+    def score(
+        self, queries: Sequence[str], passages: Sequence[str]
+    ) -> Float32[np.ndarray, " pair"]:
         """The score of each query text with the passage text of the same place, higher is better."""
         ...
 

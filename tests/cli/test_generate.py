@@ -23,7 +23,7 @@ from whet.artifacts import read_json, read_jsonl
 from whet.cli.main import app
 from whet.errors import WhetError
 from whet.generate.prompts import OURS
-from whet.run import open_run
+from whet.run.folder import open_run
 
 MODULES = ("textwrap", "shutil")
 PACKAGES = ("rich", "jinja2")
@@ -35,7 +35,9 @@ def documents(tmp_path_factory):
     folder = tmp_path_factory.mktemp("papers") / "papers"
     folder.mkdir()
     for name in PACKAGES:
-        (folder / f"{name}.md").write_text(distribution(name).metadata.get_payload() or "", encoding="utf-8")
+        (folder / f"{name}.md").write_text(
+            distribution(name).metadata.get_payload() or "", encoding="utf-8"
+        )
     for name in MODULES:
         page = pydoc.HTMLDoc().page(name, pydoc.HTMLDoc().document(importlib.import_module(name)))
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
@@ -48,7 +50,9 @@ def documents(tmp_path_factory):
         word.add_heading(key, 1)
         word.add_paragraph(topics[key])
         pdf.add_page()
-        pdf.multi_cell(0, 5, topics[keys[keys.index(key) + 10]].encode("latin-1", "replace").decode("latin-1"))
+        pdf.multi_cell(
+            0, 5, topics[keys[keys.index(key) + 10]].encode("latin-1", "replace").decode("latin-1")
+        )
     word.save(str(folder / "topics.docx"))
     pdf.output(str(folder / "more.pdf"))
     return folder
@@ -58,12 +62,16 @@ def documents(tmp_path_factory):
 def typed(documents, tiny_model, tmp_path, monkeypatch):
     """Return a function that types a verb for the documents, with a recipe that takes seconds."""
     monkeypatch.chdir(tmp_path)
-    recipe = RECIPE | {"train": RECIPE["train"] | {"epochs": 1}, "generate": {"passages": 80, "round_trip": 10}}
+    recipe = RECIPE | {
+        "train": RECIPE["train"] | {"epochs": 1},
+        "generate": {"passages": 80, "round_trip": 10},
+    }
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
 
     def run(*verb, more=(), said=""):
         ended = CliRunner().invoke(
-            app, [*verb, str(documents), "--model", str(tiny_model), "--recipe", "recipe.yaml", *more]
+            app,
+            [*verb, str(documents), "--model", str(tiny_model), "--recipe", "recipe.yaml", *more],
         )
         assert ended.exit_code == 0, ended.output + str(ended.exception)
         assert said in ended.output
@@ -78,13 +86,17 @@ def test_from_a_folder_of_mixed_files_to_a_tuned_model(typed, tmp_path):
     assert found["synthetic"] is True
     folder = tmp_path / "runs" / "papers"
     formats = {
-        row["passage_id"].split("#")[0].rsplit(".", 1)[1] for row in read_jsonl(folder / "queries" / "queries.jsonl")
+        row["passage_id"].split("#")[0].rsplit(".", 1)[1]
+        for row in read_jsonl(folder / "queries" / "queries.jsonl")
     }
     assert formats == {"md", "html", "txt", "docx", "pdf"}
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
     assert "all synthetic: real ones may tell otherwise" in page
     split = read_json(folder / "check" / "split.json")["qrels"]
-    homes = [{p.split("#")[0] for judged in split[name].values() for p in judged} for name in ("train", "test")]
+    homes = [
+        {p.split("#")[0] for judged in split[name].values() for p in judged}
+        for name in ("train", "test")
+    ]
     assert homes[0].isdisjoint(homes[1])
     assert (folder / "model" / "modules.json").exists()
 
@@ -108,7 +120,9 @@ def test_each_verb_says_what_it_wrote(typed, tmp_path, tiny_data):
     assert found["passages"] == found["gold"] + found["extractive"] + found["none"]
 
 
-def test_a_run_that_is_there_gets_other_wordings_unless_its_recipe_says_none(tiny_data, tiny_model, tmp_path):
+def test_a_run_that_is_there_gets_other_wordings_unless_its_recipe_says_none(
+    tiny_data, tiny_model, tmp_path
+):
     chat = Chat(lambda body: json.dumps({"queries": ["another wording of it"]}))
     with serving(chat) as url:
         recipe = {"generate": {"generator": f"vllm:tiny@{url}", "round_trip": 50}}
@@ -118,31 +132,48 @@ def test_a_run_that_is_there_gets_other_wordings_unless_its_recipe_says_none(tin
         assert "give the same command with --yes" in str(CliRunner().invoke(app, verb).exception)
         ended = CliRunner().invoke(app, [*verb, "--yes"])
     assert json.loads(ended.stdout.splitlines()[-1])["stage"] == "paraphrases"
-    assert read_json(made.path / "recipe.json")["overrides"]["generate"] == recipe["generate"] | {"paraphrases": 3}
+    assert read_json(made.path / "recipe.json")["overrides"]["generate"] == recipe["generate"] | {
+        "paraphrases": 3
+    }
     nothing = {"generate": {"paraphrases": 0, "passages": 0}}
     none = open_run(tiny_data, str(tiny_model), tmp_path / "none", overrides=nothing)
-    refused = [CliRunner().invoke(app, ["generate", what, str(none.path)]) for what in ("paraphrases", "queries")]
+    refused = [
+        CliRunner().invoke(app, ["generate", what, str(none.path)])
+        for what in ("paraphrases", "queries")
+    ]
     assert "generate.paraphrases is 0 in the recipe of" in str(refused[0].exception)
-    assert "has training queries, and none are to be written beside them: generate.pass" in str(refused[1].exception)
+    assert "has training queries, and none are to be written beside them: generate.pass" in str(
+        refused[1].exception
+    )
 
 
 def test_prompts_can_be_had_as_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ended = CliRunner().invoke(app, ["generate", "prompts", "mine"])
     assert ended.exit_code == 0
-    assert {path.name for path in (tmp_path / "mine").iterdir()} == {path.name for path in OURS.iterdir()}
+    assert {path.name for path in (tmp_path / "mine").iterdir()} == {
+        path.name for path in OURS.iterdir()
+    }
     again = CliRunner().invoke(app, ["generate", "prompts", "mine"])
     assert "is not empty" in str(again.exception)
 
 
-def test_a_run_that_was_refused_goes_on_when_the_same_command_is_right(typed, documents, tmp_path, capsys, monkeypatch):
+def test_a_run_that_was_refused_goes_on_when_the_same_command_is_right(
+    typed, documents, tmp_path, capsys, monkeypatch
+):
     (documents / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing more")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    chat = Chat(lambda body: json.dumps({"queries": ["what is told here of " + str(abs(hash(str(body))) % 997)]}))
+    chat = Chat(
+        lambda body: json.dumps(
+            {"queries": ["what is told here of " + str(abs(hash(str(body))) % 997)]}
+        )
+    )
     with serving(chat) as url:
         verb = ["generate", "queries", str(documents), "--recipe", "recipe.yaml", "--out", "run"]
         server = ["--generator", f"openai:tiny@{url}"]
-        with_key = CliRunner().invoke(app, [*verb, "--generator", "openai:tiny@http://me:sk-secret@127.0.0.1:9/v1"])
+        with_key = CliRunner().invoke(
+            app, [*verb, "--generator", "openai:tiny@http://me:sk-secret@127.0.0.1:9/v1"]
+        )
         assert "keep the key out" in str(with_key.exception)
         assert "secret" not in "".join(capsys.readouterr()) + with_key.output
         refused = CliRunner().invoke(app, [*verb, *server])
@@ -161,7 +192,9 @@ def test_what_cannot_be_read_is_named_before_anything_is_written(typed, document
     (documents / "broken.pdf").unlink()
 
 
-def test_a_guard_that_cannot_be_read_is_named_before_anything_is_written(documents, tiny_model, tmp_path):
+def test_a_guard_that_cannot_be_read_is_named_before_anything_is_written(
+    documents, tiny_model, tmp_path
+):
     wanted = {"generate": {"passages": 80}, "guard": {"data": str(tmp_path / "nowhere")}}
     with pytest.raises(WhetError, match=r"guard\.data: .*nowhere"):
         open_run(documents, str(tiny_model), tmp_path / "run", overrides=wanted)

@@ -12,10 +12,20 @@ import pytest
 import yaml
 
 from tiny import RECIPE, tiny_collection
-from whet.run import STAGES
+from whet.run.folder import STAGES
 
 KEYS = [
-    *("verdict", "measure", "base", "tuned", "bm25", "difference", "interval", "p_value", "queries"),
+    *(
+        "verdict",
+        "measure",
+        "base",
+        "tuned",
+        "bm25",
+        "difference",
+        "interval",
+        "p_value",
+        "queries",
+    ),
     *("kept_base", "synthetic", "seconds", "peak_memory_mb", "model"),
 ]
 MEASURES = ["nDCG@5", "nDCG@10", "RR@10", "AP@10", "R@100"]
@@ -40,14 +50,18 @@ def test_tune_prints_one_object_with_fixed_keys_and_nothing_else_to_stdout(tuned
 
 def test_progress_goes_to_stderr_plain_when_it_is_no_terminal(tuned):
     assert "dev nDCG@10: base" in tuned.stderr
-    assert not [mark for mark in ("\x1b", "\r", "it/s", "Warning", "[transformers]") if mark in tuned.stderr]
+    assert not [
+        mark for mark in ("\x1b", "\r", "it/s", "Warning", "[transformers]") if mark in tuned.stderr
+    ]
 
 
 def test_the_same_command_again_does_nothing_and_prints_the_same(whet, tuned, typed):
     again = whet("evaluate", *typed[0], "--json", "--quiet")
     assert (again.returncode, again.stderr) == (0, "")
     unlike = {"peak_memory_mb"}
-    first, second = ({k: v for k, v in json.loads(r.stdout).items() if k not in unlike} for r in (tuned, again))
+    first, second = (
+        {k: v for k, v in json.loads(r.stdout).items() if k not in unlike} for r in (tuned, again)
+    )
     assert first == second
 
 
@@ -55,7 +69,12 @@ def test_people_get_a_table_and_the_places(whet, tuned, typed):
     shown = whet("tune", typed[1])
     assert shown.returncode == 0
     assert shown.stderr.count("up to date") == len(STAGES)
-    for part in (*MEASURES, "BM25", f'SentenceTransformer("{typed[1]}/model")', f"whet compare {typed[1]}"):
+    for part in (
+        *MEASURES,
+        "BM25",
+        f'SentenceTransformer("{typed[1]}/model")',
+        f"whet compare {typed[1]}",
+    ):
         assert part in shown.stdout
     assert "\x1b" not in shown.stdout
 
@@ -80,7 +99,9 @@ def test_mined_files_are_the_same_bytes_under_another_hash_seed(fresh, tuned, ty
 
 @pytest.mark.parametrize("verb", ["check", "mine", "generate", "train"])
 def test_every_stage_has_a_verb_that_prints_one_object(whet, tuned, typed, verb):
-    ended = whet(*{"generate": ["generate", "reverse"]}.get(verb, [verb]), typed[1], "--json", "--quiet")
+    ended = whet(
+        *{"generate": ["generate", "reverse"]}.get(verb, [verb]), typed[1], "--json", "--quiet"
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
     found = json.loads(ended.stdout)
     assert (found["stage"], found["folder"]) == (verb, str(typed[1] / verb))
@@ -90,7 +111,9 @@ def test_every_stage_has_a_verb_that_prints_one_object(whet, tuned, typed, verb)
 def test_report_and_export_say_where_they_wrote(whet, tuned, typed, tmp_path):
     assert whet("report", typed[1]).stdout == f"{typed[1] / 'report' / 'index.html'}\n"
     assert whet("export", typed[1], tmp_path / "model").stdout == f"{tmp_path / 'model'}\n"
-    weights = [(folder / "model" / "model.safetensors").read_bytes() for folder in (typed[1], tmp_path)]
+    weights = [
+        (folder / "model" / "model.safetensors").read_bytes() for folder in (typed[1], tmp_path)
+    ]
     assert weights[0] == weights[1]
 
 
@@ -116,20 +139,33 @@ def test_bad_data_ends_with_2_and_its_place(whet, broken, tmp_path):
             ["tune", "DATA", "--recipe", "RECIPE", "--out", "NEW"],
             "train.epoch: no such setting; did you mean train.epochs?",
         ),
-        (["tune", "DATA", "--seed", "-1", "--out", "NEW"], "seed: got -1; expected greater than or equal to 0"),
+        (
+            ["tune", "DATA", "--seed", "-1", "--out", "NEW"],
+            "seed: got -1; expected greater than or equal to 0",
+        ),
         (["tune", "DATA", "--train-only", "some", "--out", "NEW"], "train.train_only: "),
         (["tune", "DATA", "--model", "NEW/none", "--out", "NEW"], "cannot be loaded"),
         (["tune", "DATA", "--effort", "huge"], "'huge' is not one of"),
         (["tune", "NEW/nothing-here"], "nothing-here"),
         (["report", "NEW"], "is not a run of whet"),
-        (["tune", "DATA", "--out", "DATA"], "is the data itself, and a run needs a folder of its own"),
-        (["tune", "DATA", "--out", "DATA", "--seed", "1"], "is the data itself, and a run needs a folder of its own"),
+        (
+            ["tune", "DATA", "--out", "DATA"],
+            "is the data itself, and a run needs a folder of its own",
+        ),
+        (
+            ["tune", "DATA", "--out", "DATA", "--seed", "1"],
+            "is the data itself, and a run needs a folder of its own",
+        ),
         (["sharpen"], "No such command 'sharpen'"),
     ],
 )
 def test_bad_arguments_end_with_2(whet, arguments, message, tiny_data, tmp_path):
     (tmp_path / "recipe.yaml").write_text("train: {epoch: 2}")
-    names = {"DATA": str(tiny_data), "RECIPE": str(tmp_path / "recipe.yaml"), "NEW": str(tmp_path / "new")}
+    names = {
+        "DATA": str(tiny_data),
+        "RECIPE": str(tmp_path / "recipe.yaml"),
+        "NEW": str(tmp_path / "new"),
+    }
     ended = whet(*(names.get(a, a.replace("NEW", names["NEW"])) for a in arguments))
     assert ended.returncode == 2, ended.stderr
     assert message in " ".join(ended.stderr.split())
@@ -137,8 +173,18 @@ def test_bad_arguments_end_with_2(whet, arguments, message, tiny_data, tmp_path)
 
 
 def test_a_hopeless_training_ends_with_1(whet, typed, tmp_path):
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"train": RECIPE["train"] | {"learning_rate": 1e30}}))
-    ended = whet("tune", *typed[0][:3], "--out", tmp_path / "run", "--recipe", tmp_path / "recipe.yaml", "--quiet")
+    (tmp_path / "recipe.yaml").write_text(
+        yaml.safe_dump({"train": RECIPE["train"] | {"learning_rate": 1e30}})
+    )
+    ended = whet(
+        "tune",
+        *typed[0][:3],
+        "--out",
+        tmp_path / "run",
+        "--recipe",
+        tmp_path / "recipe.yaml",
+        "--quiet",
+    )
     assert ended.returncode == 1, ended.stderr
     assert "error the loss is " in ended.stderr
     assert "checkpoint" in ended.stderr
@@ -150,7 +196,10 @@ def test_the_version_and_the_help_load_no_torch():
     check += "assert not {'torch', 'transformers'} & set(sys.modules)"
     ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert all(verb in ended.stdout for verb in ("tune", "demo", "check", "mine", "report", "export", "compare"))
+    assert all(
+        verb in ended.stdout
+        for verb in ("tune", "demo", "check", "mine", "report", "export", "compare")
+    )
 
 
 def test_the_help_says_where_all_settings_are_listed(whet, monkeypatch):
@@ -165,7 +214,9 @@ def test_a_stage_typed_without_options_leaves_a_finished_run_as_it_was_made(whet
         assert whet(verb, typed[0][0], "--out", typed[1]).returncode == 0
     assert whet("report", typed[1]).returncode == 0
     assert (typed[1] / "recipe.json").read_bytes() == before
-    assert manifests == {stage: (typed[1] / stage / "manifest.json").read_bytes() for stage in STAGES}
+    assert manifests == {
+        stage: (typed[1] / stage / "manifest.json").read_bytes() for stage in STAGES
+    }
 
 
 def test_a_run_given_as_data_refuses_options_that_it_would_ignore(whet, tuned, typed):
@@ -176,16 +227,22 @@ def test_a_run_given_as_data_refuses_options_that_it_would_ignore(whet, tuned, t
     assert not (typed[1].parent / "other").exists()
 
 
-@pytest.mark.parametrize(("place", "message"), [("file", "File exists"), ("file/run", "Not a directory")])
+@pytest.mark.parametrize(
+    ("place", "message"), [("file", "File exists"), ("file/run", "Not a directory")]
+)
 def test_a_place_where_no_run_can_be_written_is_named(whet, tiny_data, tmp_path, place, message):
     (tmp_path / "file").write_text("mine")
     ended = whet("check", tiny_data, "--out", tmp_path / place)
     assert ended.returncode == 2
-    assert f"no run can be written in {tmp_path / place} ({message})" in " ".join(ended.stderr.split())
+    assert f"no run can be written in {tmp_path / place} ({message})" in " ".join(
+        ended.stderr.split()
+    )
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize(("number", "meant"), [(errno.ENOSPC, True), (errno.EROFS, True), (errno.EBADF, False)])
+@pytest.mark.parametrize(
+    ("number", "meant"), [(errno.ENOSPC, True), (errno.EROFS, True), (errno.EBADF, False)]
+)
 def test_a_full_disk_ends_with_a_message_and_a_mistake_in_the_code_with_a_traceback(
     whet, tiny_data, tmp_path, monkeypatch, number, meant
 ):
@@ -202,9 +259,19 @@ def test_a_full_disk_ends_with_a_message_and_a_mistake_in_the_code_with_a_traceb
 def test_a_run_made_with_relative_paths_is_opened_from_anywhere(whet, typed, tmp_path, monkeypatch):
     model = Path(typed[0][2])
     monkeypatch.chdir(model.parent)
-    recipe = {"guard": {"data": os.path.relpath(typed[0][0])}, "teach": {"teachers": ["base", "bm25"]}}
+    recipe = {
+        "guard": {"data": os.path.relpath(typed[0][0])},
+        "teach": {"teachers": ["base", "bm25"]},
+    }
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | recipe))
-    options = ["--model", model.name, "--out", tmp_path / "run", "--recipe", tmp_path / "recipe.yaml"]
+    options = [
+        "--model",
+        model.name,
+        "--out",
+        tmp_path / "run",
+        "--recipe",
+        tmp_path / "recipe.yaml",
+    ]
     assert whet("check", typed[0][0], *options).returncode == 0
     monkeypatch.chdir(tmp_path)
     assert whet("check", tmp_path / "run").returncode == 0

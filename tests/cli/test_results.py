@@ -25,12 +25,17 @@ def test_results_of_other_data_are_not_shown_as_if_they_were_of_this(whet, tuned
     shutil.copytree(typed[1], tmp_path / "run")
     shutil.copytree(typed[0][0], tmp_path / "data")
     made = json.loads((tmp_path / "run" / "recipe.json").read_text())
-    (tmp_path / "run" / "recipe.json").write_text(json.dumps(made | {"data": str(tmp_path / "data")}))
+    (tmp_path / "run" / "recipe.json").write_text(
+        json.dumps(made | {"data": str(tmp_path / "data")})
+    )
     assert whet("report", tmp_path / "run").returncode == 0
     before = (tmp_path / "run" / "recipe.json").read_bytes()
     with (tmp_path / "data" / "corpus.jsonl").open("a") as corpus:
         corpus.write('{"_id": "new", "text": "one passage more"}\n')
-    for ended in (whet("report", tmp_path / "run"), whet("export", tmp_path / "run", tmp_path / "to")):
+    for ended in (
+        whet("report", tmp_path / "run"),
+        whet("export", tmp_path / "run", tmp_path / "to"),
+    ):
         assert ended.returncode == 2
         assert "is not what its results were made from" in ended.stderr.replace("\n", " ")
     assert (tmp_path / "run" / "recipe.json").read_bytes() == before
@@ -63,9 +68,14 @@ def test_clean_frees_what_can_be_computed_again_and_nothing_else(whet, tuned, ty
     after = {path.relative_to(run) for path in run.rglob("*") if path.is_file()}
     assert size > 0
     assert {path.parts[0] for path in before - after} == {"vectors"}
-    for left in ("train.partial/scratch/checkpoint-1", "train.partial/refresh/round-1/scratch/model"):
+    for left in (
+        "train.partial/scratch/checkpoint-1",
+        "train.partial/refresh/round-1/scratch/model",
+    ):
         (run / left).mkdir(parents=True)
         (run / left / "model.safetensors").write_bytes(bytes(2**20))
-    assert whet("clean", run).stdout.startswith(f"2.0 MiB freed in {run}; what was interrupted there starts from its")
+    assert whet("clean", run).stdout.startswith(
+        f"2.0 MiB freed in {run}; what was interrupted there starts from its"
+    )
     assert not [path for path in (run / "train.partial").rglob("*") if path.is_file()]
     assert whet("clean", tmp_path).returncode == 2

@@ -28,7 +28,9 @@ def beir(name, *faults, **parts):
     """A sound BEIR folder with parts replaced, or left out where None."""
     names = {"corpus": "corpus.jsonl", "queries": "queries.jsonl", "qrels": "qrels/train.tsv"}
     files = SOUND | {names[part]: text for part, text in parts.items()}
-    return Broken(name, {file: text for file, text in files.items() if text is not None}, list(faults))
+    return Broken(
+        name, {file: text for file, text in files.items() if text is not None}, list(faults)
+    )
 
 
 def table(name, file, text, *faults):
@@ -38,7 +40,13 @@ def table(name, file, text, *faults):
 BROKEN = [
     beir(
         "bad JSON",
-        ("corpus.jsonl:3", "not valid JSON", "column 8", "[bad-json]", "Write one whole object a line"),
+        (
+            "corpus.jsonl:3",
+            "not valid JSON",
+            "column 8",
+            "[bad-json]",
+            "Write one whole object a line",
+        ),
         corpus=CORPUS + '{"_id": \n',
     ),
     beir(
@@ -51,7 +59,11 @@ BROKEN = [
         ("corpus.jsonl:3", "byte 0xe9 at byte 27 of the line is not UTF-8", "iconv"),
         corpus=CORPUS.encode() + '{"_id": "d3", "text": "caf\u00e9"}\n'.encode("latin-1"),
     ),
-    beir("UTF-16", ("queries.jsonl:1", "UTF-16", "Save the file as UTF-8"), queries=QUERIES.encode("utf-16")),
+    beir(
+        "UTF-16",
+        ("queries.jsonl:1", "UTF-16", "Save the file as UTF-8"),
+        queries=QUERIES.encode("utf-16"),
+    ),
     beir(
         "half a surrogate pair",
         ("corpus.jsonl:3", "passage 'd3'", "half a character", "surrogate"),
@@ -59,7 +71,12 @@ BROKEN = [
     ),
     beir(
         "missing text",
-        ("corpus.jsonl:3", "passage 'd3' has no text", "[missing-text]", "Give it a text or delete it"),
+        (
+            "corpus.jsonl:3",
+            "passage 'd3' has no text",
+            "[missing-text]",
+            "Give it a text or delete it",
+        ),
         corpus=CORPUS + '{"_id": "d3", "body": "x"}\n',
     ),
     beir(
@@ -83,9 +100,15 @@ BROKEN = [
         corpus=CORPUS + '{"_id": "d1", "text": "A razor."}\n',
     ),
     beir(
-        "unknown passage", ("train.tsv:4", "no passage with id 'd9'", "Add it or delete"), qrels=QRELS + "q1\td9\t1\n"
+        "unknown passage",
+        ("train.tsv:4", "no passage with id 'd9'", "Add it or delete"),
+        qrels=QRELS + "q1\td9\t1\n",
     ),
-    beir("unknown query", ("train.tsv:4", "no query with id 'q9'", "Add it or delete"), qrels=QRELS + "q9\td1\t1\n"),
+    beir(
+        "unknown query",
+        ("train.tsv:4", "no query with id 'q9'", "Add it or delete"),
+        qrels=QRELS + "q9\td1\t1\n",
+    ),
     beir(
         "swapped qrels columns",
         ("train.tsv:1", "no query with id 'd1' (it is a passage)", "Put the query id first"),
@@ -108,9 +131,21 @@ BROKEN = [
         ("train.tsv:4", "'q1' and passage 'd1' are judged 0 here and 1 before", "Keep one"),
         qrels=QRELS + "q1\td1\t0\n",
     ),
-    beir("no positives", ("no query has a relevant passage", "[no-positives]"), qrels="q1\td1\t0\nq2\td2\t-1\n"),
-    beir("no corpus", ("corpus.jsonl", "a BEIR folder needs this file", "[missing-file]"), corpus=None),
-    beir("no queries", ("queries.jsonl", "a BEIR folder needs this file", "[missing-file]"), queries=None),
+    beir(
+        "no positives",
+        ("no query has a relevant passage", "[no-positives]"),
+        qrels="q1\td1\t0\nq2\td2\t-1\n",
+    ),
+    beir(
+        "no corpus",
+        ("corpus.jsonl", "a BEIR folder needs this file", "[missing-file]"),
+        corpus=None,
+    ),
+    beir(
+        "no queries",
+        ("queries.jsonl", "a BEIR folder needs this file", "[missing-file]"),
+        queries=None,
+    ),
     beir("no qrels", ("qrels", "needs qrels/train.tsv; found none", "tabs between"), qrels=None),
     Broken(
         "qrels under another name",
@@ -128,7 +163,10 @@ BROKEN = [
         {"corpus.jsonl": CORPUS, "queries.jsonl": QUERIES, "qrels/test.tsv": QRELS},
         [("no train split", "only test", "[nothing-to-train-on]", "have `whet tune` write some")],
     ),
-    beir("too little to split", ("2 queries in 2 independent group(s) are too few", "Judge more queries")),
+    beir(
+        "too little to split",
+        ("2 queries in 2 independent group(s) are too few", "Judge more queries"),
+    ),
     beir(
         "many faults at once",
         ("corpus.jsonl:1", "not valid JSON"),
@@ -147,7 +185,11 @@ BROKEN = [
         "missing columns",
         "pairs.jsonl",
         '{"frage": "was", "antwort": "das"}\n{"frage": "wo", "antwort": "da"}\n',
-        ("pairs.jsonl:1", "no column for the query; columns found: frage, antwort", "query, question or anchor"),
+        (
+            "pairs.jsonl:1",
+            "no column for the query; columns found: frage, antwort",
+            "query, question or anchor",
+        ),
         ("pairs.jsonl:1", "no column for the positive passage", "positive", "document or answer"),
     ),
     table(
@@ -170,19 +212,31 @@ BROKEN = [
         "a passage in the wrong column",
         "pairs.jsonl",
         '{"question": "q", "answer": "a"}\n{"name": "n", "answer": "b"}\n',
-        ("pairs.jsonl:2", "no column for the query; columns found: name, answer", "query, question or anchor"),
+        (
+            "pairs.jsonl:2",
+            "no column for the query; columns found: name, answer",
+            "query, question or anchor",
+        ),
     ),
     table(
         "a passage or a file's name",
         "pairs.jsonl",
         '{"question": "q", "answer": "a", "document": "manual.pdf"}\n',
-        ("pairs.jsonl:1", "columns document, answer can all be the positive passage", "Name the one that is meant pos"),
+        (
+            "pairs.jsonl:1",
+            "columns document, answer can all be the positive passage",
+            "Name the one that is meant pos",
+        ),
     ),
     table(
         "passages with a second column",
         "pairs.csv",
         "title,passage\na,b\n",
-        ("pairs.csv:2", "no column for the query; columns found: title, passage", "passage has to be the one column"),
+        (
+            "pairs.csv:2",
+            "no column for the query; columns found: title, passage",
+            "passage has to be the one column",
+        ),
     ),
     table(
         "one object over many lines",
@@ -190,7 +244,12 @@ BROKEN = [
         '{\n"query": "q",\n"positive": "p"\n}\n',
         ("pairs.json:1", "one JSON value over many lines", "one whole object a line"),
     ),
-    table("a table whose first lines are blank", "pairs.CSV", "\n \nquery,positive\na\n", ("pairs.CSV:4", "got 1")),
+    table(
+        "a table whose first lines are blank",
+        "pairs.CSV",
+        "\n \nquery,positive\na\n",
+        ("pairs.CSV:4", "got 1"),
+    ),
     table(
         "negatives and their queries do not fit",
         "pairs.jsonl",
@@ -235,22 +294,45 @@ BROKEN = [
         '[\n{"query": "q", "positive": "p"},\n',
         ("pairs.json:3", "not valid JSON", "Write one JSON list"),
     ),
-    table("an unknown format", "pairs.xlsx", "PK", ("pairs.xlsx", "end in .xlsx are not understood", "BEIR folder")),
+    table(
+        "an unknown format",
+        "pairs.xlsx",
+        "PK",
+        ("pairs.xlsx", "end in .xlsx are not understood", "BEIR folder"),
+    ),
     Broken(
-        "a folder of something else", {"notes.xls": "x"}, [("no data that is understood", "found notes.xls", ".csv")]
+        "a folder of something else",
+        {"notes.xls": "x"},
+        [("no data that is understood", "found notes.xls", ".csv")],
     ),
     Broken(
         "documents without text",
         {"notes.txt": " ", "scan.pdf": "%PDF-"},
-        [("notes.txt", "holds no text", "OCR"), ("scan.pdf", "cannot be read"), ("holds any text", "[no-text]")],
+        [
+            ("notes.txt", "holds no text", "OCR"),
+            ("scan.pdf", "cannot be read"),
+            ("holds any text", "[no-text]"),
+        ],
     ),
     Broken(
         "a program under a text's name",
         {"tool.txt": bytes(range(1, 256)) * 4},
-        [("tool.txt", "cannot be read", "control characters", "no text"), ("holds any text", "[no-text]")],
+        [
+            ("tool.txt", "cannot be read", "control characters", "no text"),
+            ("holds any text", "[no-text]"),
+        ],
     ),
-    Broken("no such file", {}, [("gone.jsonl", "no such file or folder", "Give a BEIR folder")], load="gone.jsonl"),
-    Broken("a damaged saved dataset", {"dataset_info.json": "{"}, [("datasets cannot load it", "save_to_disk")]),
+    Broken(
+        "no such file",
+        {},
+        [("gone.jsonl", "no such file or folder", "Give a BEIR folder")],
+        load="gone.jsonl",
+    ),
+    Broken(
+        "a damaged saved dataset",
+        {"dataset_info.json": "{"},
+        [("datasets cannot load it", "save_to_disk")],
+    ),
 ]
 
 

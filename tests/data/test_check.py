@@ -43,7 +43,12 @@ def kinds(found):
 def test_sound_data_has_no_faults(parts):
     found = report(*parts)
     assert found.faults == ()
-    assert (found.duplicate_passages, found.duplicate_queries, found.near_duplicates, found.leaks) == (0, 0, (), ())
+    assert (
+        found.duplicate_passages,
+        found.duplicate_queries,
+        found.near_duplicates,
+        found.leaks,
+    ) == (0, 0, (), ())
     assert found.splits["train"] == {"queries": 20, "positives": 20}
     assert found.truncated is None
     assert found.lines()[0] == "planted: 90 passages, 90 queries"
@@ -53,7 +58,9 @@ def test_sound_data_has_no_faults(parts):
 def test_swapped_columns(parts):
     passages, queries, qrels = parts
     swapped = report(
-        {f"p{n}": queries[f"q{n}"] for n in range(90)}, {f"q{n}": passages[f"p{n}"] for n in range(90)}, qrels
+        {f"p{n}": queries[f"q{n}"] for n in range(90)},
+        {f"q{n}": passages[f"p{n}"] for n in range(90)},
+        qrels,
     )
     assert kinds(swapped) == ["swapped-columns"]
     assert swapped.faults[0].level == "warning"
@@ -61,7 +68,11 @@ def test_swapped_columns(parts):
 
 def test_exact_duplicates(parts):
     passages, queries, qrels = parts
-    found = report(passages | {"again": passages["p3"].upper() + " "}, queries | {"again": queries["q4"]}, qrels)
+    found = report(
+        passages | {"again": passages["p3"].upper() + " "},
+        queries | {"again": queries["q4"]},
+        qrels,
+    )
     assert kinds(found) == ["duplicate-passage", "duplicate-query"]
     assert (found.duplicate_passages, found.duplicate_queries) == (1, 1)
     assert "passage again is p3" in found.faults[0].message
@@ -118,10 +129,19 @@ def test_splits_too_small_for_a_verdict(parts, sizes, expected):
 def test_truncation(parts):
     passages, queries, qrels = parts
     passages["p0"] += " " + words(RNG, 30)
-    found = report(passages, queries, qrels, token_lengths=lambda texts: [len(t.split()) for t in texts], max_length=60)
+    found = report(
+        passages,
+        queries,
+        qrels,
+        token_lengths=lambda texts: [len(t.split()) for t in texts],
+        max_length=60,
+    )
     assert kinds(found) == ["truncated"]
     assert found.truncated == pytest.approx(1 / 90)
-    assert "1.1% of the passages are longer than the 60 tokens that are read" in found.faults[0].message
+    assert (
+        "1.1% of the passages are longer than the 60 tokens that are read"
+        in found.faults[0].message
+    )
 
 
 def test_faults_of_reading_are_listed_first_and_all_is_json(parts):
@@ -148,7 +168,10 @@ def test_large_collections_are_sampled_and_say_so(parts, monkeypatch):
         "20 of 90 queries are judged in no split, and not used",
         "truncation: 10 of 90 passages measured",
     )
-    assert report(passages, queries, {"test": qrels["test"], "train": qrels["dev"]}, **settings) == found
+    assert (
+        report(passages, queries, {"test": qrels["test"], "train": qrels["dev"]}, **settings)
+        == found
+    )
 
 
 @pytest.mark.parametrize("shingles", [word_shingles, character_shingles])
@@ -210,4 +233,6 @@ def test_held_out_texts_are_compared_however_many_are_trained_on(monkeypatch):
     queries = {f"q{n}": words(rng, 8) for n in range(20)} | {"qt": "another question"}
     train = {f"q{n}": {f"p{n}": 1} for n in range(20)}
     found = check(Collection("c", passages, queries, {"train": train, "test": {"qt": {"copy": 1}}}))
-    assert [(near.id, near.other) for near in found.leaks if near.kind == "passage"] == [("copy", "p0")]
+    assert [(near.id, near.other) for near in found.leaks if near.kind == "passage"] == [
+        ("copy", "p0")
+    ]

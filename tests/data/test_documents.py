@@ -73,15 +73,24 @@ def test_markdown(tmp_path):
         (("The handbook",), ("Some words before any heading.",)),
         (
             ("The handbook", "Cards"),
-            ("Cards are renewed at the desk, or by post.", "bring a photograph", "bring the old card"),
+            (
+                "Cards are renewed at the desk, or by post.",
+                "bring a photograph",
+                "bring the old card",
+            ),
         ),
-        (("The handbook", "Cards", "Fees"), ("card | fee", "first | free", "second | 12 €", "renew --card")),
+        (
+            ("The handbook", "Cards", "Fees"),
+            ("card | fee", "first | free", "second | 12 €", "renew --card"),
+        ),
         (("The handbook", "Dogs"), ("Dogs are taxed.",)),
     ]
 
 
 def test_a_first_headline_is_the_documents_title(tmp_path):
-    (tmp_path / "read_me.md").write_text("# Whetstones\n\nThey sharpen.\n\n# Care\n\nKeep them wet.")
+    (tmp_path / "read_me.md").write_text(
+        "# Whetstones\n\nThey sharpen.\n\n# Care\n\nKeep them wet."
+    )
     assert sections(tmp_path / "read_me.md") == [
         (("Whetstones",), ("They sharpen.",)),
         (("Whetstones", "Care"), ("Keep them wet.",)),
@@ -91,15 +100,27 @@ def test_a_first_headline_is_the_documents_title(tmp_path):
 def test_html(tmp_path):
     (tmp_path / "a.html").write_text(HTML)
     assert sections(tmp_path / "a.html") == [
-        (("The page", "Cards"), ("Cards are renewed at the desk.", "Bring a photograph", "of your face")),
-        (("The page", "Cards", "Fees"), ("first | free", "outer", "inner", "renew\n--card", "Loose words here.")),
+        (
+            ("The page", "Cards"),
+            ("Cards are renewed at the desk.", "Bring a photograph", "of your face"),
+        ),
+        (
+            ("The page", "Cards", "Fees"),
+            ("first | free", "outer", "inner", "renew\n--card", "Loose words here."),
+        ),
     ]
 
 
 def test_lines_that_are_broken_by_a_tag_stay_apart(tmp_path):
-    (tmp_path / "a.html").write_text("<div>Open 9-5<br>Closed Sunday<hr>Main St 4<br/>12345 Town</div>")
-    assert sections(tmp_path / "a.html") == [(("a",), ("Open 9-5 Closed Sunday Main St 4 12345 Town",))]
-    (tmp_path / "a.md").write_text("one<br>two *and* <b>three</b>\n\n| a | b |\n|---|---|\n| c<br/>d | e |\n")
+    (tmp_path / "a.html").write_text(
+        "<div>Open 9-5<br>Closed Sunday<hr>Main St 4<br/>12345 Town</div>"
+    )
+    assert sections(tmp_path / "a.html") == [
+        (("a",), ("Open 9-5 Closed Sunday Main St 4 12345 Town",))
+    ]
+    (tmp_path / "a.md").write_text(
+        "one<br>two *and* <b>three</b>\n\n| a | b |\n|---|---|\n| c<br/>d | e |\n"
+    )
     assert sections(tmp_path / "a.md") == [(("a",), ("one\ntwo and three", "a | b", "c\nd | e"))]
 
 
@@ -141,7 +162,10 @@ def test_pdf(tmp_path):
     made = fpdf.FPDF()
     made.set_title("The handbook")
     made.set_font("helvetica", size=12)
-    for heading, text in (("Cards", "Cards are renewed at the desk."), ("Fees", "Fees are paid in advance.")):
+    for heading, text in (
+        ("Cards", "Cards are renewed at the desk."),
+        ("Fees", "Fees are paid in advance."),
+    ):
         made.add_page()
         made.start_section(heading)
         made.multi_cell(0, 8, text)
@@ -164,11 +188,20 @@ def test_a_folder_becomes_passages_that_tell_where_they_stand(tmp_path):
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
     faults = Faults()
     found = read_documents(tmp_path, WORDS, faults)
-    assert [(fault.kind, fault.level) for fault in faults] == [("unreadable", "warning"), ("no-text", "warning")]
-    assert list(found.passages) == ["licence.txt#1", *(f"sub/guide.md#{number}" for number in (1, 2, 3, 4))]
+    assert [(fault.kind, fault.level) for fault in faults] == [
+        ("unreadable", "warning"),
+        ("no-text", "warning"),
+    ]
+    assert list(found.passages) == [
+        "licence.txt#1",
+        *(f"sub/guide.md#{number}" for number in (1, 2, 3, 4)),
+    ]
     assert found.passages["sub/guide.md#3"].title == BETWEEN.join(("The handbook", "Cards", "Fees"))
     assert found.documents["sub/guide.md#3"] == "sub/guide.md"
-    assert read(tmp_path / "licence.txt")[0].passages["licence.txt#1"].text == "Everybody may use this for everything."
+    assert (
+        read(tmp_path / "licence.txt")[0].passages["licence.txt#1"].text
+        == "Everybody may use this for everything."
+    )
 
 
 TEXTS = st.text(alphabet="ab .!\n東。é", max_size=200)
@@ -186,12 +219,19 @@ def test_pieces_break_where_readers_would():
     by_words = lambda texts: [len(text.split()) for text in texts]  # noqa: E731
     assert pieces(text, 100, by_words) == [text]
     assert pieces(text, 5, by_words) == ["One two three.", "Four five. Six seven eight.", "Nine."]
-    assert pieces(text, 3, by_words) == ["One two three.", "Four five.", "Six seven eight.", "Nine."]
+    assert pieces(text, 3, by_words) == [
+        "One two three.",
+        "Four five.",
+        "Six seven eight.",
+        "Nine.",
+    ]
     assert pieces("a " * 10, 4, by_words) == ["a a a a", "a a a a", "a a"]
 
 
 def test_passages_are_no_longer_than_they_may_be(tmp_path):
-    (tmp_path / "long.txt").write_text("\n\n".join(" ".join(["word"] * size) for size in (5, 40, 90, 7)))
+    (tmp_path / "long.txt").write_text(
+        "\n\n".join(" ".join(["word"] * size) for size in (5, 40, 90, 7))
+    )
     found = read_documents(tmp_path, WORDS, Faults())
     sizes = [len(passage.content.split()) for passage in found.passages.values()]
     assert max(sizes) <= 30
@@ -199,13 +239,27 @@ def test_passages_are_no_longer_than_they_may_be(tmp_path):
 
 
 def test_queries_of_one_document_stay_together():
-    passages = {f"{name}#{at}": Passage(f"{name}#{at}", f"text {name} {at}") for name in "abcdefgh" for at in range(40)}
+    passages = {
+        f"{name}#{at}": Passage(f"{name}#{at}", f"text {name} {at}")
+        for name in "abcdefgh"
+        for at in range(40)
+    }
     documents = {passage: passage[0] for passage in passages}
     queries = {f"q{at}": f"query {passage}" for at, passage in enumerate(passages)}
     train = {query: {passage: 1} for query, passage in zip(queries, passages, strict=True)}
-    bare = Collection("d", passages, queries, {"train": train}, documents=documents, synthetic=frozenset({"train"}))
+    bare = Collection(
+        "d",
+        passages,
+        queries,
+        {"train": train},
+        documents=documents,
+        synthetic=frozenset({"train"}),
+    )
     found, _ = with_splits(bare)
-    homes = {split: {documents[p] for ps in found.positives(split).values() for p in ps} for split in found.qrels}
+    homes = {
+        split: {documents[p] for ps in found.positives(split).values() for p in ps}
+        for split in found.qrels
+    }
     assert all(homes.values())
     assert all(one.isdisjoint(other) for one, other in pairwise(homes.values()))
     assert homes["train"].isdisjoint(homes["test"])
@@ -232,7 +286,9 @@ def test_real_test_queries_are_told_by_words_id_or_document(handbook, tmp_path):
     ]
     assert set(found.qrels["test"]) <= set(found.queries)
     asked.write_text("question,answer\nwho?,nobody knows\n")
-    with pytest.raises(DataError, match=r"asked.csv:2: nothing in docs is called, or holds, 'nobody knows'"):
+    with pytest.raises(
+        DataError, match=r"asked.csv:2: nothing in docs is called, or holds, 'nobody knows'"
+    ):
         with_test_queries(handbook, asked)
     with pytest.raises(ConfigError, match="no such table"):
         with_test_queries(handbook, tmp_path / "gone.csv")

@@ -28,7 +28,10 @@ def test_a_set_of_the_hub_in_three_parts(tmp_path, monkeypatch, part, score):
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     rows = {
-        "corpus": [{"_id": "p1", "title": "One", "text": "first"}, {"_id": "p2", "title": "", "text": "second"}],
+        "corpus": [
+            {"_id": "p1", "title": "One", "text": "first"},
+            {"_id": "p2", "title": "", "text": "second"},
+        ],
         "queries": [{"_id": "q1", "text": "which is first?"}],
         part: [{"query-id": "q1", "corpus-id": "p1"} | ({"score": 2} if score else {})],
     }
@@ -37,16 +40,29 @@ def test_a_set_of_the_hub_in_three_parts(tmp_path, monkeypatch, part, score):
     for name, found in rows.items():
         (folder / name).mkdir(parents=True)
         datasets.Dataset.from_list(found).to_parquet(folder / name / "train-00000.parquet")
-        head += [f"- config_name: {name}", "  data_files:", "  - split: train", f"    path: {name}/train-*"]
+        head += [
+            f"- config_name: {name}",
+            "  data_files:",
+            "  - split: train",
+            f"    path: {name}/train-*",
+        ]
     (folder / "README.md").write_text("\n".join([*head, "---", ""]))
     faults = Faults()
     found = read_hub(str(folder), faults)
     assert not list(faults)
-    assert found.passages == {"p1": Passage("p1", "first", "One"), "p2": Passage("p2", "second", "")}
-    assert (found.queries, found.qrels) == ({"q1": "which is first?"}, {"train": {"q1": {"p1": 2 if score else 1}}})
+    assert found.passages == {
+        "p1": Passage("p1", "first", "One"),
+        "p2": Passage("p2", "second", ""),
+    }
+    assert (found.queries, found.qrels) == (
+        {"q1": "which is first?"},
+        {"train": {"q1": {"p1": 2 if score else 1}}},
+    )
 
 
-@pytest.mark.parametrize("source", ["folder", "folder/", "here/folder", "a/b/c", "./a", "folder.jsonl"])
+@pytest.mark.parametrize(
+    "source", ["folder", "folder/", "here/folder", "a/b/c", "./a", "folder.jsonl"]
+)
 def test_a_path_that_is_not_there_is_not_looked_for_on_the_hub(monkeypatch, tmp_path, source):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("whet.data.read.read_hub", None)

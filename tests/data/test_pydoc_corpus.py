@@ -31,7 +31,9 @@ def package(tmp_path, monkeypatch):
             path.write_bytes(text if isinstance(text, bytes) else text.encode())
         found = build_pydoc_collection(limit=None, seed=0, packages=["clockwork"])
         assert "clockwork" not in sys.modules
-        return {key.removeprefix("clockwork."): passage.text for key, passage in found.passages.items()}
+        return {
+            key.removeprefix("clockwork."): passage.text for key, passage in found.passages.items()
+        }
 
     return build
 
@@ -71,8 +73,14 @@ def test_no_module_is_in_two_splits(collection):
 
 def test_a_limit_keeps_a_sample_of_the_same_pairs(collection):
     few = build_pydoc_collection(limit=100, seed=3, packages=PACKAGES)
-    assert {split: len(judged) for split, judged in few.qrels.items()} == {"train": 74, "dev": 9, "test": 17}
-    assert all(judged.items() <= collection.qrels[split].items() for split, judged in few.qrels.items())
+    assert {split: len(judged) for split, judged in few.qrels.items()} == {
+        "train": 74,
+        "dev": 9,
+        "test": 17,
+    }
+    assert all(
+        judged.items() <= collection.qrels[split].items() for split, judged in few.qrels.items()
+    )
 
 
 def test_another_seed_deals_the_modules_out_otherwise(collection):
@@ -88,7 +96,9 @@ def test_a_fresh_process_builds_the_same(collection):
         "print(hashlib.sha256(repr(c).encode()).hexdigest())"
     )
     environment = os.environ | {"PYTHONHASHSEED": "77"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == hashlib.sha256(repr(collection).encode()).hexdigest()
 
 
@@ -107,8 +117,12 @@ def test_tests_private_and_unreadable_files_are_passed_over(package):
 
 
 def test_only_public_names_speak(package):
-    body = "class Clock:\n    {}\n    def tell(self):\n        {}\n    def _wind(self):\n        {}\n"
-    doc = '"""{0} the {0} of all clocks.\n\n    {0}s are many, and each of them goes its own way."""'
+    body = (
+        "class Clock:\n    {}\n    def tell(self):\n        {}\n    def _wind(self):\n        {}\n"
+    )
+    doc = (
+        '"""{0} the {0} of all clocks.\n\n    {0}s are many, and each of them goes its own way."""'
+    )
     assert sorted(package(good=body.format(*map(doc.format, ("Hand", "Dial", "Spring"))))) == [
         "good.Clock",
         "good.Clock.tell",

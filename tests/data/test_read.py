@@ -12,15 +12,27 @@ from whet.data.read import content_fingerprint, read
 from whet.records import Collection, Passage
 
 PAIRS = [
-    {"query": "what sharpens", "pos": ["stone", "strop"], "neg": ["cheese"], "neg_q": ["what is made of milk"]},
-    {"query": "what cuts", "pos": ["knife"], "neg": ["cheese", "stone"], "neg_q": ["", "what sharpens"]},
+    {
+        "query": "what sharpens",
+        "pos": ["stone", "strop"],
+        "neg": ["cheese"],
+        "neg_q": ["what is made of milk"],
+    },
+    {
+        "query": "what cuts",
+        "pos": ["knife"],
+        "neg": ["cheese", "stone"],
+        "neg_q": ["", "what sharpens"],
+    },
     {"query": "what sharpens", "pos": ["file"], "neg": [], "neg_q": []},
 ]
 
 
 def write_jsonl(path, rows):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
 
 
 def write_beir(folder, corpus, queries, **qrels):
@@ -44,17 +56,23 @@ def texts(collection):
     return {
         "qrels": {
             split: {
-                collection.queries[q]: {text[p]: grade for p, grade in judged.items()} for q, judged in part.items()
+                collection.queries[q]: {text[p]: grade for p, grade in judged.items()}
+                for q, judged in part.items()
             }
             for split, part in collection.qrels.items()
         },
-        "negatives": {collection.queries[q]: [text[p] for p in found] for q, found in collection.negatives.items()},
+        "negatives": {
+            collection.queries[q]: [text[p] for p in found]
+            for q, found in collection.negatives.items()
+        },
         "answers": {text[p]: list(found) for p, found in collection.positive_queries.items()},
     }
 
 
 EXPECTED = {
-    "qrels": {"train": {"what sharpens": {"stone": 1, "strop": 1, "file": 1}, "what cuts": {"knife": 1}}},
+    "qrels": {
+        "train": {"what sharpens": {"stone": 1, "strop": 1, "file": 1}, "what cuts": {"knife": 1}}
+    },
     "negatives": {"what sharpens": ["cheese"], "what cuts": ["cheese", "stone"]},
     "answers": {"cheese": ["what is made of milk"], "stone": ["what sharpens"]},
 }
@@ -97,7 +115,12 @@ class TestBeir:
         assert "train_official.tsv ignored" in capsys.readouterr().err
 
     def test_a_byte_order_mark_and_crlf_are_tolerated(self, tmp_path):
-        write_beir(tmp_path, self.CORPUS, self.QUERIES, train="\ufeffquery-id\tcorpus-id\tscore\r\nq1\td1\t1\r\n")
+        write_beir(
+            tmp_path,
+            self.CORPUS,
+            self.QUERIES,
+            train="\ufeffquery-id\tcorpus-id\tscore\r\nq1\td1\t1\r\n",
+        )
         for name in ("corpus.jsonl", "queries.jsonl"):
             data = (tmp_path / name).read_bytes()
             (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n"))
@@ -116,7 +139,10 @@ class TestBeir:
         assert len(collection.passages) == 3
         said = " ".join(capsys.readouterr().err.split())
         assert "warning" in said
-        assert "corpus.jsonl:4: id 'd1' comes again with the same text [duplicate-id] Cure: Delete the line." in said
+        assert (
+            "corpus.jsonl:4: id 'd1' comes again with the same text [duplicate-id] Cure: Delete the line."
+            in said
+        )
 
 
 class TestTables:
@@ -130,9 +156,15 @@ class TestTables:
         assert list(collection.passages) == [f"p{number:06d}" for number in range(1, 6)]
 
     def test_json_as_list_and_as_lines(self, tmp_path):
-        (tmp_path / "list.json").write_text("\ufeff" + json.dumps(PAIRS, indent=1), encoding="utf-8")
+        (tmp_path / "list.json").write_text(
+            "\ufeff" + json.dumps(PAIRS, indent=1), encoding="utf-8"
+        )
         write_jsonl(tmp_path / "lines.json", PAIRS)
-        assert texts(sound(tmp_path / "list.json")) == texts(sound(tmp_path / "lines.json")) == EXPECTED
+        assert (
+            texts(sound(tmp_path / "list.json"))
+            == texts(sound(tmp_path / "lines.json"))
+            == EXPECTED
+        )
 
     def test_parquet(self, tmp_path):
         import pyarrow as pa
@@ -167,19 +199,30 @@ class TestTables:
         }
 
     @pytest.mark.parametrize("query", ["query", "question", "anchor"])
-    @pytest.mark.parametrize("positive", ["positive", "positives", "pos", "answer", "passage", "document"])
-    @pytest.mark.parametrize("negative", ["negative", "negatives", "neg", "hard_negatives", "negative_1"])
+    @pytest.mark.parametrize(
+        "positive", ["positive", "positives", "pos", "answer", "passage", "document"]
+    )
+    @pytest.mark.parametrize(
+        "negative", ["negative", "negatives", "neg", "hard_negatives", "negative_1"]
+    )
     def test_names(self, tmp_path, query, positive, negative):
         write_jsonl(tmp_path / "pairs.jsonl", [{negative: "n", positive: "p", query: "q"}])
         found = texts(sound(tmp_path / "pairs.jsonl"))
-        assert found == {"qrels": {"train": {"q": {"p": 1}}}, "negatives": {"q": ["n"]}, "answers": {}}
+        assert found == {
+            "qrels": {"train": {"q": {"p": 1}}},
+            "negatives": {"q": ["n"]},
+            "answers": {},
+        }
 
     def test_grades(self, tmp_path):
         rows = [
-            {"query": "q", "passage": passage, "label": label} for passage, label in (("a", 2), ("b", 0), ("c", -1))
+            {"query": "q", "passage": passage, "label": label}
+            for passage, label in (("a", 2), ("b", 0), ("c", -1))
         ]
         write_jsonl(tmp_path / "pairs.jsonl", rows)
-        assert texts(sound(tmp_path / "pairs.jsonl"))["qrels"] == {"train": {"q": {"a": 2, "b": 0, "c": -1}}}
+        assert texts(sound(tmp_path / "pairs.jsonl"))["qrels"] == {
+            "train": {"q": {"a": 2, "b": 0, "c": -1}}
+        }
 
     def test_folder_of_splits_shares_ids(self, tmp_path):
         write_jsonl(tmp_path / "train.jsonl", PAIRS[:1])
@@ -215,7 +258,10 @@ def test_load_takes_a_collection_and_says_what_it_split(capsys):
     collection = Collection("mine", passages, {f"q{n}": f"question {n}" for n in range(9)}, qrels)
     loaded = whet.load(collection, split_seed=1)
     assert [len(loaded.qrels[split]) for split in ("train", "dev", "test")] == [6, 0, 3]
-    assert "test made from train by passage group; queries: train 6, dev 0, test 3" in capsys.readouterr().err
+    assert (
+        "test made from train by passage group; queries: train 6, dev 0, test 3"
+        in capsys.readouterr().err
+    )
     assert whet.load(loaded) == loaded
     assert capsys.readouterr().err == ""
 
@@ -223,11 +269,17 @@ def test_load_takes_a_collection_and_says_what_it_split(capsys):
 def test_load_warns_of_given_splits_that_share_passages_with_train(capsys):
     passages = {"d1": Passage("d1", "one"), "d2": Passage("d2", "two")}
     queries = {"q1": "a", "q2": "b", "q3": "c"}
-    qrels = {"train": {"q1": {"d1": 1}}, "dev": {"q2": {"d2": 1}}, "test": {"q3": {"d1": 1, "d2": 1}}}
+    qrels = {
+        "train": {"q1": {"d1": 1}},
+        "dev": {"q2": {"d2": 1}},
+        "test": {"q3": {"d1": 1, "d2": 1}},
+    }
     collection = Collection("mine", passages, queries, qrels)
     assert whet.load(collection) == collection
     said = " ".join(capsys.readouterr().err.split())
-    assert said.startswith("warning mine: 1 passages that answer test queries are positives of training queries too")
+    assert said.startswith(
+        "warning mine: 1 passages that answer test queries are positives of training queries too"
+    )
 
 
 def test_fingerprint_sees_every_part():
@@ -249,12 +301,23 @@ def test_fingerprint_sees_every_part():
     prints = [content_fingerprint(Collection("name", **base | other)) for other in ({}, *others)]
     assert len(set(prints)) == 7
     assert content_fingerprint(Collection("other name", **base)) == prints[0]
-    lists = Collection("name", **base | {"negatives": {"q": ["d"]}, "positive_queries": {"d": ["query"]}})
+    lists = Collection(
+        "name", **base | {"negatives": {"q": ["d"]}, "positive_queries": {"d": ["query"]}}
+    )
     assert content_fingerprint(lists) == prints[0]
 
 
 @pytest.mark.parametrize(
-    "name", ["scifact", "integreat_en", "integreat_de", "nl2bash_a", "medquad_mini", "eda_tiny", "jaquad_ja"]
+    "name",
+    [
+        "scifact",
+        "integreat_en",
+        "integreat_de",
+        "nl2bash_a",
+        "medquad_mini",
+        "eda_tiny",
+        "jaquad_ja",
+    ],
 )
 def test_real_sets_have_the_sizes_that_they_state(shared, name):
     meta = (shared(name) / "META.md").read_text(encoding="utf-8")
@@ -264,7 +327,9 @@ def test_real_sets_have_the_sizes_that_they_state(shared, name):
     positives = [collection.positives(split) for split in ("train", "dev", "test")]
     assert [len(split) for split in positives] == [int(number) for number in queries]
     if pairs := re.search(r"positive pairs: (\d+)/(\d+)/(\d+)", meta):
-        assert [sum(map(len, split.values())) for split in positives] == [int(number) for number in pairs.groups()]
+        assert [sum(map(len, split.values())) for split in positives] == [
+            int(number) for number in pairs.groups()
+        ]
 
 
 def test_medquad_is_read_in_about_a_second(shared):

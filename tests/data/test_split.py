@@ -22,8 +22,16 @@ def collection(judged, query_texts=(), passage_texts=(), **parts):
     return Collection(
         "generated",
         {f"p{n}": Passage(f"p{n}", texts.get(n, f"passage {n}")) for n in passages},
-        {f"q{n}": query_texts[n] if n < len(query_texts) else f"query {n}" for n in range(len(judged))},
-        {"train": {f"q{n}": {f"p{p}": grade for p, grade in row.items()} for n, row in enumerate(judged)}},
+        {
+            f"q{n}": query_texts[n] if n < len(query_texts) else f"query {n}"
+            for n in range(len(judged))
+        },
+        {
+            "train": {
+                f"q{n}": {f"p{p}": grade for p, grade in row.items()}
+                for n, row in enumerate(judged)
+            }
+        },
         **parts,
     )
 
@@ -66,9 +74,14 @@ def test_no_answer_of_a_held_out_query_is_trained_on(judged, seed, same):
     assert test
     assert not train & (dev | test)
     assert not dev & test
-    asked = [{key(split.queries[query]) for query in split.positives(name)} for name in ("train", "dev", "test")]
+    asked = [
+        {key(split.queries[query]) for query in split.positives(name)}
+        for name in ("train", "dev", "test")
+    ]
     assert not asked[0] & (asked[1] | asked[2])
-    assert {query: row for part in split.qrels.values() for query, row in part.items()} == data.qrels["train"]
+    assert {
+        query: row for part in split.qrels.values() for query, row in part.items()
+    } == data.qrels["train"]
     assert sum(map(len, split.qrels.values())) == len(data.qrels["train"])
     assert how["queries"] == {name: len(split.positives(name)) for name in ("train", "dev", "test")}
     assert how["trained_positives"] == {"dev": 0, "test": 0}
@@ -107,7 +120,10 @@ def test_folds_hold_every_training_query_once_and_no_answer_twice(judged, seed, 
     try:
         data = collection(judged)
         split, _ = with_splits(
-            replace(data, positive_queries={next(iter(data.passages)): ["query 3", "a question of its own"]})
+            replace(
+                data,
+                positive_queries={next(iter(data.passages)): ["query 3", "a question of its own"]},
+            )
         )
     except DataError:
         assume(False)
@@ -144,7 +160,9 @@ def test_a_huge_group_is_trained_on():
 def test_no_part_consists_of_one_large_group(seed):
     """Ten questions about one passage would fill the test split of a third, and test one passage."""
     split, how = with_splits(
-        collection([{0: 1} for _ in range(10)] + [{n: 1} for n in range(1, 21)]), seed=seed, folded_below=0
+        collection([{0: 1} for _ in range(10)] + [{n: 1} for n in range(1, 21)]),
+        seed=seed,
+        folded_below=0,
     )
     assert how["queries"] == {"train": 15, "dev": 5, "test": 10}
     assert len(answering(split, "test")) == 10
@@ -201,7 +219,9 @@ class TestGivenSplits:
 
     def test_only_test_is_made_when_dev_is_given(self):
         data = self.data()
-        _, how = with_splits(replace(data, qrels={"train": data.qrels["train"], "dev": data.qrels["test"]}))
+        _, how = with_splits(
+            replace(data, qrels={"train": data.qrels["train"], "dev": data.qrels["test"]})
+        )
         assert how["made"] == ["test"]
         assert how["queries"] == {"train": 40, "dev": 2, "test": 20}
 
@@ -209,7 +229,10 @@ class TestGivenSplits:
 def test_queries_of_held_out_passages_are_not_handed_to_training():
     """CLP trains on `positive_queries`: what a dev or test passage answers must not be there."""
     data = collection([{n: 1} for n in range(40)])
-    data = replace(data, positive_queries={f"p{n}": [f"asks for {n}", f"Query {(n + 1) % 40}"] for n in range(40)})
+    data = replace(
+        data,
+        positive_queries={f"p{n}": [f"asks for {n}", f"Query {(n + 1) % 40}"] for n in range(40)},
+    )
     split, how = with_splits(data)
     held_out = {query for name in ("dev", "test") for query in split.qrels[name]}
     kept = [(passage, text) for passage, texts in split.positive_queries.items() for text in texts]

@@ -8,7 +8,9 @@ from whet.data.read import read
 def test_rows_without_a_query_are_passages_that_nobody_asks_for(tmp_path):
     unasked = [{"positive": "a passage"}, {"query": "", "positive": "another"}]
     rows = [{"query": "q", "positive": "a passage"}, *unasked]
-    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "pairs.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+    )
     collection, faults = read(tmp_path / "pairs.jsonl")
     assert [passage.text for passage in collection.passages.values()] == ["a passage", "another"]
     assert collection.queries == {"q000001": "q"}
@@ -29,7 +31,9 @@ def test_a_table_of_passages_alone_is_a_corpus(tmp_path):
 
 
 def test_questions_beside_a_corpus_are_not_passed_over_in_silence(tmp_path):
-    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "t", "question": "q", "answer": "a"}\n')
+    (tmp_path / "corpus.jsonl").write_text(
+        '{"_id": "d", "text": "t", "question": "q", "answer": "a"}\n'
+    )
     assert read(tmp_path)[1] == ()
     (tmp_path / "faq.jsonl").write_text('{"query": "q", "positive": "p"}\n')
     collection, (fault,) = read(tmp_path)

@@ -22,7 +22,11 @@ def test_titles_grades_and_odd_characters_come_back(tmp_path):
     written = Collection("odd", passages, {"q1": "one?", "q2": "two?", "q3": "three?"}, qrels)
     write_beir(written, tmp_path / "odd")
     read = whet.load(tmp_path / "odd")
-    assert (read.passages, read.queries, read.qrels) == (written.passages, written.queries, written.qrels)
+    assert (read.passages, read.queries, read.qrels) == (
+        written.passages,
+        written.queries,
+        written.qrels,
+    )
 
 
 def test_what_beir_cannot_hold_is_refused(tmp_path):

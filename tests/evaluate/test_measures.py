@@ -12,7 +12,9 @@ from whet.evaluate.runs import untie
 PASSAGES = [f"p{number}" for number in range(8)]
 grades = st.dictionaries(st.sampled_from(PASSAGES), st.integers(-1, 3), min_size=1)
 # Few distinct scores, so that most rankings hold ties; also ones that only float64 tells apart.
-scores = st.dictionaries(st.sampled_from(PASSAGES), st.sampled_from([0.0, 0.25, 0.5, 0.5 + 1e-12, -1.0, 31.7]))
+scores = st.dictionaries(
+    st.sampled_from(PASSAGES), st.sampled_from([0.0, 0.25, 0.5, 0.5 + 1e-12, -1.0, 31.7])
+)
 queries = st.sampled_from(["q1", "q2", "q3"])
 
 
@@ -26,7 +28,9 @@ def ndcg(judged, ranked, cutoff):
 
 
 def reciprocal_rank(judged, ranked, cutoff):
-    return next((1 / rank for rank, p in enumerate(ranked[:cutoff], start=1) if judged.get(p, 0) > 0), 0.0)
+    return next(
+        (1 / rank for rank, p in enumerate(ranked[:cutoff], start=1) if judged.get(p, 0) > 0), 0.0
+    )
 
 
 def average_precision(judged, ranked, cutoff):
@@ -65,14 +69,18 @@ def test_measures_are_the_written_out_ones_in_the_order_of_the_ranking(qrels, ra
         assert list(values[measure]) == measurable
         for query in measurable:
             order = sorted(ranking.get(query, {}), key=lambda p: -ranking[query][p])
-            assert values[measure][query] == pytest.approx(oracle(qrels[query], order, cutoff), abs=1e-12)
+            assert values[measure][query] == pytest.approx(
+                oracle(qrels[query], order, cutoff), abs=1e-12
+            )
 
 
 @given(grades.filter(lambda judged: max(judged.values()) > 0), scores.filter(bool))
 def test_nothing_is_left_for_trec_eval_to_break(judged, found):
     """Untied scores through trec_eval itself give what the search's order says, whichever way it breaks ties."""
     clipped = {passage: max(grade, 0) for passage, grade in judged.items()}
-    evaluator = pytrec_eval.RelevanceEvaluator({"q": clipped}, {"ndcg_cut_10", "map_cut_10", "recall_100"})
+    evaluator = pytrec_eval.RelevanceEvaluator(
+        {"q": clipped}, {"ndcg_cut_10", "map_cut_10", "recall_100"}
+    )
     theirs = evaluator.evaluate({"q": untie(found)})["q"]
     ours = per_query({"q": judged}, {"q": found})
     assert theirs["ndcg_cut_10"] == ours["nDCG@10"]["q"]
@@ -83,7 +91,9 @@ def test_nothing_is_left_for_trec_eval_to_break(judged, found):
 def test_a_tie_is_broken_by_the_search_and_not_by_the_names():
     for first, second in (("a", "b"), ("b", "a")):
         values = per_query({"q": {first: 1}}, {"q": {first: 0.5, second: 0.5}})
-        assert {measure: by_query["q"] for measure, by_query in values.items()} == dict.fromkeys(MEASURES, 1.0)
+        assert {measure: by_query["q"] for measure, by_query in values.items()} == dict.fromkeys(
+            MEASURES, 1.0
+        )
 
 
 def test_gain_is_the_grade_itself():
@@ -99,7 +109,9 @@ def test_a_query_without_results_counts_and_one_without_positives_does_not():
 
 
 def test_only_queries_with_a_positive_are_measurable_and_trec_eval_sees_no_negative_grade():
-    assert measurable({"q": {"a": 2, "b": -1}, "none": {"a": -1, "b": 0}}) == {"q": {"a": 2, "b": 0}}
+    assert measurable({"q": {"a": 2, "b": -1}, "none": {"a": -1, "b": 0}}) == {
+        "q": {"a": 2, "b": 0}
+    }
 
 
 def test_a_score_that_is_not_a_number_is_refused():

@@ -38,12 +38,16 @@ def test_large_samples_agree_with_scipy():
             n_resamples=20_000,
             rng=rng,
         ).pvalue
-        assert randomisation_p(differences, rng, resamples=20_000) == pytest.approx(theirs, abs=0.015)
+        assert randomisation_p(differences, rng, resamples=20_000) == pytest.approx(
+            theirs, abs=0.015
+        )
 
 
 def test_p_is_uniform_or_above_when_nothing_differs():
     rng = np.random.default_rng(4)
-    p_values = np.array([randomisation_p(rng.normal(0, 1, 40), rng, resamples=999) for _ in range(600)])
+    p_values = np.array(
+        [randomisation_p(rng.normal(0, 1, 40), rng, resamples=999) for _ in range(600)]
+    )
     for alpha in (0.05, 0.2, 0.5):
         assert abs((p_values <= alpha).mean() - alpha) < 4 * np.sqrt(alpha * (1 - alpha) / 600)
 
@@ -57,7 +61,9 @@ def test_p_is_never_zero_and_one_without_any_change():
 def test_interval_agrees_with_scipy_and_covers_the_truth():
     rng = np.random.default_rng(6)
     differences = rng.normal(0.03, 0.2, 300)
-    theirs = scipy.stats.bootstrap((differences,), np.mean, method="percentile", rng=rng).confidence_interval
+    theirs = scipy.stats.bootstrap(
+        (differences,), np.mean, method="percentile", rng=rng
+    ).confidence_interval
     assert bootstrap_interval(differences, rng) == pytest.approx(tuple(theirs), abs=0.002)
     covered = 0
     for _ in range(400):
@@ -89,7 +95,11 @@ def test_compare_counts_and_repeats():
     assert found.difference == pytest.approx(0.25)
     assert found == compare(base, tuned, np.random.default_rng(0))
     swapped = compare(tuned, base, np.random.default_rng(0))
-    assert (swapped.difference, swapped.p_value, swapped.wins) == (-found.difference, found.p_value, found.losses)
+    assert (swapped.difference, swapped.p_value, swapped.wins) == (
+        -found.difference,
+        found.p_value,
+        found.losses,
+    )
 
 
 def test_compare_refuses_different_queries():

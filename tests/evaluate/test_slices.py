@@ -4,7 +4,12 @@ import pytest
 from whet.evaluate.slices import most_changed, query_rows, slice_rows
 from whet.records import Passage
 
-QUERIES = {"q1": "list files", "q2": "copy a file to another host", "q3": "kill", "q4": "never judged"}
+QUERIES = {
+    "q1": "list files",
+    "q2": "copy a file to another host",
+    "q3": "kill",
+    "q4": "never judged",
+}
 PASSAGES = {
     p.id: p
     for p in (
@@ -14,7 +19,11 @@ PASSAGES = {
     )
 }
 QRELS = {"q1": {"ls": 1, "scp": 0}, "q2": {"scp": 2, "ls": 1}, "q3": {"kill": 1}, "q4": {"ls": 0}}
-BASE = {"q1": {"scp": 0.9, "ls": 0.8}, "q2": {"scp": 0.9, "kill": 0.5, "ls": 0.4}, "q3": {"ls": 0.3}}
+BASE = {
+    "q1": {"scp": 0.9, "ls": 0.8},
+    "q2": {"scp": 0.9, "kill": 0.5, "ls": 0.4},
+    "q3": {"ls": 0.3},
+}
 TUNED = {"q1": {"ls": 0.9, "scp": 0.8}, "q2": {"kill": 0.9, "ls": 0.5, "scp": 0.4}, "q3": {}}
 
 
@@ -26,11 +35,26 @@ def rows():
 def test_rows_tell_ranks_words_and_overlap(rows):
     first, second, third = rows
     assert [row.query_id for row in rows] == ["q1", "q2", "q3"]
-    assert (first.base_rank, first.tuned_rank, first.base_first, first.tuned_first) == (2, 1, "scp", "ls")
+    assert (first.base_rank, first.tuned_rank, first.base_first, first.tuned_first) == (
+        2,
+        1,
+        "scp",
+        "ls",
+    )
     assert (first.words, first.overlap, first.positives, first.positive) == (2, 1.0, 1, "ls")
-    assert (second.base_rank, second.tuned_rank, second.positive, second.positives) == (1, 2, "scp", 2)
+    assert (second.base_rank, second.tuned_rank, second.positive, second.positives) == (
+        1,
+        2,
+        "scp",
+        2,
+    )
     assert second.overlap == pytest.approx(1 / 6)  # "copy" of six words
-    assert (third.base_rank, third.tuned_rank, third.tuned_first, third.difference) == (None, None, "", 0.0)
+    assert (third.base_rank, third.tuned_rank, third.tuned_first, third.difference) == (
+        None,
+        None,
+        "",
+        0.0,
+    )
     assert first.difference == first.tuned - first.base > 0
 
 
@@ -59,7 +83,11 @@ def test_every_kind_of_slice_covers_every_query_once():
         assert sum(part.queries * part.difference for part in parts) == pytest.approx(
             sum(row.difference for row in rows)
         )
-    assert [part.label for part in by_kind["Query length"]] == ["1–3 words", "4–5 words", "6–7 words"]
+    assert [part.label for part in by_kind["Query length"]] == [
+        "1–3 words",
+        "4–5 words",
+        "6–7 words",
+    ]
     assert [part.label for part in by_kind["Relevant passages"]] == ["1", "2–4", "5 or more"]
 
 
@@ -68,15 +96,25 @@ def test_terciles_are_as_even_as_they_can_be_and_small_parts_have_no_interval():
     qrels = {query: {"p": 1} for query in queries}
     rows = query_rows(queries, {"p": Passage("p", "other")}, qrels, {}, {"q1": {"p": 1.0}})
     by_length = slice_rows(rows, np.random.default_rng(0))[:3]
-    assert [(s.label, s.queries) for s in by_length] == [("1–5 words", 5), ("6–9 words", 4), ("10–14 words", 5)]
-    (alike,) = [s for s in slice_rows(rows, np.random.default_rng(0)) if s.kind == "Relevant passages"]
+    assert [(s.label, s.queries) for s in by_length] == [
+        ("1–5 words", 5),
+        ("6–9 words", 4),
+        ("10–14 words", 5),
+    ]
+    (alike,) = [
+        s for s in slice_rows(rows, np.random.default_rng(0)) if s.kind == "Relevant passages"
+    ]
     assert alike.difference == pytest.approx(1 / 14)
     assert alike.interval[0] <= alike.difference <= alike.interval[1]
     assert {s.interval for s in by_length} == {None}
 
 
 def test_equal_queries_make_one_slice_and_none_makes_none(rows):
-    assert [s.label for s in slice_rows(rows[:1], np.random.default_rng(0))] == ["2 words", "100 %", "1"]
+    assert [s.label for s in slice_rows(rows[:1], np.random.default_rng(0))] == [
+        "2 words",
+        "100 %",
+        "1",
+    ]
     assert slice_rows([], np.random.default_rng(0)) == []
 
 

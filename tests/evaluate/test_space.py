@@ -16,11 +16,20 @@ from whet.evaluate.space import space_of, spread
 from whet.records import Collection, Passage
 
 RNG = np.random.default_rng(0)
-QRELS = {"train": {"q0": {"p3": 1}}, "test": {"q0": {"p0": 2, "p5": 0}, "q1": {"p1": 1, "p2": 1}, "q2": {"p3": 1}}}
+QRELS = {
+    "train": {"q0": {"p3": 1}},
+    "test": {"q0": {"p0": 2, "p5": 0}, "q1": {"p1": 1, "p2": 1}, "q2": {"p3": 1}},
+}
 DATA = Collection(
-    "x", {f"p{i}": Passage(f"p{i}", f"text {i}") for i in range(8)}, {f"q{i}": f"query {i}" for i in range(3)}, QRELS
+    "x",
+    {f"p{i}": Passage(f"p{i}", f"text {i}") for i in range(8)},
+    {f"q{i}": f"query {i}" for i in range(3)},
+    QRELS,
 )
-QUERIES, PASSAGES = RNG.normal(size=(3, 4)).astype(np.float32), RNG.normal(1, 1, (8, 4)).astype(np.float32)
+QUERIES, PASSAGES = (
+    RNG.normal(size=(3, 4)).astype(np.float32),
+    RNG.normal(1, 1, (8, 4)).astype(np.float32),
+)
 
 
 def cosine(one, other):
@@ -31,19 +40,25 @@ def test_the_formulas():
     found = space_of(QUERIES, PASSAGES, DATA, "test", np.random.default_rng(0))
     cosines = [cosine(a, b) for a, b in combinations(PASSAGES, 2)]
     assert found.anisotropy == pytest.approx(np.mean(cosines), abs=1e-5)
-    assert found.uniformity == pytest.approx(math.log(np.mean([math.exp(-2 * (2 - 2 * c)) for c in cosines])), abs=1e-5)
+    assert found.uniformity == pytest.approx(
+        math.log(np.mean([math.exp(-2 * (2 - 2 * c)) for c in cosines])), abs=1e-5
+    )
     positive = {(0, 0), (0, 3), (1, 1), (1, 2), (2, 3)}
     assert found.alignment == pytest.approx(
         np.mean([2 - 2 * cosine(QUERIES[q], PASSAGES[p]) for q, p in positive]), abs=1e-5
     )
     pairs = list(product(range(3), range(4)))
-    expected = roc_auc_score([pair in positive for pair in pairs], [cosine(QUERIES[q], PASSAGES[p]) for q, p in pairs])
+    expected = roc_auc_score(
+        [pair in positive for pair in pairs], [cosine(QUERIES[q], PASSAGES[p]) for q, p in pairs]
+    )
     assert found.auc == pytest.approx(expected)
 
 
 def test_a_sample_is_the_same_for_every_model(monkeypatch):
     monkeypatch.setattr(space, "SAMPLE", 3)
-    one, other = (space_of(QUERIES, PASSAGES, DATA, "test", np.random.default_rng(1)) for _ in range(2))
+    one, other = (
+        space_of(QUERIES, PASSAGES, DATA, "test", np.random.default_rng(1)) for _ in range(2)
+    )
     assert one == other
     assert one != space_of(QUERIES, PASSAGES, DATA, "test", np.random.default_rng(4))
 

@@ -75,15 +75,30 @@ def test_both_ways_and_neither():
 def test_json_has_exactly_the_promised_keys_and_survives_json():
     found = assessed([2] * 30 + [1], [1] * 30 + [2], bm25=[3] * 31)
     told = json.loads(json.dumps(found.to_json()))
-    keys = ["verdict", "measure", "base", "tuned", "bm25", "difference", "interval", "p_value", "queries"]
+    keys = [
+        "verdict",
+        "measure",
+        "base",
+        "tuned",
+        "bm25",
+        "difference",
+        "interval",
+        "p_value",
+        "queries",
+    ]
     assert list(told) == [*keys, "kept_base", "synthetic"]
     assert told["verdict"] == "better"
     assert told["measure"] == "nDCG@10"
     assert (
-        set(told["base"]) == set(told["tuned"]) == set(told["bm25"]) == {"nDCG@5", "nDCG@10", "RR@10", "AP@10", "R@100"}
+        set(told["base"])
+        == set(told["tuned"])
+        == set(told["bm25"])
+        == {"nDCG@5", "nDCG@10", "RR@10", "AP@10", "R@100"}
     )
     assert told["bm25"]["nDCG@10"] == 0.5
-    assert told["difference"] == pytest.approx(told["tuned"]["nDCG@10"] - told["base"]["nDCG@10"], abs=2e-5)
+    assert told["difference"] == pytest.approx(
+        told["tuned"]["nDCG@10"] - told["base"]["nDCG@10"], abs=2e-5
+    )
     assert told["interval"][0] < told["difference"] < told["interval"][1]
     assert told["queries"] == 31
     assert Evaluation.from_record(json.loads(json.dumps(found.to_record()))) == found
@@ -92,13 +107,24 @@ def test_json_has_exactly_the_promised_keys_and_survives_json():
 def test_a_kept_base_and_synthetic_queries_are_said():
     found = assessed([2] * 30 + [1], [1] * 30 + [2])
     assert "synthetic" not in found.summary_sentence
-    assert "31 queries, all synthetic: real ones may tell otherwise)" in replace(found, synthetic=True).summary_sentence
+    assert (
+        "31 queries, all synthetic: real ones may tell otherwise)"
+        in replace(found, synthetic=True).summary_sentence
+    )
     kept = replace(assessed([1] * 9, [1] * 9), kept_base=True).summary_sentence
-    assert kept == "The base model was kept, for no trained one was fit to replace it: nDCG@10 100.0 (9 queries)."
+    assert (
+        kept
+        == "The base model was kept, for no trained one was fit to replace it: nDCG@10 100.0 (9 queries)."
+    )
 
 
 def test_numbers_are_worded_one_way():
-    assert (points(0.6449), signed(-0.0004), signed(-0.0312), p_words(0.0009)) == ("64.5", "+0.0", "-3.1", "p < 0.001")
+    assert (points(0.6449), signed(-0.0004), signed(-0.0312), p_words(0.0009)) == (
+        "64.5",
+        "+0.0",
+        "-3.1",
+        "p < 0.001",
+    )
 
 
 def test_planted_null_shows_nothing():

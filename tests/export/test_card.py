@@ -31,7 +31,11 @@ def test_the_table_says_what_the_evaluation_says(evaluation):
 def test_the_hub_reads_its_header(evaluation):
     origin = Origin(HUB_BASE, "notes", SIZES, evaluation, {"epochs": 1}, licence="apache-2.0")
     data = ModelCard(render_card("m", origin, FACTS)).data
-    assert (data.base_model, data.license, data.library_name) == (HUB_BASE, "apache-2.0", "sentence-transformers")
+    assert (data.base_model, data.license, data.library_name) == (
+        HUB_BASE,
+        "apache-2.0",
+        "sentence-transformers",
+    )
     assert data.pipeline_tag == "sentence-similarity"
 
 
@@ -44,7 +48,10 @@ def test_a_base_that_is_a_path_stays_out_of_the_header(evaluation):
 def test_its_tables_are_whole(evaluation):
     origin = Origin(HUB_BASE, "notes", SIZES, evaluation, {"epochs": 1, "rate": 3e-5})
     card = render_card("m", origin, FACTS, ["openvino"])
-    assert "| what | how many |\n|---|---|\n| passages | 13,960 |\n| training queries | 2,516 |\n\n" in card
+    assert (
+        "| what | how many |\n|---|---|\n| passages | 13,960 |\n| training queries | 2,516 |\n\n"
+        in card
+    )
     assert "| setting | value |\n|---|---|\n| epochs | 1 |\n| rate | 3e-05 |\n\n" in card
     assert 'SentenceTransformer("m", backend="openvino")' in card
     assert "\n\n\n" not in card
@@ -52,8 +59,15 @@ def test_its_tables_are_whole(evaluation):
 
 def test_the_licence_is_read_from_a_card(evaluation, tmp_path):
     assert licence_of(tmp_path) is None
-    (tmp_path / "README.md").write_text(render_card("m", Origin("b", "d", {}, evaluation, licence="mit"), FACTS))
+    (tmp_path / "README.md").write_text(
+        render_card("m", Origin("b", "d", {}, evaluation, licence="mit"), FACTS)
+    )
     assert licence_of(tmp_path) == "mit"
-    for broken in ("---\nlicense: [mit\n---\n", "---\n- mit\n---\n", "no header", "---\nlicense: [mit, gpl]\n---\n"):
+    for broken in (
+        "---\nlicense: [mit\n---\n",
+        "---\n- mit\n---\n",
+        "no header",
+        "---\nlicense: [mit, gpl]\n---\n",
+    ):
         (tmp_path / "README.md").write_text(broken)
         assert licence_of(tmp_path) is None

@@ -26,7 +26,9 @@ def load(path, **how):
 def model_dir(tmp_path_factory):
     """A real model, with a prompt: what an export loses most easily."""
     folder = tmp_path_factory.mktemp("run") / "model"
-    load(get_model_path(), prompts={"query": "question: ", "document": ""}).save_pretrained(str(folder))
+    load(get_model_path(), prompts={"query": "question: ", "document": ""}).save_pretrained(
+        str(folder)
+    )
     (folder / "manifest.json").write_text("{}")
     return folder
 
@@ -38,7 +40,9 @@ def exported(model_dir, tmp_path_factory):
 
 def test_it_loads_and_gives_the_same_vectors(model_dir, exported):
     before, after = load(model_dir), load(exported)
-    assert np.abs(before.encode_query(TEXTS) - before.encode_document(TEXTS)).max() > 1e-3, "the prompt does something"
+    assert np.abs(before.encode_query(TEXTS) - before.encode_document(TEXTS)).max() > 1e-3, (
+        "the prompt does something"
+    )
     np.testing.assert_array_equal(before.encode_query(TEXTS), after.encode_query(TEXTS))
     np.testing.assert_array_equal(before.encode_document(TEXTS), after.encode_document(TEXTS))
 
@@ -81,9 +85,14 @@ def test_an_export_replaces_an_export_and_nothing_else(model_dir, exported, tmp_
 def test_a_model_that_loads_otherwise_is_not_exported(model_dir, tmp_path, monkeypatch):
     from whet.export import folder
 
-    load_one, loads = folder._load, iter([model_dir, get_model_path()])  # the copy "loses" its prompt
+    load_one, loads = (
+        folder._load,
+        iter([model_dir, get_model_path()]),
+    )  # the copy "loses" its prompt
     monkeypatch.setattr(folder, "_load", lambda *_: load_one(next(loads)))
-    with pytest.raises(ArtifactError, match=r"exported as st it gives other vectors than before \(1 - cosine"):
+    with pytest.raises(
+        ArtifactError, match=r"exported as st it gives other vectors than before \(1 - cosine"
+    ):
         export_model(model_dir, tmp_path / "out", origin=ORIGIN)
     assert not list(tmp_path.iterdir())
 

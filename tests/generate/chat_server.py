@@ -12,8 +12,16 @@ FAULTS = {
     "400": (400, {}, {"error": {"message": "this prompt is not to our taste"}}),
     "401": (401, {}, {"error": {"message": "Incorrect API key provided: sk-secret-key"}}),
     "no schema": (400, {}, {"error": {"message": "response_format is not supported"}}),
-    "no limit": (400, {}, {"error": {"message": "'max_tokens' is unsupported. Use 'max_completion_tokens' instead."}}),
-    "no temperature": (400, {}, {"error": {"message": "'temperature' does not support 0.7 with this model."}}),
+    "no limit": (
+        400,
+        {},
+        {"error": {"message": "'max_tokens' is unsupported. Use 'max_completion_tokens' instead."}},
+    ),
+    "no temperature": (
+        400,
+        {},
+        {"error": {"message": "'temperature' does not support 0.7 with this model."}},
+    ),
 }
 
 
@@ -27,8 +35,12 @@ class Chat:
         self.bodies = []
         self.tokens_out = 10
         self.under_way = self.most_under_way = 0
-        self.before = None  # called with the number of each request, before anything is done about it
-        self.clients = 0  # that are dead: what they still had under way is neither answered nor paid for
+        self.before = (
+            None  # called with the number of each request, before anything is done about it
+        )
+        self.clients = (
+            0  # that are dead: what they still had under way is neither answered nor paid for
+        )
 
     async def handle(self, reader, writer):
         client = self.clients
@@ -42,7 +54,9 @@ class Chat:
 
     async def _one(self, reader, writer, client):
         head = await reader.readuntil(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:] if ": " in line)
+        headers = dict(
+            line.split(": ", 1) for line in head.decode().split("\r\n")[1:] if ": " in line
+        )
         headers = {name.lower(): value for name, value in headers.items()}
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
         self.keys.add(headers.get("authorization"))
@@ -71,15 +85,27 @@ class Chat:
         if answer is None:
             message = {"role": "assistant", "content": self.answer(body["messages"])}
             if fault == "refusal":
-                message = {"role": "assistant", "content": None, "refusal": "I'm sorry, I can't help with that."}
-            choices = [] if fault == "empty choices" else [{"index": 0, "message": message, "finish_reason": "stop"}]
+                message = {
+                    "role": "assistant",
+                    "content": None,
+                    "refusal": "I'm sorry, I can't help with that.",
+                }
+            choices = (
+                []
+                if fault == "empty choices"
+                else [{"index": 0, "message": message, "finish_reason": "stop"}]
+            )
             used = self.tokens_out
             usage = {"prompt_tokens": 100, "completion_tokens": used, "total_tokens": 100 + used}
             answer = {"id": "c", "object": "chat.completion", "choices": choices, "usage": usage}
         sent = json.dumps(answer).encode()
         if fault == "malformed":
             sent = sent[: len(sent) // 2]
-        lines = [f"HTTP/1.1 {status} x", "content-type: application/json", f"content-length: {len(sent)}"]
+        lines = [
+            f"HTTP/1.1 {status} x",
+            "content-type: application/json",
+            f"content-length: {len(sent)}",
+        ]
         lines += [f"{name}: {value}" for name, value in more.items()]
         writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + sent)
         await writer.drain()

@@ -18,18 +18,18 @@ from typer.testing import CliRunner
 import whet
 from tiny import RECIPE, tiny_collection
 from whet.artifacts import read_json, read_jsonl
-from whet.auditing import audit
 from whet.cli.main import app
 from whet.data.split import FOLDS, same_text
-from whet.learning import StageFolders, material_of, taught_by_written, train_once
 from whet.mine.mined import read_mined
 from whet.pipeline import build
-from whet.run import open_run
+from whet.run.folder import open_run
+from whet.stages.audit import audit
+from whet.stages.train.attempt import StageFolders, material_of, taught_by_written, train_once
+from whet.stages.train.stage import write_training
 from whet.teach.label_file import read_labels
 from whet.train.config import GuardConfig, MoEConfig
-from whet.train.guard import set_weights
+from whet.train.forgetting import set_weights
 from whet.train.trainer import train_model
-from whet.training import write_training
 
 BESIDE = RECIPE | {
     "train": RECIPE["train"] | {"soft_weight": 0.5, "batches": "neighbour"},
@@ -46,7 +46,12 @@ def small(tmp_path_factory):
 @pytest.fixture(scope="module")
 def taught(small, tiny_model, tmp_path_factory):
     """A run on it up to what training needs."""
-    return build(open_run(small, str(tiny_model), tmp_path_factory.mktemp("beside") / "run", overrides=BESIDE), "teach")
+    return build(
+        open_run(
+            small, str(tiny_model), tmp_path_factory.mktemp("beside") / "run", overrides=BESIDE
+        ),
+        "teach",
+    )
 
 
 def sources(run):
@@ -58,12 +63,20 @@ def test_passages_that_nobody_asked_for_get_a_query_each(taught):
     assert 20 < len(rows) <= 30
     assert len({row["passage_id"] for row in rows}) == len(rows)
     # What is asked here has three words each, and so has what is written as a question.
-    assert {len(row["text"].split()) for row in rows if row["query_id"].endswith("-question")} == {3}
-    assert all({row["passage_id"] for row in rows}.isdisjoint(data.answering(split)) for split in data.qrels)
+    assert {len(row["text"].split()) for row in rows if row["query_id"].endswith("-question")} == {
+        3
+    }
+    assert all(
+        {row["passage_id"] for row in rows}.isdisjoint(data.answering(split))
+        for split in data.qrels
+    )
     asked = {same_text(text) for text in data.queries.values()}
     assert asked.isdisjoint(same_text(row["text"]) for row in rows)
     assert not data.positives("train").keys() & {row["query_id"] for row in rows}
-    assert list(taught.augmented.positives("train")) == [*data.positives("train"), *(r["query_id"] for r in rows)]
+    assert list(taught.augmented.positives("train")) == [
+        *data.positives("train"),
+        *(r["query_id"] for r in rows),
+    ]
     assert {split: taught.augmented.qrels[split] for split in ("dev", "test")} == {
         split: data.qrels[split] for split in ("dev", "test")
     }
@@ -80,10 +93,12 @@ def test_what_was_written_is_learned_first_and_by_half(taught, tmp_path, monkeyp
 
     def recorded(model, material, evaluator, config, folder, *more):
         weights = {name: value.detach().clone() for name, value in model.named_parameters()}
-        seen.append((weights, [(pair.query_id, pair.positive_id) for pair in material.pairs], config))
+        seen.append(
+            (weights, [(pair.query_id, pair.positive_id) for pair in material.pairs], config)
+        )
         return train_model(model, material, evaluator, config, folder, *more)
 
-    monkeypatch.setattr("whet.learning.train_model", recorded)
+    monkeypatch.setattr("whet.stages.train.attempt.train_model", recorded)
     write_training(taught, tmp_path / "train", sources(taught))
     base = {name: value.detach() for name, value in taught.fresh_model().named_parameters()}
     first, *later = seen
@@ -96,12 +111,16 @@ def test_what_was_written_is_learned_first_and_by_half(taught, tmp_path, monkeyp
         assert config == taught.recipe.train
         assert all(torch.equal(weights[name], later[0][0][name]) for name in base)
     assert any(not torch.equal(later[0][0][name], base[name]) for name in base)
-    assert [pair for _, pairs, _ in later[-1:] for pair in pairs] == taught.collection.pairs("train")
+    assert [pair for _, pairs, _ in later[-1:] for pair in pairs] == taught.collection.pairs(
+        "train"
+    )
 
 
 @pytest.mark.parametrize("only", ["moe", "intermediate+norms"])
 def test_experts_and_other_parts_start_from_it_too(taught, tmp_path, only):
-    train = taught.recipe.train.model_copy(update={"train_only": only, "epochs": 1, "learning_rate": 1e-9})
+    train = taught.recipe.train.model_copy(
+        update={"train_only": only, "epochs": 1, "learning_rate": 1e-9}
+    )
     moe = MoEConfig(experts=2 if only == "moe" else 0)
     run = replace(taught, recipe=taught.recipe.model_copy(update={"train": train, "moe": moe}))
     changed = train.model_copy(update={"learning_rate": 0.02})
@@ -116,7 +135,9 @@ def test_experts_and_other_parts_start_from_it_too(taught, tmp_path, only):
     assert np.abs(half.encode(texts) - run.fresh_model().encode(texts)).max() > 1e-3
 
 
-def test_the_way_back_leads_to_base_and_what_was_learned_first_is_kept(taught, tmp_path, monkeypatch):
+def test_the_way_back_leads_to_base_and_what_was_learned_first_is_kept(
+    taught, tmp_path, monkeypatch
+):
     scratch = tmp_path / "written"
     kept = taught_by_written(taught, scratch, sources(taught))
     base = {name: value.detach() for name, value in taught.fresh_model().named_parameters()}
@@ -126,23 +147,30 @@ def test_the_way_back_leads_to_base_and_what_was_learned_first_is_kept(taught, t
     assert any(not torch.allclose(whole[name], base[name], atol=1e-4) for name in base)
     train, moe = taught.recipe.trials()[taught.recipe.train.train_only]
     walked = replace(
-        taught, recipe=taught.recipe.model_copy(update={"guard": GuardConfig(data="none", interpolate=True)})
+        taught,
+        recipe=taught.recipe.model_copy(
+            update={"guard": GuardConfig(data="none", interpolate=True)}
+        ),
     )
     material = material_of(taught, taught.collection, sources(taught))
-    _, before, _ = train_once(walked, material, None, train, moe, tmp_path / "a", tmp_path / "b", kept)
+    _, before, _ = train_once(
+        walked, material, None, train, moe, tmp_path / "a", tmp_path / "b", kept
+    )
     assert all(torch.equal(before[name], base[name]) for name in base)
 
     def fail(*_):
         raise AssertionError("what was learned first was learned again")
 
-    monkeypatch.setattr("whet.learning.train_model", fail)
+    monkeypatch.setattr("whet.stages.train.attempt.train_model", fail)
     assert taught_by_written(taught, scratch, sources(taught)) == kept
 
 
 def test_an_audit_and_a_check_are_of_what_was_asked(taught, tmp_path):
     audit(taught)
     written = {row["query_id"] for row in taught.written}
-    assert written.isdisjoint(row["query_id"] for row in read_jsonl(taught.path / "audit" / "suspects.jsonl"))
+    assert written.isdisjoint(
+        row["query_id"] for row in read_jsonl(taught.path / "audit" / "suspects.jsonl")
+    )
     judged = read_json(taught.path / "check" / "split.json")["qrels"]
     assert written.isdisjoint(query for split in judged.values() for query in split)
     checked = open_run(taught.collection, taught.base, tmp_path / "run", overrides=BESIDE)
@@ -164,20 +192,35 @@ def test_the_whole_road_learns_from_them_and_says_so(small, tiny_model, tmp_path
 
 
 def test_they_are_written_once_and_another_number_mines_anew(taught):
-    before = {name: read_json(taught.path / name / "manifest.json") for name in ("queries", "check", "mine", "teach")}
+    before = {
+        name: read_json(taught.path / name / "manifest.json")
+        for name in ("queries", "check", "mine", "teach")
+    }
     again = build(open_run(taught.collection, taught.base, taught.path, overrides=BESIDE), "teach")
     assert before == {name: read_json(again.path / name / "manifest.json") for name in before}
     fewer = BESIDE | {"generate": BESIDE["generate"] | {"passages": 5}}
     changed = build(open_run(taught.collection, taught.base, taught.path, overrides=fewer), "mine")
     after = {name: read_json(changed.path / name / "manifest.json") for name in before}
     assert len(changed.written) <= 5
-    assert [name for name in before if before[name]["fingerprint"] != after[name]["fingerprint"]] == ["queries", "mine"]
+    assert [
+        name for name in before if before[name]["fingerprint"] != after[name]["fingerprint"]
+    ] == ["queries", "mine"]
 
 
 def test_the_verb_writes_them_and_nothing_else(small, tiny_model, tmp_path):
     out = tmp_path / "run"
     ended = CliRunner().invoke(
-        app, ["generate", "queries", str(small), "--model", str(tiny_model), "--out", str(out), "--json"]
+        app,
+        [
+            "generate",
+            "queries",
+            str(small),
+            "--model",
+            str(tiny_model),
+            "--out",
+            str(out),
+            "--json",
+        ],
     )
     assert ended.exit_code == 0, ended.output
     found = json.loads(ended.stdout.splitlines()[-1])
@@ -192,8 +235,12 @@ def test_where_every_passage_answers_somebody_none_is_written(tiny_model, tmp_pa
     assert read_json(run.path / "queries" / "summary.json")["chosen"] == 0
 
 
-@pytest.mark.parametrize("overrides", [RECIPE, BESIDE | {"train": BESIDE["train"] | {"loss": "soft"}}])
-def test_none_are_written_where_none_are_wanted_or_labels_are_all(overrides, small, tiny_model, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "overrides", [RECIPE, BESIDE | {"train": BESIDE["train"] | {"loss": "soft"}}]
+)
+def test_none_are_written_where_none_are_wanted_or_labels_are_all(
+    overrides, small, tiny_model, tmp_path, capsys
+):
     run = open_run(small, str(tiny_model), tmp_path / "run", overrides=overrides)
     assert (run.written, run.augmented) == ([], run.collection)
     assert "passages that have none" not in capsys.readouterr().err

@@ -31,7 +31,9 @@ INSIDE = re.compile(r"===== (\w+) =====\n(.*)\n===== \1 =====", re.DOTALL)
 
 
 def passages(count):
-    return [Passage(f"p{at}", f"the lamp number {at} hangs in room {at * 7}") for at in range(count)]
+    return [
+        Passage(f"p{at}", f"the lamp number {at} hangs in room {at * 7}") for at in range(count)
+    ]
 
 
 def shown(messages):
@@ -114,13 +116,19 @@ def test_a_reply_that_its_limit_cut_short_says_so(written, capsys):
     with serving(chat) as url:
         assert written(url, 2)[0].failure == "empty reply"
         chat.tokens_out = 16
-        assert written(url, 2, reply_tokens=16)[0].failure.startswith("cut short at generate.reply_tokens (16): raise")
+        assert written(url, 2, reply_tokens=16)[0].failure.startswith(
+            "cut short at generate.reply_tokens (16): raise"
+        )
     assert "2 of 2 replies hold no query and were cut short" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("caps", "most"),
-    [({"max_calls": 5}, 5), ({"max_tokens": 1000}, 9), ({"max_cost": 0.5, "price_in": 1000, "price_out": 100}, 4)],
+    [
+        ({"max_calls": 5}, 5),
+        ({"max_tokens": 1000}, 9),
+        ({"max_cost": 0.5, "price_in": 1000, "price_out": 100}, 4),
+    ],
 )
 def test_caps_hold_with_many_calls_under_way_and_over_repeated_runs(written, caps, most):
     chat = Chat(ask_for, delay=0.02)
@@ -128,7 +136,9 @@ def test_caps_hold_with_many_calls_under_way_and_over_repeated_runs(written, cap
         first = written(url, 30, concurrency=16, reply_tokens=16, **caps)
         assert 0 < chat.calls <= most
         assert sum(bool(one.texts) for one in first) == chat.calls
-        assert all(one.failure.startswith("not asked: generate.max_") for one in first if not one.texts)
+        assert all(
+            one.failure.startswith("not asked: generate.max_") for one in first if not one.texts
+        )
         written(url, 30, concurrency=16, reply_tokens=16, **caps)
         assert chat.calls <= most
 
@@ -137,7 +147,9 @@ def test_a_cap_is_used_up_before_passages_are_given_up(written):
     """A call is counted at 64 tokens out while it is under way, and takes 10: most of the cap is left to others."""
     chat = Chat(ask_for, delay=0.02)
     with serving(chat) as url:
-        written(url, 30, concurrency=16, reply_tokens=64, max_cost=0.003, price_in=0.0, price_out=10.0)
+        written(
+            url, 30, concurrency=16, reply_tokens=64, max_cost=0.003, price_in=0.0, price_out=10.0
+        )
     assert chat.calls == 24  # 24 · 10 tokens are 0.0024; a further one might take 64 more
 
 
@@ -183,7 +195,8 @@ def test_a_wrong_key_ends_it_and_no_key_is_ever_shown(written, monkeypatch, tmp_
 
 def test_a_server_that_is_not_there_is_given_up(written):
     with pytest.raises(
-        GeneratorError, match=r"http://127.0.0.1:9/v1 does not answer: .* Is the server of tiny running"
+        GeneratorError,
+        match=r"http://127.0.0.1:9/v1 does not answer: .* Is the server of tiny running",
     ):
         written("http://127.0.0.1:9/v1", 40, concurrency=2)
 
@@ -204,7 +217,8 @@ def test_names_keys_and_agreement(written, monkeypatch, tmp_path):
     for name in ("offline", "local:folder", "ollama:qwen3", "openai:gpt@http://here/v1"):
         check_generator_name(name)
     with pytest.raises(
-        ConfigError, match=r"generator 'olama:x': there is none of that name. Did you mean ollama:MODEL"
+        ConfigError,
+        match=r"generator 'olama:x': there is none of that name. Did you mean ollama:MODEL",
     ):
         check_generator_name("olama:x")
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
@@ -215,12 +229,18 @@ def test_names_keys_and_agreement(written, monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match="paraphrases need a language model"):
         check_generator(GenerateConfig(paraphrases=2))
     with pytest.raises(ConfigError, match="keep the key out of the address"):
-        generator_of(GenerateConfig(generator="vllm:x@http://me:pw@host/v1"), "reverse", (), tmp_path / "r")
+        generator_of(
+            GenerateConfig(generator="vllm:x@http://me:pw@host/v1"), "reverse", (), tmp_path / "r"
+        )
     with pytest.raises(ConfigError, match="max_cost needs"):
-        generator_of(GenerateConfig(generator="ollama:x", max_cost=1), "reverse", (), tmp_path / "r")
+        generator_of(
+            GenerateConfig(generator="ollama:x", max_cost=1), "reverse", (), tmp_path / "r"
+        )
     chat = Chat(ask_for)
     with serving(chat) as url:
-        with pytest.raises(ConfigError, match=r"3 calls, about \d+ tokens in and 90 out, cost unknown.*--yes"):
+        with pytest.raises(
+            ConfigError, match=r"3 calls, about \d+ tokens in and 90 out, cost unknown.*--yes"
+        ):
             written(url, 3, yes=False)
         assert chat.calls == 0
         with pytest.MonkeyPatch.context() as terminal:  # nobody is asked what cannot be seen
@@ -253,7 +273,9 @@ def test_killed_at_a_random_call_and_started_again_nothing_is_paid_twice(tmp_pat
 
     def kill(number):
         if number == fatal:
-            for _ in range(600):  # until what the server has answered is stored; what it has not is not paid for
+            for _ in range(
+                600
+            ):  # until what the server has answered is stored; what it has not is not paid for
                 if stored() >= sum(chat.paid.values()):
                     break
                 time.sleep(0.05)
@@ -277,7 +299,13 @@ def test_killed_at_a_random_call_and_started_again_nothing_is_paid_twice(tmp_pat
 
 def test_a_server_is_asked_as_its_newer_models_want_it(written):
     def refuse(number, body):
-        return "no limit" if "max_tokens" in body else "no temperature" if "temperature" in body else ""
+        return (
+            "no limit"
+            if "max_tokens" in body
+            else "no temperature"
+            if "temperature" in body
+            else ""
+        )
 
     chat = Chat(ask_for, refuse)
     with serving(chat) as url:

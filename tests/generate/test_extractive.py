@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 import whet
-from whet.bm25 import Bm25, terms
-from whet.generate.extractive import COPY, LONGEST, ExtractiveGenerator, key_phrase, mistyped, sentences
+from whet.generate.extractive import (
+    COPY,
+    LONGEST,
+    ExtractiveGenerator,
+    key_phrase,
+    mistyped,
+    sentences,
+)
 from whet.generate.form import FEWEST, Form
 from whet.records import Brief, Passage, Written
+from whet.search.bm25 import Bm25, terms
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -21,7 +28,10 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
         ("東大寺は奈良にある。大仏が有名です。", ["東大寺は奈良にある。", "大仏が有名です。"]),
         ("यह एक वाक्य है। यह दूसरा है।", ["यह एक वाक्य है।", "यह दूसरा है।"]),
         ("find . -name '*.txt' | xargs grep foo", ["find . -name '*.txt' | xargs grep foo"]),
-        ("- a bulleted point here\n\nand  another\nline", ["a bulleted point here", "and another line"]),
+        (
+            "- a bulleted point here\n\nand  another\nline",
+            ["a bulleted point here", "and another line"],
+        ),
         ("", []),
     ],
 )
@@ -30,7 +40,10 @@ def test_sentences_of_several_languages_and_code(text, expected):
 
 
 def test_a_long_sentence_is_cut_into_clauses_and_a_long_clause_dropped():
-    clause, endless = " ".join(f"a{n}" for n in range(20)), " ".join(f"b{n}" for n in range(LONGEST + 1))
+    clause, endless = (
+        " ".join(f"a{n}" for n in range(20)),
+        " ".join(f"b{n}" for n in range(LONGEST + 1)),
+    )
     assert sentences(f"{clause}, {clause}; {endless}") == [f"{clause},", f"{clause};"]
 
 
@@ -38,17 +51,25 @@ def test_the_key_phrase_is_the_heaviest_run():
     words = [f"w{number}" for number in range(20)]
     weights = {word: float(number % 7) for number, word in enumerate(words)}
     runs = [" ".join(words[at : at + 8]) for at in range(13)]
-    assert key_phrase(" ".join(words), weights) == max(runs, key=lambda run: sum(weights[w] for w in run.split()))
+    assert key_phrase(" ".join(words), weights) == max(
+        runs, key=lambda run: sum(weights[w] for w in run.split())
+    )
     assert key_phrase("word " * 20, {"word": 1.0}) == ""
 
 
 def test_the_sentence_that_tells_the_passage_apart_comes_first():
     common = "This page tells you what you need to know about the city."
     passages = [
-        Passage(str(number), f"{common} The {word} office opens on Monday morning. {common}", f"{word} office")
+        Passage(
+            str(number),
+            f"{common} The {word} office opens on Monday morning. {common}",
+            f"{word} office",
+        )
         for number, word in enumerate(["pension", "passport", "zoo"])
     ]
-    found = [one.texts for one in ExtractiveGenerator(passages).generate([Brief(p) for p in passages])]
+    found = [
+        one.texts for one in ExtractiveGenerator(passages).generate([Brief(p) for p in passages])
+    ]
     assert [pieces[0] for pieces in found] == [
         f"The {word} office opens on Monday morning." for word in ("pension", "passport", "zoo")
     ]
@@ -66,7 +87,9 @@ def test_pieces_stand_in_their_passage_and_lead_back_to_it(name):
     if not (SHARED / name).exists():
         pytest.skip(f"{SHARED / name} is not here")
     passages = list(whet.load(SHARED / name).passages.values())[:600]
-    found = [one.texts for one in ExtractiveGenerator(passages).generate([Brief(p) for p in passages])]
+    found = [
+        one.texts for one in ExtractiveGenerator(passages).generate([Brief(p) for p in passages])
+    ]
     for passage, pieces in zip(passages, found, strict=True):
         content = " ".join(f"{passage.title}\n{passage.text}".split())
         assert all(piece in content for piece in pieces)
@@ -79,10 +102,11 @@ def test_pieces_stand_in_their_passage_and_lead_back_to_it(name):
 
 
 def test_pieces_take_the_form_of_the_users_queries():
-    sentence = (
-        "Die Pension office in Ulm Opens on Monday Morning, and Closes again at noon on every Friday of the year."
-    )
-    passages = [Passage("a", f"{sentence} It is Quite near the Station."), Passage("b", "other words. Of no account.")]
+    sentence = "Die Pension office in Ulm Opens on Monday Morning, and Closes again at noon on every Friday of the year."
+    passages = [
+        Passage("a", f"{sentence} It is Quite near the Station."),
+        Passage("b", "other words. Of no account."),
+    ]
     brief = [Brief(passages[0])]
     plain = ExtractiveGenerator(passages).generate(brief)[0].texts
     few = ExtractiveGenerator(passages, ["when open"] * (FEWEST - 1)).generate(brief)[0].texts
@@ -92,9 +116,13 @@ def test_pieces_take_the_form_of_the_users_queries():
     assert len(terms(short[0])) == 4
     assert short[0] in sentence.lower()
     assert not any(text.endswith(".") for text in short)
-    asked = ExtractiveGenerator(passages, ["When is it open today?", "Where is the Zoo?"] * FEWEST).generate(brief)
+    asked = ExtractiveGenerator(
+        passages, ["When is it open today?", "Where is the Zoo?"] * FEWEST
+    ).generate(brief)
     assert any(text[0].isupper() for text in asked[0].texts)
-    near = ExtractiveGenerator(passages, ["Where is that place now?", "Is it not in Ulm?"] * FEWEST).generate(brief)
+    near = ExtractiveGenerator(
+        passages, ["Where is that place now?", "Is it not in Ulm?"] * FEWEST
+    ).generate(brief)
     assert len(terms(near[0].texts[0])) in (5, 6)
 
 
@@ -109,13 +137,18 @@ def test_each_wording_is_made_of_the_passages_own_terms():
         "The pension office sends a letter every spring. It says what you have paid in and what you may expect. "
         "Keep these letters with your tax papers, for the office asks for them when you retire, often years later."
     )
-    passages = [Passage("a", text, "Pensions"), Passage("b", "Dogs are taxed by the town every year in May.")]
+    passages = [
+        Passage("a", text, "Pensions"),
+        Passage("b", "Dogs are taxed by the town every year in May."),
+    ]
     generator = ExtractiveGenerator(passages)
     found = {
         style: generator.generate([Brief(passages[0], style)])[0].texts
         for style in ("question", "keywords", "long", "misspelt")
     }
-    assert found == {style: generator.generate([Brief(passages[0], style)])[0].texts for style in found}
+    assert found == {
+        style: generator.generate([Brief(passages[0], style)])[0].texts for style in found
+    }
     own = terms(passages[0].content)
     assert set(terms(found["keywords"][0])) <= set(own)
     assert 3 <= len(terms(found["keywords"][0])) <= 6
@@ -128,5 +161,7 @@ def test_each_wording_is_made_of_the_passages_own_terms():
 def test_slips_of_the_keyboard_change_a_letter_or_two():
     slipped = {mistyped("identity card", np.random.default_rng(seed)) for seed in range(40)}
     assert len(slipped) > 15
-    assert all(abs(len(text) - len("identity card")) <= 2 and text != "identity card" for text in slipped)
+    assert all(
+        abs(len(text) - len("identity card")) <= 2 and text != "identity card" for text in slipped
+    )
     assert mistyped("a 1", np.random.default_rng(0)) == "a 1"

@@ -15,7 +15,6 @@ from generate.test_chat import shown
 from generate.tiny_lm import COPIED, PROMPT, tiny_lm
 from tiny import RECIPE, WORDS
 from whet.artifacts import read_json, read_jsonl
-from whet.auditing import candidates
 from whet.data.read import read
 from whet.errors import ConfigError
 from whet.generate.chat import Request
@@ -26,7 +25,8 @@ from whet.generate.paraphrases import is_paraphrase
 from whet.generate.spending import Spending
 from whet.pipeline import build
 from whet.records import Brief, Collection, Passage
-from whet.run import open_run
+from whet.run.folder import open_run
+from whet.stages.audit import candidates
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,11 @@ def config(model):
     """Return a function from settings to a config of the local model."""
 
     def of(**settings):
-        base = {"generator": f"local:{model / 'model'}", "prompts": str(model / "prompts"), "reply_tokens": 16}
+        base = {
+            "generator": f"local:{model / 'model'}",
+            "prompts": str(model / "prompts"),
+            "reply_tokens": 16,
+        }
         return base | {"temperature": 0.0, "styles": ["question"]} | settings
 
     return of
@@ -53,7 +57,10 @@ def config(model):
 
 def texts(count=10):
     rng = np.random.default_rng(1)
-    return [Passage(f"p{at}", " ".join(rng.choice(WORDS, int(rng.integers(5, 12))).tolist())) for at in range(count)]
+    return [
+        Passage(f"p{at}", " ".join(rng.choice(WORDS, int(rng.integers(5, 12))).tolist()))
+        for at in range(count)
+    ]
 
 
 def last(text):
@@ -73,13 +80,17 @@ def test_a_local_model_writes_for_every_passage_and_is_asked_once(config, tmp_pa
 
 def test_caps_hold_for_local_models_and_a_missing_one_is_named(config, tmp_path):
     chosen = GenerateConfig(**config(max_calls=3))
-    found = generator_of(chosen, "reverse", (), tmp_path / "r").generate([Brief(passage) for passage in texts()])
+    found = generator_of(chosen, "reverse", (), tmp_path / "r").generate(
+        [Brief(passage) for passage in texts()]
+    )
     assert sum(bool(one.texts) for one in found) == 3
-    assert {one.failure for one in found if not one.texts} == {"not asked: generate.max_calls 3 is reached"}
+    assert {one.failure for one in found if not one.texts} == {
+        "not asked: generate.max_calls 3 is reached"
+    }
     with pytest.raises(ConfigError, match=r"generator local:nowhere cannot be loaded"):
-        generator_of(GenerateConfig(generator="local:nowhere"), "reverse", (), tmp_path / "s").generate(
-            [Brief(texts()[0])]
-        )
+        generator_of(
+            GenerateConfig(generator="local:nowhere"), "reverse", (), tmp_path / "s"
+        ).generate([Brief(texts()[0])])
 
 
 @pytest.fixture
@@ -116,7 +127,9 @@ def test_from_passages_alone_to_a_tuned_model(served, model, config, corpus, tin
     assert positives["generated"] > 0
     assert run.model.encode(["x"]).shape == (1, 32)
     assert sum(chat.paid.values()) == chat.calls == (len(chat.paid) if served else 0)
-    done = tuned(corpus, tiny_model, tmp_path / "run", generate)  # the server is gone, and nobody misses it
+    done = tuned(
+        corpus, tiny_model, tmp_path / "run", generate
+    )  # the server is gone, and nobody misses it
     assert done.collection.queries == run.collection.queries
 
 
@@ -146,9 +159,13 @@ def test_few_pairs_get_other_wordings_for_training_alone(config, tiny_data, tiny
         assert run.collection.queries[query] == last(run.collection.passages[passage].text)
     assert {is_paraphrase(query, run.collection) for query in added} == {True}
     asked = list(run.collection.positives("train"))
-    assert {asked[row] for row, _, _ in candidates(run)} <= set(old["train"]), "audits ask about what was asked"
+    assert {asked[row] for row, _, _ in candidates(run)} <= set(old["train"]), (
+        "audits ask about what was asked"
+    )
     with pytest.raises(ConfigError, match="need a language model"):
-        open_run(whole, str(tiny_model), tmp_path / "none", overrides={"generate": {"paraphrases": 2}})
+        open_run(
+            whole, str(tiny_model), tmp_path / "none", overrides={"generate": {"paraphrases": 2}}
+        )
 
 
 def test_a_sequence_to_sequence_model_writes_too(tmp_path, model):
@@ -157,11 +174,22 @@ def test_a_sequence_to_sequence_model_writes_too(tmp_path, model):
 
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(model / "model")
-    shape = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}
-    t5 = T5ForConditionalGeneration(T5Config(vocab_size=len(tokenizer), pad_token_id=0, eos_token_id=1, **shape))
+    shape = {
+        "d_model": 16,
+        "d_kv": 8,
+        "d_ff": 16,
+        "num_layers": 1,
+        "num_heads": 2,
+        "decoder_start_token_id": 0,
+    }
+    t5 = T5ForConditionalGeneration(
+        T5Config(vocab_size=len(tokenizer), pad_token_id=0, eos_token_id=1, **shape)
+    )
     t5.save_pretrained(tmp_path / "t5")
     tokenizer.save_pretrained(tmp_path / "t5")
     chosen = GenerateConfig(generator=f"local:{tmp_path / 't5'}", reply_tokens=16)
-    found = generator_of(chosen, "queries", (), tmp_path / "r").generate([Brief(passage) for passage in texts(3)])
+    found = generator_of(chosen, "queries", (), tmp_path / "r").generate(
+        [Brief(passage) for passage in texts(3)]
+    )
     assert len(found) == 3
     assert all(bool(one.texts) != bool(one.failure) for one in found)

@@ -21,9 +21,16 @@ def tiny_lm(folder, seed=0):
     named = {"pad_token": "<pad>", "eos_token": "<eos>", "unk_token": "<unk>"}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, **named)
     torch.manual_seed(seed)
-    shape = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4}
+    shape = {
+        "hidden_size": 64,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+    }
     tokens = {"vocab_size": len(ids), "bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
-    model = LlamaForCausalLM(LlamaConfig(**shape, **tokens, tie_word_embeddings=True, initializer_range=0.1))
+    model = LlamaForCausalLM(
+        LlamaConfig(**shape, **tokens, tie_word_embeddings=True, initializer_range=0.1)
+    )
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, STEPS)
     rng = np.random.default_rng(seed)

@@ -32,7 +32,9 @@ def batch_of(seed, queries, passages, stars, dim, negative=0.6, answer=0.4):
     pushed = torch.tensor(rng.random((queries, passages)) < negative)
     pushed[torch.arange(queries), positive] = False
     answers = torch.tensor(rng.random((passages, stars)) < answer)
-    return Batch(vectors(queries), vectors(passages), vectors(stars), Relations(positive, pushed, answers))
+    return Batch(
+        vectors(queries), vectors(passages), vectors(stars), Relations(positive, pushed, answers)
+    )
 
 
 sizes = st.integers(1, 5)

@@ -3,7 +3,11 @@
 import pytest
 import torch
 from datasets import Dataset
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
 from torch.nn.functional import cosine_similarity, cross_entropy
 from transformers import PrinterCallback
 
@@ -35,14 +39,18 @@ def test_columns_of_a_batch_of_one_are_the_papers_code(model):
     negatives = [("go lu", "ma ne"), ("pi", "ro su ta"), ("ve ki", "zo"), ("hu", "ba ba")]
     columns = [["ba de"], ["fi"], *([text] for pair in negatives for text in pair)]
     parts = ContrastivePenaltyLoss(model, queries_per_negative=1)(features(model, *columns))
-    vectors = torch.cat([model(column)["sentence_embedding"] for column in features(model, *columns)])
+    vectors = torch.cat(
+        [model(column)["sentence_embedding"] for column in features(model, *columns)]
+    )
     query, passages, answered = vectors[:1], vectors[[1, 2, 4, 6, 8]], vectors[[3, 5, 7, 9]]
     scores = cosine_similarity(query, passages)[None]
     expected = 0.9 * cross_entropy(scores / 0.02, torch.tensor([0])) + 0.1 * torch.mean(
         1 - cosine_similarity(passages[1:], answered)
     )
     torch.testing.assert_close(sum(parts.values()), expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(gradients(model, parts), gradients(model, {"": expected}), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        gradients(model, parts), gradients(model, {"": expected}), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_without_weight_clp_is_infonce(model):
@@ -55,10 +63,14 @@ def test_without_weight_clp_is_infonce(model):
     torch.testing.assert_close(gradients(model, clp), gradients(model, info_nce))
 
 
-@pytest.mark.parametrize("packing", [Packing(chunk_tokens=8), Packing(chunk_tokens=8, graph_tokens=1)])
+@pytest.mark.parametrize(
+    "packing", [Packing(chunk_tokens=8), Packing(chunk_tokens=8, graph_tokens=1)]
+)
 def test_packing_changes_time_and_memory_only(model, packing):
     model.eval()
-    columns = features(model, ["ba de fi", "de"], ["fi", "go lu ma ne"], ["lu", "ma"], ["ne ne", ""])
+    columns = features(
+        model, ["ba de fi", "de"], ["fi", "go lu ma ne"], ["lu", "ma"], ["ne ne", ""]
+    )
     found = []
     for chosen in (Packing(chunk_tokens=4096), packing):
         parts = ContrastivePenaltyLoss(model, 0.05, queries_per_negative=1, packing=chosen)(columns)
@@ -96,13 +108,19 @@ def rows(kind):
         "wrong": [WORDS[CONCEPTS + i] for i in other],
         "of_wrong": [WORDS[i] if i % 3 else "" for i in other],
     }
-    return Dataset.from_dict({name: found[name] for name in list(found)[: {"infonce": 3, "clp": 4}[kind]]})
+    return Dataset.from_dict(
+        {name: found[name] for name in list(found)[: {"infonce": 3, "clp": 4}[kind]]}
+    )
 
 
 @pytest.mark.parametrize("kind", ["infonce", "clp"])
 def test_a_plain_training_script_learns_and_logs_the_parts(tmp_path, kind):
     model = SentenceTransformer(str(tiny_bert(tmp_path, dropout=0.0)), device="cpu")
-    loss = InfoNCELoss(model, 0.1) if kind == "infonce" else ContrastivePenaltyLoss(model, 0.1, queries_per_negative=1)
+    loss = (
+        InfoNCELoss(model, 0.1)
+        if kind == "infonce"
+        else ContrastivePenaltyLoss(model, 0.1, queries_per_negative=1)
+    )
     trainer = SentenceTransformerTrainer(
         model=model,
         args=SentenceTransformerTrainingArguments(

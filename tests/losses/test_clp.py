@@ -45,7 +45,8 @@ def test_is_the_papers_code_for_a_batch_of_one():
     """One positive, four negatives, one h* each: (1-λ)·CE(scores/τ, 0) + λ·mean(1 - cos(negative, h*))."""
     generator = torch.Generator().manual_seed(5)
     query, passage, answered = (
-        torch.randn(n, 8, generator=generator, dtype=torch.float64, requires_grad=True) for n in (1, 5, 4)
+        torch.randn(n, 8, generator=generator, dtype=torch.float64, requires_grad=True)
+        for n in (1, 5, 4)
     )
     scores = cosine_similarity(query, passage)
     expected = 0.9 * cross_entropy(scores[None] / 0.02, torch.tensor([0])) + 0.1 * torch.mean(
@@ -54,11 +55,15 @@ def test_is_the_papers_code_for_a_batch_of_one():
     star = torch.cat([query, answered])
     answers = torch.zeros(5, 5, dtype=torch.bool)
     answers[range(5), range(5)] = True
-    relations = Relations(torch.tensor([0]), torch.tensor([[False, True, True, True, True]]), answers)
+    relations = Relations(
+        torch.tensor([0]), torch.tensor([[False, True, True, True, True]]), answers
+    )
     total, _ = clp(query, passage, star, relations, temperature=0.02, weight=0.1)
     torch.testing.assert_close(total, expected, **EXACT)
     vectors = [query, passage, answered]
-    torch.testing.assert_close(gradients(total, vectors), gradients(expected, vectors), rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(
+        gradients(total, vectors), gradients(expected, vectors), rtol=1e-9, atol=1e-10
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -67,7 +72,9 @@ def test_without_weight_is_infonce(batch, temperature):
     total, _ = clp(*batch.vectors, batch.relations, temperature=temperature, weight=0.0)
     expected, _ = info_nce(batch.query, batch.passage, batch.relations, temperature=temperature)
     torch.testing.assert_close(total, expected, rtol=0, atol=0)
-    torch.testing.assert_close(gradients(total, batch.vectors), gradients(expected, batch.vectors), rtol=0, atol=0)
+    torch.testing.assert_close(
+        gradients(total, batch.vectors), gradients(expected, batch.vectors), rtol=0, atol=0
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -82,9 +89,18 @@ def test_order_means_nothing(batch, seed, weight):
         answers=old.answers[docs][:, stars],
     )
     plain, _ = clp(*batch.vectors, old, temperature=0.1, weight=weight)
-    other, _ = clp(batch.query[rows], batch.passage[docs], batch.star[stars], moved, temperature=0.1, weight=weight)
+    other, _ = clp(
+        batch.query[rows],
+        batch.passage[docs],
+        batch.star[stars],
+        moved,
+        temperature=0.1,
+        weight=weight,
+    )
     torch.testing.assert_close(other, plain, **EXACT)
-    torch.testing.assert_close(gradients(other, batch.vectors), gradients(plain, batch.vectors), rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(
+        gradients(other, batch.vectors), gradients(plain, batch.vectors), rtol=1e-7, atol=1e-9
+    )
 
 
 def test_a_negative_without_its_own_query_takes_no_part():

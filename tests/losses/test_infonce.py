@@ -33,9 +33,13 @@ def test_shapes_are_checked_while_tests_run():
 
 def test_what_is_neither_positive_nor_negative_takes_no_part():
     similarity = torch.tensor([[0.9, 0.8, 0.1]], dtype=torch.float64, requires_grad=True)
-    relations = Relations(torch.tensor([0]), torch.tensor([[False, False, True]]), torch.zeros(3, 1, dtype=torch.bool))
+    relations = Relations(
+        torch.tensor([0]), torch.tensor([[False, False, True]]), torch.zeros(3, 1, dtype=torch.bool)
+    )
     loss = contrastive(similarity, relations, 0.5)
-    torch.testing.assert_close(loss, cross_entropy(similarity[:, [0, 2]] / 0.5, torch.tensor([0]))[None])
+    torch.testing.assert_close(
+        loss, cross_entropy(similarity[:, [0, 2]] / 0.5, torch.tensor([0]))[None]
+    )
     (slope,) = torch.autograd.grad(loss.sum(), similarity)
     assert slope[0, 1] == 0
     assert slope[0, 0] < 0 < slope[0, 2]
@@ -55,7 +59,9 @@ def test_columns_give_what_sentence_transformers_gives(tmp_path, make, negatives
         return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
     ours = InfoNCELoss(model, temperature=0.05)(columns)["contrastive"]
-    theirs = MultipleNegativesRankingLoss(model, scale=20.0)([dict(column) for column in columns], None)
+    theirs = MultipleNegativesRankingLoss(model, scale=20.0)(
+        [dict(column) for column in columns], None
+    )
     torch.testing.assert_close(ours, theirs)
     found, expected = learned(ours), learned(theirs)
     assert max(g.abs().max() for g in expected) > 1e-2

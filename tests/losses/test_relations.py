@@ -33,12 +33,18 @@ def collated(tiny_model, found=()):
     """Rows (q0, p0), (q1, p1), (q2, p2), (q0, n) by whet's collator; p1 answers q0 too, by its qrels."""
     collection = Collection(
         name="tiny",
-        passages={name: Passage(name, text) for name, text in {"p0": "a", "p1": "b", "p2": "c", "n": "d"}.items()},
+        passages={
+            name: Passage(name, text)
+            for name, text in {"p0": "a", "p1": "b", "p2": "c", "n": "d"}.items()
+        },
         queries={"q0": "e", "q1": "f", "q2": "g"},
         qrels={"train": {"q0": {"p0": 1, "p1": 1}, "q1": {"p1": 1}, "q2": {"p2": 1}}},
     )
     model = SentenceTransformer(str(tiny_model), device="cpu")
-    rows = [{"query_id": f"q{i}", "positive_id": f"p{i}", "negative_ids": ["n"] if i == 0 else []} for i in range(3)]
+    rows = [
+        {"query_id": f"q{i}", "positive_id": f"p{i}", "negative_ids": ["n"] if i == 0 else []}
+        for i in range(3)
+    ]
     batch = PairCollator(model, collection, Knowledge.of(collection, found))(rows)
     return batch, Relations(**batch["label"])
 
@@ -64,12 +70,20 @@ def test_hstar_of_in_batch_passages_are_the_batchs_own_queries(tiny_model):
 def test_a_second_positive_by_text_is_not_pushed():
     """The query of rows 0 and 1 is one text, so each of their passages is the other's positive."""
     relations = relations_of(columns(["q", "q", "r"], ["a", "b", "c"]), 0, in_batch=True)
-    assert relations.negative.tolist() == [[False, False, True], [False, False, True], [True, True, False]]
+    assert relations.negative.tolist() == [
+        [False, False, True],
+        [False, False, True],
+        [True, True, False],
+    ]
     moved = pull(relations)
     assert moved[1] == 0
     assert (moved[[0, 2]] > 0).all()
     # H* is a set: the query counts once, as what a and b answer both.
-    assert relations.answers.tolist() == [[True, False, False], [True, False, False], [False, False, True]]
+    assert relations.answers.tolist() == [
+        [True, False, False],
+        [True, False, False],
+        [False, False, True],
+    ]
 
 
 def test_a_shared_positive_is_not_pushed():
@@ -90,14 +104,26 @@ def test_negatives_queries_are_held_and_none_is_made_up():
     assert relations.positive.tolist() == [0, 1]
     # doc: a b c d; star: q r "" s
     assert relations.negative.tolist() == [[False, True, True, True], [True, False, True, True]]
-    assert relations.answers.int().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+    assert relations.answers.int().tolist() == [
+        [1, 0, 0, 0],
+        [0, 1, 0, 0],
+        [0, 0, 0, 0],
+        [0, 0, 0, 1],
+    ]
 
 
 def test_a_passage_that_answers_another_rows_query_is_that_querys_positive():
     """Row 0's negative c answers r, and r is the query of row 1: c is never pushed away from r."""
-    relations = relations_of(columns(["q", "r"], ["a", "b"], ["c", "d"], ["r", ""]), 1, in_batch=True, blank=BLANK)
+    relations = relations_of(
+        columns(["q", "r"], ["a", "b"], ["c", "d"], ["r", ""]), 1, in_batch=True, blank=BLANK
+    )
     assert relations.negative.tolist() == [[False, True, True, True], [True, False, False, True]]
-    assert relations.answers.int().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+    assert relations.answers.int().tolist() == [
+        [1, 0, 0, 0],
+        [0, 1, 0, 0],
+        [0, 1, 0, 0],
+        [0, 0, 0, 0],
+    ]
 
 
 def test_two_negatives_with_two_queries_each():
@@ -114,7 +140,10 @@ def test_rows_can_keep_to_themselves():
 
 @pytest.mark.parametrize(("count", "queries_per_negative"), [(1, 0), (3, 1), (5, 1), (4, 2)])
 def test_columns_that_do_not_add_up(count, queries_per_negative):
-    with pytest.raises(ValueError, match=rf"^{count} columns came; .* and {queries_per_negative} of its queries\. Set"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^{count} columns came; .* and {queries_per_negative} of its queries\. Set",
+    ):
         relations_of(columns(*[["a"]] * count), queries_per_negative, in_batch=True)
 
 
@@ -126,8 +155,13 @@ def test_no_text_is_both_known_and_pushed(data):
     word = st.sampled_from("abcdefgh")
     queries, positives, negatives = ([data.draw(word) for _ in range(rows)] for _ in range(3))
     stars = [data.draw(st.sampled_from(["", *"abcdefgh"])) for _ in range(rows)]
-    relations = relations_of(columns(queries, positives, negatives, stars), 1, in_batch=True, blank=BLANK)
-    facts = {*zip(positives, queries, strict=True), *((n, s) for n, s in zip(negatives, stars, strict=True) if s)}
+    relations = relations_of(
+        columns(queries, positives, negatives, stars), 1, in_batch=True, blank=BLANK
+    )
+    facts = {
+        *zip(positives, queries, strict=True),
+        *((n, s) for n, s in zip(negatives, stars, strict=True) if s),
+    }
     every = [*queries, *stars]
     for j, passage in enumerate([*positives, *negatives]):
         for i, query in enumerate(queries):
@@ -140,7 +174,12 @@ def test_no_text_is_both_known_and_pushed(data):
     ("blank", "prompt", "rows", "expected"),
     [
         ((2, 3), 0, [[2, 3], [2, 9, 3]], [True, False]),  # [CLS] text [SEP]
-        ((3,), 0, [[3], [9, 3], [3, 3]], [True, False, False]),  # text [EOS]: two tokens are not empty
+        (
+            (3,),
+            0,
+            [[3], [9, 3], [3, 3]],
+            [True, False, False],
+        ),  # text [EOS]: two tokens are not empty
         ((2,), 0, [[2], [2, 9]], [True, False]),  # [BOS] text
         ((), 0, [[], [9]], [True, False]),  # no special tokens
         ((2, 3), 3, [[2, 7, 8, 3], [2, 7, 8, 9, 3]], [True, False]),  # after a prompt of two tokens
@@ -162,11 +201,14 @@ def test_masked_similarity_cannot_change_clp(tiny_model):
     _, relations = collated(tiny_model)
     alone = Relations(relations.positive[:1], relations.negative[:1], relations.answers)
     query, passage, star = (
-        torch.randn(n, 5, generator=torch.Generator().manual_seed(n)) for n in (1, 4, relations.answers.shape[1])
+        torch.randn(n, 5, generator=torch.Generator().manual_seed(n))
+        for n in (1, 4, relations.answers.shape[1])
     )
     moved = passage.clone()
     moved[2] = query[0]
-    plain, other = (clp(query, p, star, alone, temperature=0.02, weight=0.3)[0] for p in (passage, moved))
+    plain, other = (
+        clp(query, p, star, alone, temperature=0.02, weight=0.3)[0] for p in (passage, moved)
+    )
     assert plain == other
     moved[1] = query[0]
     assert clp(query, moved, star, alone, temperature=0.02, weight=0.3)[0] != plain

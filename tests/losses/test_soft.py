@@ -29,7 +29,9 @@ def columns(batch):
 
 def same(found, expected, batch):
     torch.testing.assert_close(found, expected)
-    for one, other in zip(*(torch.autograd.grad(total, batch[:2]) for total in (found, expected)), strict=True):
+    for one, other in zip(
+        *(torch.autograd.grad(total, batch[:2]) for total in (found, expected)), strict=True
+    ):
         torch.testing.assert_close(one, other)
 
 
@@ -42,12 +44,18 @@ def test_mse_is_that_of_cosines(batch):
 def test_cosent_is_that_of_sentence_transformers(batch):
     left, right, label = columns(batch)
     loss = CoSENTLoss(torch.nn.Identity(), scale=20.0)
-    same(cosent(cosine(batch[0], batch[1]), *batch[2:]), loss.compute_loss_from_embeddings([left, right], label), batch)
+    same(
+        cosent(cosine(batch[0], batch[1]), *batch[2:]),
+        loss.compute_loss_from_embeddings([left, right], label),
+        batch,
+    )
 
 
 def test_kl_is_that_of_sentence_transformers(batch):
     query, passage, label, _ = batch
-    loss = DistillKLDivLoss(torch.nn.Identity(), similarity_fct=torch.cosine_similarity, temperature=1.0)
+    loss = DistillKLDivLoss(
+        torch.nn.Identity(), similarity_fct=torch.cosine_similarity, temperature=1.0
+    )
     everywhere = [query, *(one.expand_as(query) for one in passage)]
     expected = loss.compute_loss_from_embeddings(everywhere, label)
     found = kl(cosine(query, passage), label, torch.ones_like(label, dtype=torch.bool), 1.0, 1.0)

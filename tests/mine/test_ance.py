@@ -15,20 +15,22 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import whet
-from whet.bm25 import terms
 from whet.errors import ConfigError
 from whet.mine.ance import highest_safe_score, mine_negatives
 from whet.mine.config import MineConfig
 from whet.mine.mined import read_mined
 from whet.records import Collection, Passage
-from whet.search import score_pairs
+from whet.search.bm25 import terms
+from whet.search.dense import score_pairs
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def hashed_vectors(texts, dim=64):
     """Unit vectors that are alike for texts that share words: a fixed random direction per word, summed."""
-    rows = np.array([sum((direction(term, dim) for term in terms(text)), np.zeros(dim)) for text in texts])
+    rows = np.array(
+        [sum((direction(term, dim) for term in terms(text)), np.zeros(dim)) for text in texts]
+    )
     return (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)).astype(np.float32)
 
 
@@ -50,7 +52,10 @@ def random_collection(seed, queries=5, passages=30):
 
     def judge(names):
         return {
-            name: {f"p{p}": int(rng.integers(-1, 3)) for p in rng.choice(passages, 4, replace=False)} for name in names
+            name: {
+                f"p{p}": int(rng.integers(-1, 3)) for p in rng.choice(passages, 4, replace=False)
+            }
+            for name in names
         }
 
     names = [f"q{number}" for number in range(queries)]
@@ -78,7 +83,13 @@ def plain_loop(data, queries, passages, config):
         }
         contents = {data.passages[passage].content for passage in answers}
         score = dict(
-            zip(ids, score_pairs(queries, passages, np.full(len(ids), row), np.arange(len(ids))).tolist(), strict=True)
+            zip(
+                ids,
+                score_pairs(
+                    queries, passages, np.full(len(ids), row), np.arange(len(ids))
+                ).tolist(),
+                strict=True,
+            )
         )
         weakest = min(score[passage] for passage in data.positives("train")[query])
         limit = math.inf
@@ -86,13 +97,19 @@ def plain_loop(data, queries, passages, config):
             limit = min(limit, weakest - config.relative_margin * abs(weakest))
         if config.absolute_margin is not None:
             limit = min(limit, weakest - config.absolute_margin)
-        given_negatives = [p for p in data.negatives.get(query, ()) if data.passages[p].content not in contents]
+        given_negatives = [
+            p for p in data.negatives.get(query, ()) if data.passages[p].content not in contents
+        ]
         ranked = sorted(ids, key=lambda p, score=score: (-score[p], ids.index(p)))[: config.depth]
         found = []
         for rank, passage in enumerate(ranked, start=1):
             refuted = data.qrels["train"][query].get(passage, 1) <= 0
-            too_high = score[passage] > min(limit, math.inf if config.max_score is None else config.max_score)
-            known = data.passages[passage].content in contents or passage in data.negatives.get(query, ())
+            too_high = score[passage] > min(
+                limit, math.inf if config.max_score is None else config.max_score
+            )
+            known = data.passages[passage].content in contents or passage in data.negatives.get(
+                query, ()
+            )
             if rank > config.skip and not known and (refuted or not too_high):
                 found.append(passage)
         mined[query] = [*given_negatives, *found][: config.negatives]
@@ -109,10 +126,14 @@ def plain_loop(data, queries, passages, config):
     st.sampled_from([None, 0.2]),
 )
 @settings(max_examples=60, deadline=None)
-def test_equals_the_plain_loop_and_counts_every_candidate(seed, negatives, skip, depth, relative, absolute, highest):
+def test_equals_the_plain_loop_and_counts_every_candidate(
+    seed, negatives, skip, depth, relative, absolute, highest
+):
     data = random_collection(seed)
     rng = np.random.default_rng(seed)
-    queries = rng.uniform(-1, 1, (len(data.positives("train")), 4)).astype(np.float32)  # scores of either sign
+    queries = rng.uniform(-1, 1, (len(data.positives("train")), 4)).astype(
+        np.float32
+    )  # scores of either sign
     passages = rng.uniform(-1, 1, (len(data.passages), 4)).astype(np.float32)
     config = MineConfig(
         negatives=negatives,
@@ -126,14 +147,18 @@ def test_equals_the_plain_loop_and_counts_every_candidate(seed, negatives, skip,
     assert {row.query_id: [n.passage_id for n in row.negatives] for row in mined} == plain_loop(
         data, queries, passages, config
     )
-    assert summary.candidates == sum(summary.taken.values()) + summary.left_over + sum(summary.dropped.values())
+    assert summary.candidates == sum(summary.taken.values()) + summary.left_over + sum(
+        summary.dropped.values()
+    )
     assert sum(summary.taken.values()) == sum(len(row.negatives) for row in mined)
     assert summary.short == sum(len(row.negatives) < negatives for row in mined)
 
 
 def line(*scores):
     """A collection with one query, positive first, whose passages score exactly `scores`."""
-    passages = {f"p{number}": Passage(f"p{number}", f"text {number}") for number in range(len(scores))}
+    passages = {
+        f"p{number}": Passage(f"p{number}", f"text {number}") for number in range(len(scores))
+    }
     data = Collection("line", passages, {"q": "query"}, {"train": {"q": {"p0": 1}}})
     return data, np.array([[1.0]], np.float32), np.array(scores, np.float32)[:, None]
 
@@ -146,7 +171,10 @@ def names(mined):
     ("scores", "expected"),
     [
         ((0.8, 0.9, 0.77, 0.75, 0.1), ["p3", "p4"]),  # 0.95 · 0.8 = 0.76
-        ((-0.8, -0.7, -0.81, -0.85, -0.9), ["p3", "p4"]),  # 1.05 · -0.8 = -0.84, where 0.95 · -0.8 would let p2 in
+        (
+            (-0.8, -0.7, -0.81, -0.85, -0.9),
+            ["p3", "p4"],
+        ),  # 1.05 · -0.8 = -0.84, where 0.95 · -0.8 would let p2 in
         ((0.0, 0.1, 0.0, -0.1), ["p2", "p3"]),
     ],
 )
@@ -158,7 +186,9 @@ def test_the_default_margin_is_nv_retrievers_to_the_last_bit():
     scores = np.linspace(0.05, 0.95, 10_000, dtype=np.float32)  # what MiniLM gives positives
     limit = highest_safe_score(scores, MineConfig().relative_margin, None)
     np.testing.assert_allclose(limit, 0.95 * scores.astype(float), rtol=1e-6)
-    assert (limit == scores - np.float32(1 - 0.95) * scores).all()  # as when the margin was given as a share to keep
+    assert (
+        limit == scores - np.float32(1 - 0.95) * scores
+    ).all()  # as when the margin was given as a share to keep
 
 
 def test_the_weakest_of_several_positives_sets_the_margin():
@@ -177,11 +207,16 @@ def test_the_summary_names_every_reason():
         for number, text in enumerate(["a", "b", "A ", "c", "d", "e", "f", "g"])
     }
     qrels = {"train": {"q": {"p0": 1}}, "test": {"same": {"p1": 1}}}
-    data = Collection("reasons", passages, {"q": "query", "same": "Query"}, qrels, {"q": ["p6", "p0"]})
+    data = Collection(
+        "reasons", passages, {"q": "query", "same": "Query"}, qrels, {"q": ["p6", "p0"]}
+    )
     scores = np.array([0.5, 0.9, 0.4, 0.95, 0.8, 0.3, 0.2, 1.0], np.float32)[:, None]
     config = MineConfig(negatives=2, skip=1, max_score=0.9, depth=7)
     mined, summary = mine_negatives(data, np.array([[1.0]], np.float32), scores, config)
-    assert [(n.passage_id, n.rank, n.source) for n in mined[0].negatives] == [("p6", 1, "given"), ("p5", 7, "ance")]
+    assert [(n.passage_id, n.rank, n.source) for n in mined[0].negatives] == [
+        ("p6", 1, "given"),
+        ("p5", 7, "ance"),
+    ]
     assert summary.to_json() == {
         "queries": 1,
         "candidates": 9,
@@ -204,13 +239,26 @@ def test_the_summary_names_every_reason():
         "mean_positive_rank": 5.0,
         "suspected_share": 0.5,  # p3 and p4, beside the two that were taken
     }
-    assert summary.line().startswith("2 hard negatives for 1 queries; 50.0% of the candidates may be answers")
+    assert summary.line().startswith(
+        "2 hard negatives for 1 queries; 50.0% of the candidates may be answers"
+    )
     assert sum(summary.counts().values()) == summary.candidates
 
 
 def test_mix_takes_from_both_searches_in_turn_and_no_passage_twice():
     data, query, passages = line(1.0, *np.linspace(0.9, 0.1, 9))
-    words = ["answer", "other", "other", "query", "other", "other", "other", "query", "query", "other"]
+    words = [
+        "answer",
+        "other",
+        "other",
+        "query",
+        "other",
+        "other",
+        "other",
+        "query",
+        "query",
+        "other",
+    ]
     texts = {p: Passage(p, f"{word} {p}") for p, word in zip(data.passages, words, strict=True)}
     data = Collection("mix", texts, data.queries, data.qrels)
     mined, summary = mine_negatives(data, query, passages, MineConfig(strategy="mix", negatives=7))
@@ -223,13 +271,19 @@ def test_mix_takes_from_both_searches_in_turn_and_no_passage_twice():
 def test_sampling_draws_evenly_from_the_window_and_follows_the_seed():
     data, query, passages = line(1.0, *np.linspace(0.9, 0.1, 30))
     drawn = [
-        names(mine_negatives(data, query, passages, MineConfig(pick="sample", negatives=3, seed=seed))[0])[0]
+        names(
+            mine_negatives(
+                data, query, passages, MineConfig(pick="sample", negatives=3, seed=seed)
+            )[0]
+        )[0]
         for seed in range(200)
     ]
     counts = {p: sum(p in row for row in drawn) for p in data.passages if p != "p0"}
     assert min(counts.values()) > 5  # 20 expected of each
     assert max(counts.values()) < 45
-    again = names(mine_negatives(data, query, passages, MineConfig(pick="sample", negatives=3, seed=7))[0])[0]
+    again = names(
+        mine_negatives(data, query, passages, MineConfig(pick="sample", negatives=3, seed=7))[0]
+    )[0]
     assert again == drawn[7]
 
 
@@ -289,9 +343,16 @@ def test_bytes_are_the_same_in_a_process_with_another_hash_seed(tmp_path, strate
     source = SHARED / "eda_tiny"
     files = [tmp_path / f"{seed}.jsonl" for seed in "12"]
     for file in files:
-        arguments = [str(Path(__file__).parent), str(source) if source.exists() else "-", strategy, str(file)]
+        arguments = [
+            str(Path(__file__).parent),
+            str(source) if source.exists() else "-",
+            strategy,
+            str(file),
+        ]
         environment = os.environ | {"PYTHONHASHSEED": file.stem}
-        subprocess.run([sys.executable, "-c", MINE_AND_WRITE, *arguments], check=True, env=environment)
+        subprocess.run(
+            [sys.executable, "-c", MINE_AND_WRITE, *arguments], check=True, env=environment
+        )
     assert files[0].read_bytes() == files[1].read_bytes()
     rows = read_mined(files[0])
     assert sum(len(row.negatives) for row in rows) > len(rows)

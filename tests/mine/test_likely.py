@@ -32,4 +32,7 @@ def test_only_unknown_passages_within_the_margin_are_likely(tmp_path):
 
 def test_no_margin_no_doubt():
     qrels = {f"q{i}": {f"p{i}": 1} for i in range(3)}
-    assert likely_positives(*collection_of([0.8, 0.79, 0.9], qrels), MineConfig(relative_margin=None)) == {}
+    assert (
+        likely_positives(*collection_of([0.8, 0.79, 0.9], qrels), MineConfig(relative_margin=None))
+        == {}
+    )

@@ -9,7 +9,9 @@ from whet.records import MinedQuery, Negative
 
 def test_what_is_written_is_read(tmp_path):
     mined = [
-        MinedQuery("q\u2028 ä", (Negative("p 1", 3, 0.123457, "ance"), Negative("p\x85", 1, -0.5, "given"))),
+        MinedQuery(
+            "q\u2028 ä", (Negative("p 1", 3, 0.123457, "ance"), Negative("p\x85", 1, -0.5, "given"))
+        ),
         MinedQuery("lonely", ()),
     ]
     write_mined(tmp_path / "mined.jsonl", mined)

@@ -9,12 +9,21 @@ from whet.records import Collection, Passage
 
 
 def collection_of(rng, queries, passages):
-    texts = {f"p{number}": Passage(f"p{number}", f"text {number % (passages - 1)}") for number in range(passages)}
+    texts = {
+        f"p{number}": Passage(f"p{number}", f"text {number % (passages - 1)}")
+        for number in range(passages)
+    }
     train = {
-        f"q{q}": {f"p{p}": 1 for p in rng.choice(passages, rng.integers(1, 3), replace=False)} for q in range(queries)
+        f"q{q}": {f"p{p}": 1 for p in rng.choice(passages, rng.integers(1, 3), replace=False)}
+        for q in range(queries)
     }
     test = {"q0": {"p1": 1}}
-    return Collection("pairs", texts, {f"q{q}": f"query {q}" for q in range(queries)}, {"train": train, "test": test})
+    return Collection(
+        "pairs",
+        texts,
+        {f"q{q}": f"query {q}" for q in range(queries)},
+        {"train": train, "test": test},
+    )
 
 
 @given(st.integers(0, 10_000), st.integers(1, 12), st.integers(2, 9), st.integers(1, 8))
@@ -22,7 +31,11 @@ def collection_of(rng, queries, passages):
 def test_neighbours_are_the_best_ranked_pairs_that_do_not_answer(seed, queries, passages, k):
     rng = np.random.default_rng(seed)
     data = collection_of(rng, queries, passages)
-    pairs = [(query, passage) for query, positives in data.positives("train").items() for passage in positives]
+    pairs = [
+        (query, passage)
+        for query, positives in data.positives("train").items()
+        for passage in positives
+    ]
     query_vectors = rng.standard_normal((queries, 3)).astype(np.float32)
     passage_vectors = rng.standard_normal((passages, 3)).astype(np.float32)
     found = neighbours(data, query_vectors, passage_vectors, pairs, k)
@@ -31,8 +44,12 @@ def test_neighbours_are_the_best_ranked_pairs_that_do_not_answer(seed, queries, 
     for row, (query, _) in enumerate(pairs):
         answers = {p for split in data.qrels for p in data.positives(split).get(query, ())}
         contents = {data.passages[p].content for p in answers}
-        trained = sorted({passage for _, passage in pairs if data.passages[passage].content not in contents})
-        scores = {p: float(query_vectors[int(query[1:])] @ passage_vectors[int(p[1:])]) for p in trained}
+        trained = sorted(
+            {passage for _, passage in pairs if data.passages[passage].content not in contents}
+        )
+        scores = {
+            p: float(query_vectors[int(query[1:])] @ passage_vectors[int(p[1:])]) for p in trained
+        }
         expected = sorted(trained, key=lambda p, scores=scores: -scores[p])[:k]
         assert [pairs[other][1] for other in found[row] if other >= 0] == expected
         assert (found[row, len(expected) :] == -1).all()

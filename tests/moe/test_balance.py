@@ -6,7 +6,7 @@ import torch
 from scipy.special import logsumexp, softmax
 
 from architectures import bert_mean, build
-from whet.encode import tokenise
+from whet.encoder.packed import tokenise
 from whet.losses import InfoNCELoss
 from whet.losses.adapters import Packing
 from whet.moe import upcycle
@@ -15,7 +15,14 @@ from whet.moe.upcycle import backbone, expert_layers
 from whet.moe.usage import expert_use, starving, typical
 from whet.records import LayerUse
 
-TEXTS = ["bade bafi bago", "balu bade", "bago bago bago bafi balu bade bafi", "bafi", "bade bago balu", "balu balu"]
+TEXTS = [
+    "bade bafi bago",
+    "balu bade",
+    "bago bago bago bafi balu bade bafi",
+    "bafi",
+    "bade bago balu",
+    "balu balu",
+]
 
 
 @pytest.fixture
@@ -32,7 +39,9 @@ def test_balance_and_z_loss_equal_their_formulas():
     found = torch.tensor(logits), torch.tensor(chosen.copy())
     assert shares(*found).tolist() == pytest.approx(share.tolist())
     assert float(balance(*found)) == pytest.approx(4 * (share * probability).sum(), abs=1e-6)
-    assert float(z_loss(found[0])) == pytest.approx((logsumexp(logits, axis=1) ** 2).mean(), abs=1e-6)
+    assert float(z_loss(found[0])) == pytest.approx(
+        (logsumexp(logits, axis=1) ** 2).mean(), abs=1e-6
+    )
 
 
 def test_balance_is_1_for_equal_use_and_the_number_of_experts_when_one_takes_all():
@@ -47,7 +56,12 @@ def test_padding_is_in_no_count(model):
     with routes(model) as seen, torch.no_grad():
         model(dict(features))
     for logits, chosen in by_layer(seen):
-        assert len(logits) == len(chosen) == int(features["attention_mask"].sum()) < features["attention_mask"].numel()
+        assert (
+            len(logits)
+            == len(chosen)
+            == int(features["attention_mask"].sum())
+            < features["attention_mask"].numel()
+        )
 
 
 @pytest.mark.parametrize("graph_tokens", [None, 8])
@@ -58,7 +72,9 @@ def test_the_parts_and_their_gradients_do_not_depend_on_chunks(model, graph_toke
         model.zero_grad()
         parts = RoutedLoss(model, InfoNCELoss(model, 0.05, packing=packing), 0.5, 0.5)(features)
         sum(parts.values()).backward()
-        return parts, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+        return parts, {
+            name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None
+        }
 
     whole, expected = gradients(Packing())
     parts, found = gradients(Packing(chunk_tokens=8, graph_tokens=graph_tokens))
@@ -117,7 +133,10 @@ def test_typical_tokens_are_those_that_an_expert_has_for_itself():
 
 def test_a_starving_expert_is_named_with_a_cure():
     (line,) = starving(
-        [LayerUse("layer.1", (0.97, 0.03), 0.1, ((), ())), LayerUse("layer.2", (0.6, 0.4), 0.9, ((), ()))]
+        [
+            LayerUse("layer.1", (0.97, 0.03), 0.1, ((), ())),
+            LayerUse("layer.2", (0.6, 0.4), 0.9, ((), ())),
+        ]
     )
     assert "layer.1: expert 1 gets 3.0%" in line
     assert "balance_weight" in line

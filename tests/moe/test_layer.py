@@ -16,7 +16,18 @@ from whet.moe.modeling_whet_moe import ExpertLinear
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}  # gate scores are float32 whatever comes in
 
 
-def layer_of(seed, experts=3, top_k=1, *, wide=6, out=5, bias=True, router="learned", level="token", dtype=None):
+def layer_of(
+    seed,
+    experts=3,
+    top_k=1,
+    *,
+    wide=6,
+    out=5,
+    bias=True,
+    router="learned",
+    level="token",
+    dtype=None,
+):
     """An expert layer with random weights, biases and gates."""
     generator = torch.Generator().manual_seed(seed)
     layer = ExpertLinear(wide, out, bias, experts=experts, top_k=top_k, router=router, level=level)
@@ -52,7 +63,9 @@ def oracle(layer, hidden, mask):
                 chosen = score.argsort(descending=True)[: layer.top_k]
                 for expert, weight in zip(chosen, score[chosen].softmax(0), strict=True):
                     found = layer.weight[expert] @ token
-                    row = row + weight * (found if layer.bias is None else found + layer.bias[expert])
+                    row = row + weight * (
+                        found if layer.bias is None else found + layer.bias[expert]
+                    )
                 if layer.router == "learned":
                     first = score.softmax(0)[chosen[0]]
                     row = row * first / first.detach()
@@ -78,25 +91,40 @@ def learned(layer, hidden, forward, seed=7):
     layer.zero_grad(set_to_none=True)
     found = forward(hidden)
     generator = torch.Generator().manual_seed(seed)
-    (found * torch.randn(found.shape, generator=generator, dtype=torch.float64).to(found)).sum().backward()
+    (
+        found * torch.randn(found.shape, generator=generator, dtype=torch.float64).to(found)
+    ).sum().backward()
     gradients = {name: parameter.grad for name, parameter in layer.named_parameters()}
     return {"output": found.detach(), "input": hidden.grad} | gradients
 
 
 @settings(deadline=None)
-@given(data=st.data(), seed=st.integers(0, 2**31), experts=st.integers(2, 5), wide=st.integers(1, 6))
+@given(
+    data=st.data(), seed=st.integers(0, 2**31), experts=st.integers(2, 5), wide=st.integers(1, 6)
+)
 def test_is_the_loop_forwards_and_backwards(data, seed, experts, wide):
     draw = data.draw
-    router, level = draw(st.sampled_from(["learned", "reference"])), draw(st.sampled_from(["token", "text"]))
+    router, level = (
+        draw(st.sampled_from(["learned", "reference"])),
+        draw(st.sampled_from(["token", "text"])),
+    )
     shape = {"wide": wide, "out": draw(st.integers(1, 6)), "bias": draw(st.booleans())}
-    layer = layer_of(seed, experts, draw(st.integers(1, experts)), router=router, level=level, **shape)
+    layer = layer_of(
+        seed, experts, draw(st.integers(1, experts)), router=router, level=level, **shape
+    )
     hidden, mask = input_of(
-        seed, draw(st.integers(1, 4)), draw(st.integers(1, 7)), wide, real=draw(st.sampled_from([0.0, 0.5, 1.0]))
+        seed,
+        draw(st.integers(1, 4)),
+        draw(st.integers(1, 7)),
+        wide,
+        real=draw(st.sampled_from([0.0, 0.5, 1.0])),
     )
     assume(clear(layer, hidden, mask))
     layer.routing.mask = mask
     found = learned(layer, hidden, layer)
-    torch.testing.assert_close(found, learned(layer, hidden, lambda h: oracle(layer, h, mask)), **CLOSE)
+    torch.testing.assert_close(
+        found, learned(layer, hidden, lambda h: oracle(layer, h, mask)), **CLOSE
+    )
     padding = mask == 0
     assert not found["output"][padding].any()
     assert not found["input"][padding].any()
@@ -113,7 +141,9 @@ def test_one_real_token_a_text_and_experts_that_nobody_chose(level, top_k):
         layer.gate[2:, 0] -= 50  # the last two experts score far below the others
     layer.routing.mask = mask
     found = learned(layer, hidden, layer)
-    torch.testing.assert_close(found, learned(layer, hidden, lambda h: oracle(layer, h, mask)), **CLOSE)
+    torch.testing.assert_close(
+        found, learned(layer, hidden, lambda h: oracle(layer, h, mask)), **CLOSE
+    )
     assert not found["weight"][2:].any()
     assert not found["bias"][2:].any()
     assert found["weight"][:top_k].any()
@@ -127,7 +157,9 @@ def test_without_a_mask_every_token_is_real_in_any_shape(shape):
     found = layer(hidden)
     assert found.shape == (*shape[:-1], 5)
     if len(hidden):
-        torch.testing.assert_close(found.view(1, -1, 5), oracle(layer, flat, torch.ones(flat.shape[:2])), **CLOSE)
+        torch.testing.assert_close(
+            found.view(1, -1, 5), oracle(layer, flat, torch.ones(flat.shape[:2])), **CLOSE
+        )
 
 
 def test_a_mask_of_another_shape_is_not_taken_for_this_input():
@@ -140,7 +172,9 @@ def test_a_mask_of_another_shape_is_not_taken_for_this_input():
 
 @pytest.mark.parametrize("shape", [(1, 7, 6), (7, 6)])
 def test_routing_by_text_needs_to_know_the_texts(shape):
-    with pytest.raises(ValueError, match=r"padded input \(text, token, dim\) and its attention mask"):
+    with pytest.raises(
+        ValueError, match=r"padded input \(text, token, dim\) and its attention mask"
+    ):
         layer_of(0, level="text")(torch.zeros(shape, dtype=torch.float64))
 
 
@@ -198,7 +232,9 @@ def test_bfloat16_stays_near(router, top_k):
         rounded = learned(layer, hidden, layer)
     assert rounded["output"].dtype == torch.bfloat16
     assert rounded["gate"].dtype == torch.float32
-    assert torch.equal(*scored), "rounding reached the gate, where it would move tokens to other experts"
+    assert torch.equal(*scored), (
+        "rounding reached the gate, where it would move tokens to other experts"
+    )
     for name, value in exact.items():
         assert (rounded[name].float() - value).abs().max() <= 0.03 * value.abs().max(), name
     assert not torch.equal(rounded["output"].float(), exact["output"])
@@ -212,6 +248,8 @@ def test_a_listener_hears_scores_choices_and_padding():
     layer(hidden)
     (routed,) = heard
     assert routed.layer is layer
-    torch.testing.assert_close(routed.logits.double(), hidden.view(-1, 6) @ layer.gate.T, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        routed.logits.double(), hidden.view(-1, 6) @ layer.gate.T, rtol=1e-5, atol=1e-5
+    )
     assert torch.equal(routed.chosen, routed.logits.argsort(dim=1, descending=True)[:, :2])
     assert torch.equal(routed.real, mask.flatten() > 0)

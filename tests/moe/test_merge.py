@@ -11,7 +11,14 @@ from whet.moe import upcycle
 from whet.moe.merge import merge
 from whet.moe.upcycle import backbone, expert_layers
 
-TEXTS = ["bade bafi bago", "balu bade", "bago bago bago bafi balu bade bafi", "bafi", "bade bago balu", "balu balu"] * 8
+TEXTS = [
+    "bade bafi bago",
+    "balu bade",
+    "bago bago bago bafi balu bade bafi",
+    "bafi",
+    "bade bago balu",
+    "balu balu",
+] * 8
 
 
 @pytest.mark.parametrize("how", ["average", "regression"])
@@ -40,12 +47,17 @@ def test_regression_comes_nearer_to_the_experts_than_the_average(tmp_path):
         return model
 
     expected = apart().encode(TEXTS)
-    far = {how: np.abs(merge(apart(), TEXTS, how).encode(TEXTS) - expected).mean() for how in ("average", "regression")}
+    far = {
+        how: np.abs(merge(apart(), TEXTS, how).encode(TEXTS) - expected).mean()
+        for how in ("average", "regression")
+    }
     assert 0 < far["regression"] < 0.9 * far["average"]
 
 
 def test_a_merged_model_that_was_loaded_leaves_nothing_behind(tmp_path):
-    upcycle(build(bert_mean, tmp_path / "made")).save_pretrained(str(tmp_path / "moe"), create_model_card=False)
+    upcycle(build(bert_mean, tmp_path / "made")).save_pretrained(
+        str(tmp_path / "moe"), create_model_card=False
+    )
     model = merge(SentenceTransformer(str(tmp_path / "moe"), device="cpu"), TEXTS)
     model.save_pretrained(str(tmp_path / "plain"), create_model_card=False)
     assert "whet" not in (tmp_path / "plain" / "config.json").read_text()

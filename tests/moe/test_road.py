@@ -37,8 +37,13 @@ def test_the_model_of_the_run_has_experts_that_differ(road):
     assert all((layer.weight[0] != layer.weight[1]).any() for layer in layers.values())
     trained = json.loads((road.path / "train" / "result.json").read_text())
     sizes = {name: p.numel() for name, p in road.model.named_parameters()}
-    expected = sum(n for name, n in sizes.items() if "intermediate.dense" in name or "LayerNorm" in name)
-    assert (trained["trained_parameters"], trained["total_parameters"]) == (expected, sum(sizes.values()))
+    expected = sum(
+        n for name, n in sizes.items() if "intermediate.dense" in name or "LayerNorm" in name
+    )
+    assert (trained["trained_parameters"], trained["total_parameters"]) == (
+        expected,
+        sum(sizes.values()),
+    )
 
 
 def test_the_report_tells_who_uses_which_expert(road):
@@ -71,18 +76,28 @@ def test_onnx_gives_the_same_vectors(road, tmp_path):
     model = SentenceTransformer(str(tmp_path / "onnx"), device="cpu")
     texts = list(road.passages.values())[:20]
     expected = model.encode_document(texts, normalize_embeddings=True)
-    np.testing.assert_allclose(onnx_vectors(model, tmp_path / "onnx", texts, "document"), expected, atol=1e-4)
+    np.testing.assert_allclose(
+        onnx_vectors(model, tmp_path / "onnx", texts, "document"), expected, atol=1e-4
+    )
 
 
 def test_of_several_trials_the_best_on_dev_is_kept(tiny_data, tiny_model, tmp_path):
-    tried = {"train": {k: v for k, v in LEARNING.items() if k != "train_only"}, "candidates": ["norms", "all", "moe"]}
+    tried = {
+        "train": {k: v for k, v in LEARNING.items() if k != "train_only"},
+        "candidates": ["norms", "all", "moe"],
+    }
     run = whet.tune(tiny_data, str(tiny_model), tmp_path / "run", overrides=tried)
     found = json.loads((run.path / "train" / "result.json").read_text())
     best = max(found["trials"], key=lambda name: found["trials"][name]["dev"])
     assert list(found["trials"]) == ["norms", "all", "moe"]
     assert (found["trial"], found["dev_best"]) == (best, found["trials"][best]["dev"])
     assert bool(expert_layers(backbone(run.model))) == (best == "moe")
-    assert {p.name for p in (run.path / "train" / "dev").iterdir()} == {"0.json", "norms", "all", "moe"}
+    assert {p.name for p in (run.path / "train" / "dev").iterdir()} == {
+        "0.json",
+        "norms",
+        "all",
+        "moe",
+    }
 
 
 def test_a_dense_run_has_nothing_to_merge(tiny_data, tiny_model, tmp_path):
@@ -99,7 +114,9 @@ def test_a_dense_run_has_nothing_to_merge(tiny_data, tiny_model, tmp_path):
         ({"train": {"train_only": "moe"}}, "no experts: give --moe N"),
     ],
 )
-def test_what_the_model_lacks_is_said_before_any_work(tiny_data, tiny_model, tmp_path, recipe, message):
+def test_what_the_model_lacks_is_said_before_any_work(
+    tiny_data, tiny_model, tmp_path, recipe, message
+):
     with pytest.raises(ConfigError, match=message):
         whet.tune(tiny_data, str(tiny_model), tmp_path / "run", overrides=recipe)
     assert not (tmp_path / "run" / "check").exists()

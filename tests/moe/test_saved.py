@@ -65,10 +65,19 @@ def in_a_fresh_process(script, folder, into):
     """Run a script with the families' folder, the texts' file and a folder for vectors; nothing on its stdin."""
     into.mkdir()
     (into / "texts.json").write_text(json.dumps(TEXTS))
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(into / "code")}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_MODULES_CACHE": str(into / "code"),
+    }
     command = [sys.executable, "-c", script, str(folder), str(into)]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, timeout=600
+        command,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -78,7 +87,9 @@ def token_vectors(model):
     features = model.preprocess(TEXTS)
     mask = features["attention_mask"]
     with torch.no_grad():
-        found = backbone(model)(input_ids=features["input_ids"], attention_mask=mask).last_hidden_state
+        found = backbone(model)(
+            input_ids=features["input_ids"], attention_mask=mask
+        ).last_hidden_state
     return (found * mask.unsqueeze(2)).numpy()
 
 
@@ -187,7 +198,9 @@ np.savez(into / "sent.npz", **{name: model.encode(texts) for name, model in sent
 
 
 def test_another_process_of_whet_loads_it_without_a_word_and_takes_it_by_pickle(mixtures, tmp_path):
-    (tmp_path / "sent.pickle").write_bytes(pickle.dumps({name: model for name, (model, _) in mixtures.items()}))
+    (tmp_path / "sent.pickle").write_bytes(
+        pickle.dumps({name: model for name, (model, _) in mixtures.items()})
+    )
     in_a_fresh_process(ANOTHER, mixtures["Bert"][1].parent, tmp_path / "another")
     for way in ("loaded", "sent"):
         found = np.load(tmp_path / "another" / f"{way}.npz")

@@ -15,7 +15,7 @@ import torch
 
 from architectures import FAMILIES, build
 from tiny import WORDS
-from whet.encode import embed, tokenise
+from whet.encoder.packed import embed, tokenise
 from whet.moe import upcycle
 from whet.moe.upcycle import backbone, expert_layers
 
@@ -42,7 +42,9 @@ def mixture(family, folder, **settings):
 def batch(model, count, seed):
     """Features of texts of many lengths."""
     rng = np.random.default_rng(seed)
-    texts = [" ".join(rng.choice(WORDS, int(length))) for length in (19, *rng.integers(1, 20, count - 1))]
+    texts = [
+        " ".join(rng.choice(WORDS, int(length))) for length in (19, *rng.integers(1, 20, count - 1))
+    ]
     features = tokenise(model, texts, "document")
     assert (features["attention_mask"] == 0).any()
     return features
@@ -77,7 +79,9 @@ def heard_on_the_way_back(model, vectors):
 
 
 @pytest.mark.parametrize("level", ["token", "text"])
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "MPNet"])  # transformers' own cannot
+@pytest.mark.parametrize(
+    "family", [name for name in FAMILIES if name != "MPNet"]
+)  # transformers' own cannot
 def test_checkpointing_sees_each_batch_s_own_padding(tmp_path, family, level):
     model = mixture(family, tmp_path, level=level)
     assert torch.equal(two_batches(model), two_batches(model)), "no dropout is left"
@@ -95,7 +99,9 @@ def test_checkpointing_sees_each_batch_s_own_padding(tmp_path, family, level):
 def test_checkpointing_by_its_old_name(tmp_path):
     model = mixture("Bert", tmp_path)
     expected = gradients(model, two_batches(model))
-    backbone(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    backbone(model).gradient_checkpointing_enable(
+        gradient_checkpointing_kwargs={"use_reentrant": False}
+    )
     found, heard = heard_on_the_way_back(model, two_batches(model))
     assert heard == 4
     torch.testing.assert_close(found, expected, **SAME)
@@ -174,7 +180,10 @@ def ranks(tmp_path_factory):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(folder), str(rank)], env=environment, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", WORKER, str(folder), str(rank)],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for rank in range(2)
     ]
@@ -190,13 +199,19 @@ def ranks(tmp_path_factory):
 
 @pytest.mark.parametrize("top_k", [1, 2])
 @pytest.mark.parametrize("router", ["learned", "reference"])
-@pytest.mark.parametrize(("case", "starving"), [("one", ([2], [])), ("both", ([2], [2])), ("apart", ([1, 2], [0, 1]))])
+@pytest.mark.parametrize(
+    ("case", "starving"), [("one", ([2], [])), ("both", ([2], [2])), ("apart", ([1, 2], [0, 1]))]
+)
 def test_two_processes_end_alike_though_experts_starve(ranks, case, starving, router, top_k):
     """DistributedDataParallel waits for every parameter's gradient; a starving expert's is zero, and not absent."""
-    (first, started, one, alone), (second, _, two, _) = (rank[f"{case} {router} {top_k}"] for rank in ranks)
+    (first, started, one, alone), (second, _, two, _) = (
+        rank[f"{case} {router} {top_k}"] for rank in ranks
+    )
     assert [(used == 0).nonzero().flatten().tolist() for used in (first, second)] == list(starving)
     torch.testing.assert_close(one, two, rtol=0, atol=0)
-    torch.testing.assert_close(one, alone, rtol=1e-5, atol=1e-6)  # one process that sees both batches
+    torch.testing.assert_close(
+        one, alone, rtol=1e-5, atol=1e-6
+    )  # one process that sees both batches
     moved = (one["0.weight"] != started["0.weight"]).flatten(1).any(dim=1)
     if top_k == 1:
         assert moved.tolist() == [bool(count) for count in first + second]

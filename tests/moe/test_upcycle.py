@@ -20,7 +20,7 @@ from transformers import MixtralConfig, MixtralModel
 
 from architectures import FAMILIES, SIZE, bert_mean, build, static, transformer, two_towers
 from tiny import WORDS
-from whet.encode import tokenise
+from whet.encoder.packed import tokenise
 from whet.errors import ConfigError
 from whet.moe import upcycle
 from whet.moe.upcycle import backbone, expert_layers
@@ -66,7 +66,9 @@ def embeddings(model):
 def task_loss(model):
     """In-batch negatives: every other text is the passage of the one before it."""
     vectors = functional.normalize(embeddings(model), dim=1)
-    return functional.cross_entropy(20 * vectors[::2] @ vectors[1::2].T, torch.arange(len(vectors) // 2))
+    return functional.cross_entropy(
+        20 * vectors[::2] @ vectors[1::2].T, torch.arange(len(vectors) // 2)
+    )
 
 
 def layers_of(model):
@@ -75,7 +77,9 @@ def layers_of(model):
 
 def names(family, site, numbers=(0, 1)):
     where, up, down = LAYERS[family]
-    return [f"{where}.{i}.{name}" for i in numbers for name in (up if site == "intermediate" else down)]
+    return [
+        f"{where}.{i}.{name}" for i in numbers for name in (up if site == "intermediate" else down)
+    ]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -83,9 +87,13 @@ def test_embeddings_stay_what_they_were(parent, family):
     dense = parent(family)
     with torch.no_grad():
         expected = embeddings(dense)
-        assert (expected - expected.mean(dim=0)).norm(dim=1).min() > 0.1, "texts must differ, or this proves nothing"
+        assert (expected - expected.mean(dim=0)).norm(dim=1).min() > 0.1, (
+            "texts must differ, or this proves nothing"
+        )
         numbers = ((2, 1, "token"), (2, 2, "text"), (3, 1, "text"), (3, 2, "token"))
-        for site, router, (experts, top_k, level) in product(SITES, ("learned", "reference"), numbers):
+        for site, router, (experts, top_k, level) in product(
+            SITES, ("learned", "reference"), numbers
+        ):
             model = copy.deepcopy(dense)
             assert upcycle(model, "all", site, experts, top_k, router, level) is model
             assert list(layers_of(model)) == names(family, site)
@@ -115,7 +123,12 @@ def test_every_expert_learns_from_the_first_step(parent, family, site):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_gate_learns_from_the_first_step(parent, family, site):
     """Also at top_k 2 of 2 experts, where all experts give the same and the paper's weights alone say nothing."""
-    for experts, top_k, level in ((2, 1, "token"), (2, 2, "token"), (3, 2, "token"), (2, 1, "text")):
+    for experts, top_k, level in (
+        (2, 1, "token"),
+        (2, 2, "token"),
+        (3, 2, "token"),
+        (2, 1, "text"),
+    ):
         model = upcycle(parent(family), "all", site, experts, top_k, "learned", level)
         task_loss(model).backward()
         if (family, site) == (
@@ -140,7 +153,10 @@ def test_gate_and_up_projection_route_alike(parent, family):
     with torch.no_grad():
         gate.gate.add_(torch.randn(gate.gate.shape, generator=torch.Generator().manual_seed(1)))
         embeddings(model)
-    assert all(torch.equal(one.chosen, other.chosen) for one, other in zip(routes[::2], routes[1::2], strict=True))
+    assert all(
+        torch.equal(one.chosen, other.chosen)
+        for one, other in zip(routes[::2], routes[1::2], strict=True)
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -168,7 +184,14 @@ def test_layers_are_found_by_structure_and_not_by_width(tmp_path, family):
 
 @pytest.mark.parametrize(
     ("layers", "numbers"),
-    [("all", [0, 1, 2]), ("last-1", [2]), ("last-3", [0, 1, 2]), ([1], [1]), ((2, 0), [0, 2]), ([-1, 2, 0], [0, 2])],
+    [
+        ("all", [0, 1, 2]),
+        ("last-1", [2]),
+        ("last-3", [0, 1, 2]),
+        ([1], [1]),
+        ((2, 0), [0, 2]),
+        ([-1, 2, 0], [0, 2]),
+    ],
 )
 def test_layers_are_chosen_by_number(tmp_path, layers, numbers):
     model = build(lambda folder: bert_mean(folder, layers=3), tmp_path)
@@ -179,7 +202,10 @@ def test_layers_are_chosen_by_number(tmp_path, layers, numbers):
 def bert(parent):
     """A dense BERT; after the test it must be as it was."""
     model = parent("Bert")
-    kind, before = type(backbone(model)), {name: value.clone() for name, value in model.state_dict().items()}
+    kind, before = (
+        type(backbone(model)),
+        {name: value.clone() for name, value in model.state_dict().items()},
+    )
     yield model
     assert type(backbone(model)) is kind
     assert not hasattr(backbone(model).config, "moe")
@@ -209,15 +235,21 @@ def test_padding_goes_to_no_expert(parent, family):
     assert {routed.real for routed in heard} == {None}
 
 
-@pytest.mark.parametrize("layers", ["first-1", "last-0", "last-3", "last-", "last--1", "", "1", (), [2], [0, -3]])
+@pytest.mark.parametrize(
+    "layers", ["first-1", "last-0", "last-3", "last-", "last--1", "", "1", (), [2], [0, -3]]
+)
 def test_layers_that_are_not_there_are_refused(bert, layers):
-    with pytest.raises(ConfigError, match=r"expected all, last-N with N up to 2, or numbers from 0 to 1"):
+    with pytest.raises(
+        ConfigError, match=r"expected all, last-N with N up to 2, or numbers from 0 to 1"
+    ):
         upcycle(bert, layers)
 
 
 @pytest.mark.parametrize(("experts", "top_k"), [(1, 1), (0, 0), (2, 0), (2, 3)])
 def test_numbers_that_make_no_mixture_are_refused(bert, experts, top_k):
-    with pytest.raises(ConfigError, match=f"{experts} experts, {top_k} a token: expected at least 2, and 1 to that"):
+    with pytest.raises(
+        ConfigError, match=f"{experts} experts, {top_k} a token: expected at least 2, and 1 to that"
+    ):
         upcycle(bert, experts=experts, top_k=top_k)
 
 
@@ -230,10 +262,16 @@ def test_a_mixture_is_not_made_twice(parent):
 
 def test_a_model_built_otherwise_is_refused_with_its_linear_layers(tmp_path):
     """Mixtral's feed-forward parts are experts already, and hold no linear layer."""
-    decoder = MixtralModel(MixtralConfig(**SIZE, num_key_value_heads=2, head_dim=8, num_local_experts=2))
-    model = SentenceTransformer(modules=[transformer(tmp_path, decoder, "$A"), Pooling(32), Normalize()], device="cpu")
+    decoder = MixtralModel(
+        MixtralConfig(**SIZE, num_key_value_heads=2, head_dim=8, num_local_experts=2)
+    )
+    model = SentenceTransformer(
+        modules=[transformer(tmp_path, decoder, "$A"), Pooling(32), Normalize()], device="cpu"
+    )
     linear = r"\['self_attn.k_proj', 'self_attn.o_proj', 'self_attn.q_proj', 'self_attn.v_proj'\]"
-    with pytest.raises(ConfigError, match=f"no feed-forward layers of a known form .* linear layers are {linear}"):
+    with pytest.raises(
+        ConfigError, match=f"no feed-forward layers of a known form .* linear layers are {linear}"
+    ):
         upcycle(model)
 
 
@@ -248,12 +286,19 @@ def test_of_two_towers_the_one_with_a_transformer_is_taken(tmp_path):
     expected = [model.encode_query(texts), model.encode_document(texts)]
     upcycle(model)
     assert list(layers_of(model)) == names("MPNet", "intermediate")
-    np.testing.assert_allclose([model.encode_query(texts), model.encode_document(texts)], expected, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(
+        [model.encode_query(texts), model.encode_document(texts)], expected, rtol=0, atol=2e-6
+    )
 
 
 def test_the_same_seed_makes_the_same_gates(parent):
     def gates(seed):
-        return torch.stack([layer.gate.detach() for layer in layers_of(upcycle(parent("Bert"), seed=seed)).values()])
+        return torch.stack(
+            [
+                layer.gate.detach()
+                for layer in layers_of(upcycle(parent("Bert"), seed=seed)).values()
+            ]
+        )
 
     first = gates(1)
     torch.manual_seed(12345)

@@ -14,7 +14,10 @@ def length(vector):
 def contrastive(query, positive, negatives, temperature):
     """-log( exp(sim(h, h+)/τ) / Σ over {h+} ∪ H' of exp(sim(h, h')/τ) )."""
     wanted = torch.exp(cosine(query, positive) / temperature)
-    return -torch.log(wanted / (wanted + sum(torch.exp(cosine(query, other) / temperature) for other in negatives)))
+    return -torch.log(
+        wanted
+        / (wanted + sum(torch.exp(cosine(query, other) / temperature) for other in negatives))
+    )
 
 
 def penalty(negatives, stars):

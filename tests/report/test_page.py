@@ -30,7 +30,11 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        self.attributes += [value for name, value in attrs if name in ("src", "href", "style") or name.startswith("on")]
+        self.attributes += [
+            value
+            for name, value in attrs
+            if name in ("src", "href", "style") or name.startswith("on")
+        ]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -61,13 +65,20 @@ def report(**changes):
         "rows": rows,
         "passages": {passage.id: passage.content for passage in passages.values()},
         "slices": slice_rows(rows, rng),
-        "training": [{"step": n, "loss": 2 / (n + 1), "dev": 0.5 + n / 100 if n % 5 == 0 else None} for n in range(20)],
+        "training": [
+            {"step": n, "loss": 2 / (n + 1), "dev": 0.5 + n / 100 if n % 5 == 0 else None}
+            for n in range(20)
+        ],
         "teaching": {
-            "teachers": {name: {"auc": 0.9, "auprc": 0.5, "ndcg": 0.61} for name in ("base", HOSTILE)},
+            "teachers": {
+                name: {"auc": 0.9, "auprc": 0.5, "ndcg": 0.61} for name in ("base", HOSTILE)
+            },
             "left_out": [HOSTILE],
             "agreement": [[1.0, None], [None, 1.0]],
         },
-        "tradeoff": [{"share": n / 4, "dev": 0.5 + n / 100, "guard": 0.8 - n / 200} for n in range(5)],
+        "tradeoff": [
+            {"share": n / 4, "dev": 0.5 + n / 100, "guard": 0.8 - n / 200} for n in range(5)
+        ],
         "share": 0.75,
         "mining": {"taken as negatives": 1234, HOSTILE: 1},
         "refreshes": [
@@ -220,7 +231,9 @@ def test_an_interval_is_green_or_red_only_where_the_verdict_is():
     sure = Comparison(0.05, (0.02, 0.08), 0.001, 30, 10, 60, 100)
     assert 'class="gain"' in interval_mark(sure, 0.1)
     assert 'class="unsure"' in interval_mark(replace(sure, p_value=0.06), 0.1)
-    assert 'class="loss"' in interval_mark(replace(sure, difference=-0.05, interval=(-0.08, -0.02)), 0.1)
+    assert 'class="loss"' in interval_mark(
+        replace(sure, difference=-0.05, interval=(-0.08, -0.02)), 0.1
+    )
     assert 'cx="88.0"' in interval_mark(sure, 0.1)
 
 

@@ -24,9 +24,20 @@ def test_the_results_table_shows_every_measure_times_100():
     evaluation = assess(QRELS, BASE, TUNED, BASE, np.random.default_rng(0))
     lines = shown(verdict_text(evaluation), results_table(evaluation)).splitlines()
     assert lines[0].startswith("Better: nDCG@10 63.1 → 100.0 (+36.9")
-    assert " ".join(lines[2].split()) == "measure BM25 base tuned difference 95 % interval p won / lost / tied"
-    assert [line.split()[0] for line in lines[3:]] == ["nDCG@5", "nDCG@10", "RR@10", "AP@10", "R@100"]
-    assert " ".join(lines[5].split()) == "RR@10 50.0 50.0 100.0 +50.0 +50.0 to +50.0 0.002 10 / 0 / 0"
+    assert (
+        " ".join(lines[2].split())
+        == "measure BM25 base tuned difference 95 % interval p won / lost / tied"
+    )
+    assert [line.split()[0] for line in lines[3:]] == [
+        "nDCG@5",
+        "nDCG@10",
+        "RR@10",
+        "AP@10",
+        "R@100",
+    ]
+    assert (
+        " ".join(lines[5].split()) == "RR@10 50.0 50.0 100.0 +50.0 +50.0 to +50.0 0.002 10 / 0 / 0"
+    )
 
 
 def test_changed_queries_show_their_ranks_and_no_markup_of_their_own():

@@ -38,8 +38,13 @@ class WordCounts:
         self.fingerprint = str(weights)
 
     def encode_queries(self, texts):
-        counts = np.array([[len(re.findall(word, text)) for word in WORDS] for text in texts]) * self.weights
-        return (counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+        counts = (
+            np.array([[len(re.findall(word, text)) for word in WORDS] for text in texts])
+            * self.weights
+        )
+        return (counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)).astype(
+            np.float32
+        )
 
     encode_passages = encode_queries
 
@@ -65,13 +70,21 @@ def client(pairing):
 @pytest.mark.parametrize("query", ["cat", "dog fish", "bird bird cat", "nothing known"])
 def test_ranks_are_those_of_a_plain_sort(pairing, query):
     both = rank_both(pairing, query, shown=3)
-    for side, found, name in ((pairing.base, both.base, "base"), (pairing.tuned, both.tuned, "tuned")):
+    for side, found, name in (
+        (pairing.base, both.base, "base"),
+        (pairing.tuned, both.tuned, "tuned"),
+    ):
         vector = side.encoder.encode_queries([query])[0]
-        scores = [sum(float(a) * float(b) for a, b in zip(vector, row, strict=True)) for row in side.vectors]
+        scores = [
+            sum(float(a) * float(b) for a, b in zip(vector, row, strict=True))
+            for row in side.vectors
+        ]
         order = sorted(range(len(scores)), key=lambda i: (-round(scores[i], 6), i))
         assert [f.row for f in found] == order[:3]
         assert [getattr(f, f"{name}_rank") for f in found] == [1, 2, 3]
-        assert [getattr(f, f"{name}_score") for f in found] == pytest.approx([scores[i] for i in order[:3]])
+        assert [getattr(f, f"{name}_score") for f in found] == pytest.approx(
+            [scores[i] for i in order[:3]]
+        )
 
 
 def test_a_passage_bears_its_rank_on_either_side(pairing):
@@ -93,7 +106,9 @@ def test_no_more_than_ten_a_side_and_answers_however_deep():
     many = {f"p{i}": Passage(f"p{i}", "cat " * (i + 1) + "dog") for i in range(40)}
     encoder = WordCounts()
     side = Side("plain", encoder, encoder.encode_passages([p.text for p in many.values()]))
-    both = rank_both(Pairing(Collection("c", many, {"q": "cat"}, {"test": {"q": {"p0": 1}}}), side, side), "cat")
+    both = rank_both(
+        Pairing(Collection("c", many, {"q": "cat"}, {"test": {"q": {"p0": 1}}}), side, side), "cat"
+    )
     assert len(both.base) == len(both.tuned) == SHOWN
     assert [(f.passage.id, f.base_rank) for f in both.answers] == [("p0", 40)]
 
@@ -147,13 +162,16 @@ def test_a_taken_port_is_named(pairing):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            ConfigError, match=f"port {port} of 127.0.0.1 is not available .* choose another with --port"
+            ConfigError,
+            match=f"port {port} of 127.0.0.1 is not available .* choose another with --port",
         ):
             run_locally(create_app(pairing), port)
 
 
 def test_ctrl_c_ends_it():
-    imports = "from starlette.applications import Starlette; from whet.serve.compare import run_locally"
+    imports = (
+        "from starlette.applications import Starlette; from whet.serve.compare import run_locally"
+    )
     script = f"{imports}; run_locally(Starlette(), 0)"
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
     said = process.stderr.readline()

@@ -25,8 +25,14 @@ def taught(draw):
     """Calibrated scores (teacher, pair) and judgements."""
     teachers, pairs = draw(st.integers(1, 5)), draw(st.integers(1, 12))
     unit = st.floats(0, 1, allow_nan=False)
-    scores = draw(st.lists(st.lists(unit, min_size=pairs, max_size=pairs), min_size=teachers, max_size=teachers))
-    return np.array(scores), np.array(draw(st.lists(st.integers(0, 2), min_size=pairs, max_size=pairs)))
+    scores = draw(
+        st.lists(
+            st.lists(unit, min_size=pairs, max_size=pairs), min_size=teachers, max_size=teachers
+        )
+    )
+    return np.array(scores), np.array(
+        draw(st.lists(st.integers(0, 2), min_size=pairs, max_size=pairs))
+    )
 
 
 @given(taught(), st.floats(0, 1))
@@ -56,12 +62,17 @@ def test_where_labels_meet(found):
         agreeing = np.repeat(hard(relevant)[None], 3, axis=0)
         np.testing.assert_allclose(label(kind, agreeing, relevant), hard(relevant))
     envelope = soft_3(scores, relevant)
-    side = np.where(relevant > 0, envelope >= soft_1(scores) - 1e-12, envelope <= soft_1(scores) + 1e-12)
+    side = np.where(
+        relevant > 0, envelope >= soft_1(scores) - 1e-12, envelope <= soft_1(scores) + 1e-12
+    )
     assert side.all()
 
 
 @settings(deadline=None)  # the first call imports scipy
-@given(st.lists(st.tuples(numbers, st.integers(0, 3)), min_size=1, max_size=30), st.sampled_from(["minmax", "rank"]))
+@given(
+    st.lists(st.tuples(numbers, st.integers(0, 3)), min_size=1, max_size=30),
+    st.sampled_from(["minmax", "rank"]),
+)
 def test_within_a_query_the_order_stays(rows, how):
     scores, group = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     found = calibrated(scores, group, how)
@@ -79,13 +90,19 @@ def test_a_background_says_how_unusual_a_score_is():
     background = np.random.default_rng(0).normal(0.7, 0.05, 10_000)
     found = calibrated(np.array([0.7, 0.8, 0.5]), np.zeros(3, int), "background", background)
     np.testing.assert_allclose(found, [0.5, 0.977, 0.0], atol=0.01)
-    assert calibrated(np.array([1.0, 2.0]), np.zeros(2, int), "background", np.ones(5)).tolist() == [0.5, 1.0]
+    assert calibrated(
+        np.array([1.0, 2.0]), np.zeros(2, int), "background", np.ones(5)
+    ).tolist() == [0.5, 1.0]
     with pytest.raises(ValueError, match="random pairs"):
         calibrated(np.ones(1), np.zeros(1, int), "background")
 
 
 def test_as_they_are():
-    assert calibrated(np.array([-0.2, 0.4, 1.7]), np.zeros(3, int), "none").tolist() == [0.0, 0.4, 1.0]
+    assert calibrated(np.array([-0.2, 0.4, 1.7]), np.zeros(3, int), "none").tolist() == [
+        0.0,
+        0.4,
+        1.0,
+    ]
 
 
 def test_areas_agreement_and_weights():
@@ -95,7 +112,9 @@ def test_areas_agreement_and_weights():
     assert (auc, round(auprc, 4)) == (0.75, 0.8333)
     with pytest.raises(ConfigError, match="4 of 4 labelled pairs are positive"):
         areas(np.ones(4), np.ones(4))
-    same = agreement({"a": np.array([1, 2, 3]), "b": np.array([10, 20, 25]), "c": np.array([3, 2, 1])})
+    same = agreement(
+        {"a": np.array([1, 2, 3]), "b": np.array([10, 20, 25]), "c": np.array([3, 2, 1])}
+    )
     np.testing.assert_allclose(same, [[1, 1, -1], [1, 1, -1], [-1, -1, 1]])
     qualities = [Quality(auc, 0, 0) for auc in (0.9, 0.7, 0.4)]
     np.testing.assert_allclose(weights_by_quality(qualities), [2 / 3, 1 / 3, 0])

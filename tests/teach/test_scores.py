@@ -17,7 +17,13 @@ class Counting:
     """Scores a pair by the texts' lengths and remembers all pairs that it was asked for; dies after `lives` blocks."""
 
     def __init__(self, fingerprint="one", block=4, lives=10**9, spoil=None):
-        self.name, self.fingerprint, self.block, self.lives, self.spoil = "counting", fingerprint, block, lives, spoil
+        self.name, self.fingerprint, self.block, self.lives, self.spoil = (
+            "counting",
+            fingerprint,
+            block,
+            lives,
+            spoil,
+        )
         self.asked = []
 
     def score(self, queries, passages):
@@ -25,7 +31,9 @@ class Counting:
             raise KeyboardInterrupt
         self.lives -= 1
         self.asked += zip(queries, passages, strict=True)
-        found = np.array([len(q) + len(p) / 100 for q, p in zip(queries, passages, strict=True)], np.float32)
+        found = np.array(
+            [len(q) + len(p) / 100 for q, p in zip(queries, passages, strict=True)], np.float32
+        )
         return self.spoil(found) if self.spoil and len(self.asked) > self.block else found
 
 
@@ -37,7 +45,8 @@ def pairs_of(count, seed=0):
 
 def expected(pairs):
     return [
-        len(pairs.queries[q]) + len(pairs.passages[p]) / 100 for q, p in zip(pairs.query, pairs.passage, strict=True)
+        len(pairs.queries[q]) + len(pairs.passages[p]) / 100
+        for q, p in zip(pairs.query, pairs.passage, strict=True)
     ]
 
 
@@ -46,7 +55,11 @@ def test_every_pair_is_scored_once(tmp_path, monkeypatch, part):
     monkeypatch.setattr(scores, "PART", part)
     teacher, pairs = Counting(), pairs_of(40)
     np.testing.assert_allclose(ask(teacher, pairs, tmp_path), expected(pairs), rtol=1e-6)
-    assert len(teacher.asked) == len(set(teacher.asked)) == len(set(zip(pairs.query, pairs.passage, strict=True)))
+    assert (
+        len(teacher.asked)
+        == len(set(teacher.asked))
+        == len(set(zip(pairs.query, pairs.passage, strict=True)))
+    )
     again = Counting()
     np.testing.assert_allclose(ask(again, pairs, tmp_path), expected(pairs), rtol=1e-6)
     assert not again.asked
@@ -115,4 +128,6 @@ def test_a_teacher_that_fails_is_named_and_nothing_is_lost(tmp_path, spoil, said
 
 
 def test_no_pairs(tmp_path):
-    assert ask(Counting(), Pairs([], [], np.zeros(0, np.int64), np.zeros(0, np.int64)), tmp_path).shape == (0,)
+    assert ask(
+        Counting(), Pairs([], [], np.zeros(0, np.int64), np.zeros(0, np.int64)), tmp_path
+    ).shape == (0,)

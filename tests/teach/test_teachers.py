@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from tiny import VOCABULARY, tiny_bert
-from whet.bm25 import Bm25, character_grams
 from whet.data.read import read
-from whet.encode import PackedEncoder, StoredEncoder, fingerprint_of
+from whet.encoder.packed import PackedEncoder, StoredEncoder, fingerprint_of
 from whet.errors import ConfigError, DataError, TeacherError
 from whet.records import Teacher
+from whet.search.bm25 import Bm25, character_grams
 from whet.teach.lexical import Bm25Teacher
 from whet.teach.models import CrossEncoderTeacher, EmbeddingTeacher, VectorTeacher
 from whet.teach.named import check_teacher_name, kind_of, teacher_of
@@ -64,7 +64,9 @@ def models(tmp_path_factory):
     sparse.save_pretrained(str(folder / "sparse"))
     CrossEncoder(str(folder / "ranker")).save_pretrained(str(folder / "cross"))
     MultiVectorEncoder(str(bi)).save_pretrained(str(folder / "late"))
-    return {"bi": bi, "ranker": folder / "ranker"} | {kind: folder / kind for kind in ("sparse", "cross", "late")}
+    return {"bi": bi, "ranker": folder / "ranker"} | {
+        kind: folder / kind for kind in ("sparse", "cross", "late")
+    }
 
 
 def loaded(models, kind):
@@ -78,13 +80,19 @@ def test_an_embedder_scores_as_its_library_does(models, kind):
     assert isinstance(teacher, Teacher)
     model, options = teacher.model, {} if kind == "late" else {"convert_to_tensor": True}
     expected = [
-        float(model.similarity_pairwise(model.encode_query([q], **options), model.encode_document([p], **options))[0])
+        float(
+            model.similarity_pairwise(
+                model.encode_query([q], **options), model.encode_document([p], **options)
+            )[0]
+        )
         for q, p in zip(QUERIES, PASSAGES, strict=True)
     ]
     assert np.std(expected) > 1e-4
     np.testing.assert_allclose(teacher.score(QUERIES, PASSAGES), expected, rtol=1e-4, atol=1e-5)
     teacher._queries.room = teacher._passages.room = 0
-    np.testing.assert_allclose(teacher.score(QUERIES * 2, PASSAGES * 2), expected * 2, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        teacher.score(QUERIES * 2, PASSAGES * 2), expected * 2, rtol=1e-4, atol=1e-5
+    )
     assert not teacher._queries.kept
     assert teacher._queries.bytes == 0
 
@@ -93,7 +101,9 @@ def test_an_embedder_scores_as_its_library_does(models, kind):
 def test_a_cross_encoder_scores_as_its_library_does(models, kind):
     teacher = loaded(models, kind)
     assert isinstance(teacher, CrossEncoderTeacher)
-    expected = [float(teacher.model.predict((q, p))) for q, p in zip(QUERIES, PASSAGES, strict=True)]
+    expected = [
+        float(teacher.model.predict((q, p))) for q, p in zip(QUERIES, PASSAGES, strict=True)
+    ]
     np.testing.assert_allclose(teacher.score(QUERIES, PASSAGES), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -121,7 +131,9 @@ def test_a_changed_file_of_weights_is_scored_anew(models, tmp_path):
     assert not np.allclose(before, after)
 
 
-@pytest.mark.parametrize(("cut", "words"), [("words", "Dogs bark dogs"), ("characters", "dgos barked")])
+@pytest.mark.parametrize(
+    ("cut", "words"), [("words", "Dogs bark dogs"), ("characters", "dgos barked")]
+)
 def test_bm25_scores_pairs_as_it_searches(cut, words):
     corpus = ["dogs bark", "a dog barks at dogs", "cats", "", "東大寺 dogs"]
     teacher = Bm25Teacher(corpus, cut)
@@ -131,7 +143,9 @@ def test_bm25_scores_pairs_as_it_searches(cut, words):
     for row, query in enumerate([words, "nothing known", ""]):
         expected = dict(zip(found.indices[row].tolist(), found.scores[row].tolist(), strict=True))
         scores = teacher.score([query] * len(corpus), corpus)
-        np.testing.assert_allclose(scores, [expected.get(at, 0.0) for at in range(len(corpus))], rtol=1e-6)
+        np.testing.assert_allclose(
+            scores, [expected.get(at, 0.0) for at in range(len(corpus))], rtol=1e-6
+        )
     assert max(teacher.score([words] * 2, corpus[:2])) > 0
     assert Bm25Teacher(corpus[:-1], cut).fingerprint != teacher.fingerprint
     assert Bm25Teacher([""], cut).score(["x"], [""]).tolist() == [0.0]
@@ -148,7 +162,11 @@ def test_scores_from_a_file(tmp_path, collection, suffix):
 
     path = tmp_path / f"scores.{suffix}"
     rows = pandas.DataFrame(
-        {"query_id": ["q0", "q1", "q99999"], "passage_id": ["p1", "p0", "p0"], "score": [0.5, -2.0, 1]}
+        {
+            "query_id": ["q0", "q1", "q99999"],
+            "passage_id": ["p1", "p0", "p0"],
+            "score": [0.5, -2.0, 1],
+        }
     )
     {
         "csv": lambda: rows.to_csv(path, index=False),
@@ -159,7 +177,10 @@ def test_scores_from_a_file(tmp_path, collection, suffix):
     teacher = teacher_of(f"file:{path}", collection, None)
     assert isinstance(teacher, FileTeacher)
     query, passage = collection.queries, {p.id: p.content for p in collection.passages.values()}
-    assert teacher.score([query["q1"], query["q0"]], [passage["p0"], passage["p1"]]).tolist() == [-2.0, 0.5]
+    assert teacher.score([query["q1"], query["q0"]], [passage["p0"], passage["p1"]]).tolist() == [
+        -2.0,
+        0.5,
+    ]
     with pytest.raises(ConfigError, match="has no score for 1 of 2 pairs, such as"):
         teacher.score([query["q1"], query["q0"]], [passage["p0"], passage["p2"]])
 
@@ -220,7 +241,9 @@ def endpoint(monkeypatch):
 
 
 def test_a_key_in_a_teachers_address_is_refused():
-    with pytest.raises(ConfigError, match="keep the key out of the address of letters; set OPENAI_API_KEY"):
+    with pytest.raises(
+        ConfigError, match="keep the key out of the address of letters; set OPENAI_API_KEY"
+    ):
         check_teacher_name("openai:letters@https://me:sk-secret@host/v1")
 
 
@@ -229,7 +252,10 @@ def test_embeddings_from_a_server(endpoint, tmp_path):
     teacher = teacher_of(f"openai:letters@{endpoint}", None, None)
     assert isinstance(teacher, EndpointTeacher)
     found = teacher.score(QUERIES, PASSAGES)
-    vectors = [np.array([[t.count(c) + 1.0 for c in "aeious"] for t in texts]) for texts in (QUERIES, PASSAGES)]
+    vectors = [
+        np.array([[t.count(c) + 1.0 for c in "aeious"] for t in texts])
+        for texts in (QUERIES, PASSAGES)
+    ]
     left, right = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in vectors)
     np.testing.assert_allclose(found, (left * right).sum(axis=1), rtol=1e-5)
     path, key, body = Server.asked[0]
@@ -239,7 +265,9 @@ def test_embeddings_from_a_server(endpoint, tmp_path):
     prompted.score(["x"], ["y"])
     assert [asked[2]["input"] for asked in Server.asked[-2:]] == [["ask: x"], ["y"]]
     assert prompted.fingerprint != teacher.fingerprint
-    with pytest.raises(TeacherError, match=r"teacher letters, block 1 \(1 pairs\): .*0 embeddings") as caught:
+    with pytest.raises(
+        TeacherError, match=r"teacher letters, block 1 \(1 pairs\): .*0 embeddings"
+    ) as caught:
         ask(teacher, Pairs(["gone"], ["y"], np.zeros(1, int), np.zeros(1, int)), tmp_path)
     assert "secret-key" not in str(caught.value)
 
@@ -258,11 +286,15 @@ def test_a_run_teaches_with_the_vectors_that_it_has(models, collection, tmp_path
     assert isinstance(teacher, Teacher)
     expected = EmbeddingTeacher(model, "base").score(asked[:40], passages[:40])
     assert np.std(expected) > 1e-4
-    np.testing.assert_allclose(teacher.score(asked[:40], passages[:40]), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        teacher.score(asked[:40], passages[:40]), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_names(models, collection, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # its client tries a hub that is away long
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HF_HUB_OFFLINE", True
+    )  # its client tries a hub that is away long
     assert [kind_of(str(models[kind])) for kind in ("bi", "sparse", "late", "cross", "ranker")] == [
         "bi",
         "sparse",
@@ -286,5 +318,8 @@ def test_a_classifier_is_no_teacher(models):
 
     with pytest.raises(ValueError, match="gives 3 scores a pair"):
         CrossEncoderTeacher(
-            CrossEncoder(str(models["ranker"]), num_labels=3, model_kwargs={"ignore_mismatched_sizes": True}), "x"
+            CrossEncoder(
+                str(models["ranker"]), num_labels=3, model_kwargs={"ignore_mismatched_sizes": True}
+            ),
+            "x",
         )

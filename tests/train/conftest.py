@@ -9,16 +9,16 @@ from sentence_transformers import SentenceTransformer
 
 from whet.data.read import read
 from whet.data.split import with_splits
-from whet.encode import PackedEncoder
+from whet.encoder.packed import PackedEncoder
 from whet.mine.config import MineConfig
 from whet.records import PositiveQuery
-from whet.search import top_k
-from whet.train import round_folder as round_module
+from whet.search.dense import top_k
 from whet.train import trainer as trainer_module
 from whet.train.collate import Knowledge, Pair
 from whet.train.config import RefreshConfig, TrainConfig
 from whet.train.dev import DevEvaluator, dev_set
-from whet.train.refresh_plan import RefreshPlan
+from whet.train.refresh import round_folder as round_module
+from whet.train.refresh.plan import RefreshPlan
 from whet.train.trainer import Material, train_model
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -50,7 +50,9 @@ def medquad():
     return collection, collection.pairs("train"), Knowledge.of(collection).positives
 
 
-CONFIG = TrainConfig(train_only="all", learning_rate=0.02, epochs=2, batch_size=32, evaluations=4, negatives=2)
+CONFIG = TrainConfig(
+    train_only="all", learning_rate=0.02, epochs=2, batch_size=32, evaluations=4, negatives=2
+)
 MINE = MineConfig(negatives=2, depth=30, relative_margin=None)
 
 
@@ -60,14 +62,24 @@ def plan(collection, tiny_model):
 
     def make(folder, **config):
         encoder = PackedEncoder(SentenceTransformer(str(tiny_model)))
-        queries = encoder.encode_queries([collection.queries[query] for query in collection.positives("train")])
-        first = top_k(queries, encoder.encode_passages([p.content for p in collection.passages.values()]), 20).indices
+        queries = encoder.encode_queries(
+            [collection.queries[query] for query in collection.positives("train")]
+        )
+        first = top_k(
+            queries, encoder.encode_passages([p.content for p in collection.passages.values()]), 20
+        ).indices
 
         def stars(mined):
-            lacking = dict.fromkeys(negative.passage_id for one in mined for negative in one.negatives)
-            return [PositiveQuery(passage, f"ba {passage[-1]}", "extractive") for passage in lacking]
+            lacking = dict.fromkeys(
+                negative.passage_id for one in mined for negative in one.negatives
+            )
+            return [
+                PositiveQuery(passage, f"ba {passage[-1]}", "extractive") for passage in lacking
+            ]
 
-        return RefreshPlan(collection, MINE, RefreshConfig(**config), 2, first, stars, folder / "refresh")
+        return RefreshPlan(
+            collection, MINE, RefreshConfig(**config), 2, first, stars, folder / "refresh"
+        )
 
     return make
 
@@ -79,7 +91,9 @@ def start(tiny_model, material, dev, plan):
     def run(folder, config=CONFIG, **refresh):
         model = SentenceTransformer(str(tiny_model))
         evaluator = DevEvaluator(dev, folder / "dev")
-        train_model(model, material, evaluator, config, folder / "scratch", None, plan(folder, **refresh))
+        train_model(
+            model, material, evaluator, config, folder / "scratch", None, plan(folder, **refresh)
+        )
         found = sorted((folder / "refresh").glob("round-*/summary.json"))
         return model, [json.loads(path.read_text()) for path in found]
 

@@ -17,7 +17,9 @@ def rows(draw):
     pairs = [(query, f"p{p}") for query, found in enumerate(positives) for p in sorted(found)]
     known = [frozenset(f"p{p}" for p in positives[query]) for query, _ in pairs]
     shape = (len(pairs), draw(st.integers(1, 6)))
-    neighbours = np.random.default_rng(draw(st.integers(0, 99))).integers(-1, len(pairs), shape, dtype=np.int32)
+    neighbours = np.random.default_rng(draw(st.integers(0, 99))).integers(
+        -1, len(pairs), shape, dtype=np.int32
+    )
     return {"neighbours": neighbours, "passages": [p for _, p in pairs], "known": known}
 
 
@@ -37,7 +39,9 @@ def test_no_row_comes_twice_and_no_two_rows_of_a_batch_conflict(made, batch_size
     assert len(batches) == len(sampler) == -(-len(made["passages"]) // batch_size)
     for batch in batches:
         for one in batch:
-            assert not [two for two in batch if two != one and made["passages"][two] in made["known"][one]]
+            assert not [
+                two for two in batch if two != one and made["passages"][two] in made["known"][one]
+            ]
 
 
 @given(made=rows(), batch_size=st.integers(2, 9), seed=st.integers(0, 5))
@@ -51,13 +55,18 @@ def test_seed_and_epoch_alone_decide(made, batch_size, seed):
 
 def unrelated(count, neighbours):
     names = [f"p{row}" for row in range(count)]
-    return {"neighbours": neighbours, "passages": names, "known": [frozenset([name]) for name in names]}
+    return {
+        "neighbours": neighbours,
+        "passages": names,
+        "known": [frozenset([name]) for name in names],
+    }
 
 
 def blocks_of(count, size):
     """Neighbours of a row: the other rows of its block of `size`."""
     table = [
-        [other for other in range(row - row % size, row - row % size + size) if other != row] for row in range(count)
+        [other for other in range(row - row % size, row - row % size + size) if other != row]
+        for row in range(count)
     ]
     return unrelated(count, np.array(table, dtype=np.int32))
 
@@ -75,9 +84,9 @@ def test_every_row_comes_when_nothing_conflicts_and_epochs_differ():
 def test_neighbours_come_together():
     made = blocks_of(40, 4)
     for epoch in range(5):
-        assert {frozenset(row // 4 for row in batch) for batch in sampler_of(made, 4, epoch=epoch)} == {
-            frozenset([block]) for block in range(10)
-        }
+        assert {
+            frozenset(row // 4 for row in batch) for batch in sampler_of(made, 4, epoch=epoch)
+        } == {frozenset([block]) for block in range(10)}
 
 
 def test_a_chain_of_neighbours_is_followed():
@@ -88,13 +97,19 @@ def test_a_chain_of_neighbours_is_followed():
 
 def test_rows_that_fit_nowhere_wait():
     neighbours = np.full((3, 1), -1, dtype=np.int32)
-    one_query = {"neighbours": neighbours, "passages": ["a", "b", "c"], "known": [frozenset("abc")] * 3}
+    one_query = {
+        "neighbours": neighbours,
+        "passages": ["a", "b", "c"],
+        "known": [frozenset("abc")] * 3,
+    }
     assert [len(batch) for batch in sampler_of(one_query, 3)] == [1]
 
 
 def test_on_medquad_no_positive_of_a_query_shares_a_batch_with_it(medquad):
     _, pairs, known = medquad
-    around = np.array([-3, -2, -1, 1, 2, 3])  # a query's rows follow one another: the neighbours most to be wary of
+    around = np.array(
+        [-3, -2, -1, 1, 2, 3]
+    )  # a query's rows follow one another: the neighbours most to be wary of
     made = {
         "neighbours": ((np.arange(len(pairs))[:, None] + around) % len(pairs)).astype(np.int32),
         "passages": [passage for _, passage in pairs],
@@ -133,7 +148,9 @@ def test_it_serves_any_loss_in_a_plain_trainer(tiny_model, material, tmp_path):
             per_device_train_batch_size=8,
             batch_sampler=partial(
                 Recorded,
-                neighbours=np.random.default_rng(0).integers(0, len(pairs), (len(pairs), 9), dtype=np.int32),
+                neighbours=np.random.default_rng(0).integers(
+                    0, len(pairs), (len(pairs), 9), dtype=np.int32
+                ),
                 passages=[pair.positive_id for pair in pairs],
                 known=[material.knowledge.positives[pair.query_id] for pair in pairs],
             ),
@@ -153,6 +170,8 @@ def test_it_serves_any_loss_in_a_plain_trainer(tiny_model, material, tmp_path):
     trainer.train()
     assert trainer.state.global_step == 2 * -(-len(pairs) // 8) == len(seen)
     epochs = [[batch for epoch, batch in seen if epoch == wanted] for wanted in (0, 1)]
-    assert [sorted(row for batch in batches for row in batch) for batches in epochs] == [list(range(len(pairs)))] * 2
+    assert [sorted(row for batch in batches for row in batch) for batches in epochs] == [
+        list(range(len(pairs)))
+    ] * 2
     assert epochs[0] != epochs[1]
     assert any(not before[name].equal(value) for name, value in model.state_dict().items())

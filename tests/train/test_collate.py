@@ -5,7 +5,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from whet.encode import tokenise
+from whet.encoder.packed import tokenise
 from whet.records import Collection, Passage, PositiveQuery
 from whet.train.collate import Knowledge, Pair, PairCollator
 
@@ -27,7 +27,11 @@ def model(tiny_model):
 
 
 def row(pair):
-    return {"query_id": pair.query_id, "positive_id": pair.positive_id, "negative_ids": list(pair.negative_ids)}
+    return {
+        "query_id": pair.query_id,
+        "positive_id": pair.positive_id,
+        "negative_ids": list(pair.negative_ids),
+    }
 
 
 def collate(model, pairs, found=(), data=DATA):
@@ -51,7 +55,9 @@ def test_texts_come_once_with_titles_and_queries_before_positive_queries(model):
     ):
         expected = tokenise(model, texts, task)
         assert torch.equal(batch[f"{column}_input_ids"], expected["input_ids"])
-        assert {name for name in batch if name.startswith(column)} == {f"{column}_{name}" for name in expected}
+        assert {name for name in batch if name.startswith(column)} == {
+            f"{column}_{name}" for name in expected
+        }
 
 
 def test_relations_by_hand(model):
@@ -80,12 +86,18 @@ def test_on_medquad_no_positive_is_a_negative_in_any_batch(medquad, model):
     several = [pair for pair in pairs if len(truth[pair[0]]) > 1]
     assert len(several) > 100
     collator = PairCollator(model, data, Knowledge.of(data))
-    for start in range(0, min(len(several), 1600), 32):  # in order, so that a query's positives come together
+    for start in range(
+        0, min(len(several), 1600), 32
+    ):  # in order, so that a query's positives come together
         batch = [Pair(q, p, (str(rng.choice(ids)),)) for q, p in several[start : start + 32]]
-        passages = list(dict.fromkeys(p for pair in batch for p in (pair.positive_id, *pair.negative_ids)))
+        passages = list(
+            dict.fromkeys(p for pair in batch for p in (pair.positive_id, *pair.negative_ids))
+        )
         negative = collator._relations(batch, passages, [])["negative"]
         for pair, pushed in zip(batch, negative.tolist(), strict=True):
-            assert truth[pair.query_id].isdisjoint(p for p, away in zip(passages, pushed, strict=True) if away)
+            assert truth[pair.query_id].isdisjoint(
+                p for p, away in zip(passages, pushed, strict=True) if away
+            )
 
 
 def test_likely_positives_are_no_negatives_and_no_positives(model):
@@ -93,7 +105,9 @@ def test_likely_positives_are_no_negatives_and_no_positives(model):
     pairs = [Pair("q1", "a"), Pair("q2", "c"), Pair("q3", "title")]
 
     def negatives(likely, pairs=pairs):
-        batch = PairCollator(model, DATA, Knowledge.of(DATA, likely=likely))([row(pair) for pair in pairs])
+        batch = PairCollator(model, DATA, Knowledge.of(DATA, likely=likely))(
+            [row(pair) for pair in pairs]
+        )
         return batch["label"]["negative"].tolist(), batch["label"]["answers"].tolist()
 
     plain, answers = negatives({})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from whet.encode import PackedEncoder
+from whet.encoder.packed import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY, means, per_query
 from whet.evaluate.retrieve import retrieve
@@ -20,11 +20,16 @@ LENGTH = 10
 def collection_of(passages, dev):
     texts = {f"p{i}": Passage(f"p{i}", f"{i:0{LENGTH}d}") for i in range(passages)}
     queries = {query: f"text of {query}" for query in dev}
-    return Collection("made", texts, queries, {"dev": {query: dict(found) for query, found in dev.items()}})
+    return Collection(
+        "made", texts, queries, {"dev": {query: dict(found) for query, found in dev.items()}}
+    )
 
 
 DATA = collection_of(200, {"a": {"p3": 1, "p4": 2, "p5": 0}, "b": {"p190": 1}, "none": {"p7": 0}})
-RANKING = {"a": {f"p{i}": 1 - i / 100 for i in range(50, 100)}, "b": {f"p{i}": 1 - i / 300 for i in range(100, 190)}}
+RANKING = {
+    "a": {f"p{i}": 1 - i / 100 for i in range(50, 100)},
+    "b": {f"p{i}": 1 - i / 300 for i in range(100, 190)},
+}
 
 
 def pool(budget, seed=0):
@@ -57,7 +62,9 @@ def hard_up_to(rank):
 
 
 def test_hard_passages_come_in_rank_by_rank_and_leave_room_for_random_ones():
-    found = set(pool(budget=53 * LENGTH).passages)  # 50 beside the positives, a fifth of them at random
+    found = set(
+        pool(budget=53 * LENGTH).passages
+    )  # 50 beside the positives, a fifth of them at random
     assert len(found) == 53
     assert found > {"p3", "p4", "p190"} | hard_up_to(20)
     assert not found > hard_up_to(25)
@@ -84,7 +91,9 @@ def test_a_budget_for_everything_takes_the_whole_corpus():
     assert found.passages == {p: passage.content for p, passage in DATA.passages.items()}
 
 
-def test_the_evaluator_scores_as_the_final_evaluation_does_and_writes_it_down(tiny_model, dev, tmp_path):
+def test_the_evaluator_scores_as_the_final_evaluation_does_and_writes_it_down(
+    tiny_model, dev, tmp_path
+):
     model = SentenceTransformer(str(tiny_model))
     scores = DevEvaluator(dev, tmp_path)(model, epoch=1.5, steps=12)
     expected = per_query(dev.qrels, retrieve(PackedEncoder(model), dev.queries, dev.passages))
@@ -98,7 +107,10 @@ def test_a_model_that_tells_nothing_apart_is_refused(tiny_model, dev, tmp_path):
     model = SentenceTransformer(str(tiny_model))
     model[0].auto_model.embeddings.word_embeddings.weight.data.zero_()
     model[0].auto_model.embeddings.position_embeddings.weight.data.zero_()
-    with pytest.raises(TrainingError, match=r"at step 8 the model does not tell passages apart: the cosines of 64 p"):
+    with pytest.raises(
+        TrainingError,
+        match=r"at step 8 the model does not tell passages apart: the cosines of 64 p",
+    ):
         DevEvaluator(dev, tmp_path)(model, steps=8)
     assert not list(tmp_path.iterdir())
 

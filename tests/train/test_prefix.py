@@ -7,8 +7,8 @@ from sentence_transformers import SentenceTransformer
 
 from architectures import FAMILIES, build
 from tiny import tiny_bert
-from whet.blocks import blocks
-from whet.encode import PackedEncoder
+from whet.encoder.layers import blocks
+from whet.encoder.packed import PackedEncoder
 from whet.moe.upcycle import backbone, upcycle
 from whet.train import prefix
 from whet.train.config import MoEConfig, TrainConfig
@@ -82,7 +82,8 @@ def test_a_full_file_takes_no_more_and_changes_nothing(tiny_model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("which", "below"), [("all", 0), ("intermediate", 0), ("norms", 0), ("last-1", 3), ("last-3", 1), ("last-4", 0)]
+    ("which", "below"),
+    [("all", 0), ("intermediate", 0), ("norms", 0), ("last-1", 3), ("last-3", 1), ("last-4", 0)],
 )
 def test_what_is_frozen_below(tmp_path, which, below):
     model = SentenceTransformer(str(tiny_bert(tmp_path, layers=4)))
@@ -100,7 +101,9 @@ def test_experts_in_the_last_layers_leave_those_below_frozen(tmp_path):
 
 
 @pytest.mark.parametrize("moe", [None, MoEConfig(experts=2, layers="last-2")])
-def test_training_from_the_cache_gives_the_same_weights(material, tmp_path, capsys, monkeypatch, moe):
+def test_training_from_the_cache_gives_the_same_weights(
+    material, tmp_path, capsys, monkeypatch, moe
+):
     found, through = {}, {}
     for use in ("off", "auto"):
         model = SentenceTransformer(str(tiny_bert(tmp_path / use, layers=4)))
@@ -122,7 +125,9 @@ def test_training_from_the_cache_gives_the_same_weights(material, tmp_path, caps
     start = SentenceTransformer(str(tmp_path / "off" / "model")).state_dict()
     for name, value in found["off"].items():
         assert torch.allclose(value, found["auto"][name], atol=1e-5), name
-    assert any(not torch.allclose(value, found["off"][name], atol=1e-3) for name, value in start.items())
+    assert any(
+        not torch.allclose(value, found["off"][name], atol=1e-3) for name, value in start.items()
+    )
 
 
 def test_it_is_left_out_where_it_cannot_be_or_does_not_pay(tmp_path, monkeypatch, capsys):
@@ -138,7 +143,9 @@ def test_it_is_left_out_where_it_cannot_be_or_does_not_pay(tmp_path, monkeypatch
     assert not used(model, passes=1)
     monkeypatch.setattr(prefix, "SHARE_OF_DISK", 0.0)
     assert not used(model)
-    assert "not caching outputs of 2 frozen layers (of 4): they would take" in capsys.readouterr().err
+    assert (
+        "not caching outputs of 2 frozen layers (of 4): they would take" in capsys.readouterr().err
+    )
     monkeypatch.undo()
     left = build(FAMILIES["Qwen3"], tmp_path / "left")
     train_only(left, "last-1")
@@ -167,7 +174,10 @@ def test_layers_that_hand_on_more_run_as_ever(tiny_model, tmp_path):
     model = SentenceTransformer(str(tiny_model))
     without_dropout(model)
     expected = PackedEncoder(model).encode_passages(TEXTS)
-    cache, layers = PrefixCache(model, 1, tmp_path / "hidden", PLENTY), backbone(model).encoder.layer
+    cache, layers = (
+        PrefixCache(model, 1, tmp_path / "hidden", PLENTY),
+        backbone(model).encoder.layer,
+    )
     layers[0], layers[1] = Wide(layers[0]), Narrow(layers[1])
     cache.layers = [layers[0]]
     with cache:

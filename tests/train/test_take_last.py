@@ -59,7 +59,9 @@ def given(monkeypatch):
         (([0.2], [0.3], [0.4], [0.5]), 3),
     ],
 )
-def test_the_last_weights_are_kept_unless_they_are_shown_to_be_worse(start, given, tmp_path, values, kept):
+def test_the_last_weights_are_kept_unless_they_are_shown_to_be_worse(
+    start, given, tmp_path, values, kept
+):
     weights = given(*values)
     trained, model = start(tmp_path)
     assert trained.best_step == 2 * (kept + 1)
@@ -79,7 +81,9 @@ def test_a_training_that_patience_ends_keeps_the_best(start, given, tmp_path):
     assert same(weights[1], state(model))
 
 
-def test_a_training_broken_off_takes_the_last_weights_all_the_same(start, given, monkeypatch, tmp_path):
+def test_a_training_broken_off_takes_the_last_weights_all_the_same(
+    start, given, monkeypatch, tmp_path
+):
     values = [0.2], [0.9], [0.1], [0.8, 0.95]
     given(*values)
     _, model = start(tmp_path / "whole")

@@ -10,7 +10,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from train.trainings import Broken, same, state
-from whet.encode import PackedEncoder
+from whet.encoder.packed import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY
 from whet.losses import ContrastivePenaltyLoss
@@ -36,8 +36,13 @@ def start(tiny_model, material, dev):
         model = SentenceTransformer(str(tiny_model))
         if moe is not None:
             upcycle(model, experts=moe.experts, seed=config.seed)
-        trained = train_model(model, material, DevEvaluator(dev, folder / "dev"), config, folder / "scratch", moe)
-        scores = {int(p.stem): json.loads(p.read_text())["means"][PRIMARY] for p in (folder / "dev").iterdir()}
+        trained = train_model(
+            model, material, DevEvaluator(dev, folder / "dev"), config, folder / "scratch", moe
+        )
+        scores = {
+            int(p.stem): json.loads(p.read_text())["means"][PRIMARY]
+            for p in (folder / "dev").iterdir()
+        }
         return trained, model, scores
 
     return run
@@ -50,13 +55,22 @@ def whole(start, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("which", "part"), [("all", ""), ("intermediate", "intermediate.dense."), ("last-1", "encoder.layer.1.")]
+    ("which", "part"),
+    [("all", ""), ("intermediate", "intermediate.dense."), ("last-1", "encoder.layer.1.")],
 )
 def test_what_is_frozen_stays_bit_for_bit_and_the_rest_moves(start, model, tmp_path, which, part):
-    trained, after, _ = start(tmp_path, CONFIG.model_copy(update={"train_only": which, "epochs": 1}))
+    trained, after, _ = start(
+        tmp_path, CONFIG.model_copy(update={"train_only": which, "epochs": 1})
+    )
     expected = {name: value for name, value in after.named_parameters() if part in name}
-    moved = {name for name, value in model.named_parameters() if not torch.equal(value, after.get_parameter(name))}
-    assert moved == {name for name in expected if ".pooler." not in name}, "mean pooling never reads BERT's pooler"
+    moved = {
+        name
+        for name, value in model.named_parameters()
+        if not torch.equal(value, after.get_parameter(name))
+    }
+    assert moved == {name for name in expected if ".pooler." not in name}, (
+        "mean pooling never reads BERT's pooler"
+    )
     assert trained.trained_parameters == sum(value.numel() for value in expected.values())
 
 
@@ -107,7 +121,9 @@ def test_a_training_broken_off_goes_on_to_the_same_weights(start, broken_off, wh
 def test_random_batches_and_dropout_go_on_as_well(start, broken_off, tmp_path):
     config = CONFIG.model_copy(update={"batches": "random", "dropout": True})
     broken_off(tmp_path / "broken", 5, config)
-    assert same(state(start(tmp_path / "broken", config)[1]), state(start(tmp_path / "whole", config)[1]))
+    assert same(
+        state(start(tmp_path / "broken", config)[1]), state(start(tmp_path / "whole", config)[1])
+    )
 
 
 def test_experts_learn_are_told_of_and_go_on_to_the_same_weights(start, broken_off, tmp_path):
@@ -120,7 +136,9 @@ def test_experts_learn_are_told_of_and_go_on_to_the_same_weights(start, broken_o
     for row in logged:
         assert {"contrastive", "penalty", "balance", "z"} <= set(row)
         for layer in layers:
-            assert sum(row[f"share/{layer}/{expert}"] for expert in range(2)) == pytest.approx(1, abs=1e-3)
+            assert sum(row[f"share/{layer}/{expert}"] for expert in range(2)) == pytest.approx(
+                1, abs=1e-3
+            )
     broken_off(tmp_path / "broken", 7, config, moe)
     assert same(state(start(tmp_path / "broken", config, moe)[1]), state(model))
 
@@ -141,9 +159,13 @@ def test_a_checkpoint_written_by_half_is_passed_over(start, broken_off, whole, t
     assert same(state(start(tmp_path)[1]), state(whole[1]))
 
 
-def test_a_training_broken_off_still_stops_early_where_it_would_have(start, broken_off, monkeypatch, tmp_path):
+def test_a_training_broken_off_still_stops_early_where_it_would_have(
+    start, broken_off, monkeypatch, tmp_path
+):
     real = DevEvaluator.__call__
-    monkeypatch.setattr(DevEvaluator, "__call__", lambda *args, **kwargs: real(*args, **kwargs) | {PRIMARY: 0.5})
+    monkeypatch.setattr(
+        DevEvaluator, "__call__", lambda *args, **kwargs: real(*args, **kwargs) | {PRIMARY: 0.5}
+    )
     config = CONFIG.model_copy(update={"patience": 2})
     whole = start(tmp_path / "whole", config)
     assert sorted(whole[2]) == [2, 4, 6]
@@ -155,8 +177,12 @@ def test_a_training_broken_off_still_stops_early_where_it_would_have(start, brok
 
 def test_a_training_killed_right_after_it_stopped_early_stays_stopped(start, monkeypatch, tmp_path):
     scores = iter([0.5, 0.4, 0.3, 0.9, 0.9])
-    monkeypatch.setattr("whet.train.dev.per_query", lambda qrels, *_: {PRIMARY: dict.fromkeys(qrels, next(scores))})
-    config = CONFIG.model_copy(update={"patience": 2, "evaluations": 8})  # an evaluation at every step
+    monkeypatch.setattr(
+        "whet.train.dev.per_query", lambda qrels, *_: {PRIMARY: dict.fromkeys(qrels, next(scores))}
+    )
+    config = CONFIG.model_copy(
+        update={"patience": 2, "evaluations": 8}
+    )  # an evaluation at every step
     first, model, seen = start(tmp_path, config)
     again, same_model, seen_again = start(tmp_path, config)
     assert (first.best_step, sorted(seen)) == (1, [1, 2, 3])
@@ -169,7 +195,9 @@ def test_a_training_killed_right_after_it_stopped_early_stays_stopped(start, mon
 def test_patience_that_ends_with_the_training_stops_nothing(start, monkeypatch, tmp_path, capsys):
     scores = iter([0.5, 0.4, 0.3, 0.2])
     real = DevEvaluator.__call__
-    monkeypatch.setattr(DevEvaluator, "__call__", lambda *args, **kw: real(*args, **kw) | {PRIMARY: next(scores)})
+    monkeypatch.setattr(
+        DevEvaluator, "__call__", lambda *args, **kw: real(*args, **kw) | {PRIMARY: next(scores)}
+    )
     trained, _, seen = start(tmp_path, CONFIG.model_copy(update={"patience": 3}))
     assert sorted(seen) == [2, 4, 6, 8]
     assert not trained.stopped_early
@@ -177,7 +205,9 @@ def test_patience_that_ends_with_the_training_stops_nothing(start, monkeypatch, 
 
 
 @pytest.mark.parametrize("step", [1, 6])
-def test_a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint(start, monkeypatch, tmp_path, step):
+def test_a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint(
+    start, monkeypatch, tmp_path, step
+):
     real = ContrastivePenaltyLoss.parts
     calls = iter(range(1, 100))
 
@@ -187,8 +217,14 @@ def test_a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint(start
 
     monkeypatch.setattr(ContrastivePenaltyLoss, "parts", spoilt)
     folder = tmp_path / "scratch"
-    place = f"The last good checkpoint is {folder / 'checkpoint-4'}." if step == 6 else "No checkpoint had been written"
-    with pytest.raises(TrainingError, match=rf"^the loss is nan at step {step}\. .*{re.escape(place)}"):
+    place = (
+        f"The last good checkpoint is {folder / 'checkpoint-4'}."
+        if step == 6
+        else "No checkpoint had been written"
+    )
+    with pytest.raises(
+        TrainingError, match=rf"^the loss is nan at step {step}\. .*{re.escape(place)}"
+    ):
         start(tmp_path)
     if step == 6:
         SentenceTransformer(str(folder / "checkpoint-4"))
@@ -204,13 +240,17 @@ def test_a_model_that_tells_nothing_apart_stops_and_names_the_step(start, monkey
         return np.ones_like(vectors) / vectors.shape[1] ** 0.5 if next(calls) == 2 else vectors
 
     monkeypatch.setattr(PackedEncoder, "encode_passages", blind)
-    with pytest.raises(TrainingError, match=r"at step 4 .* standard deviation of .* checkpoint is .*checkpoint-2\."):
+    with pytest.raises(
+        TrainingError, match=r"at step 4 .* standard deviation of .* checkpoint is .*checkpoint-2\."
+    ):
         start(tmp_path)
 
 
 @pytest.mark.parametrize("moe", [None, MoEConfig(experts=2)])
 @pytest.mark.parametrize("weight", [0.0, 0.9, 1.0])
-def test_the_watch_sees_the_unweighted_contrastive_part_where_there_is_one(start, monkeypatch, tmp_path, weight, moe):
+def test_the_watch_sees_the_unweighted_contrastive_part_where_there_is_one(
+    start, monkeypatch, tmp_path, weight, moe
+):
     parts, seen, real = [], [], ContrastivePenaltyLoss.parts
 
     def noted(self, *args):
@@ -219,10 +259,18 @@ def test_the_watch_sees_the_unweighted_contrastive_part_where_there_is_one(start
         return found
 
     monkeypatch.setattr(ContrastivePenaltyLoss, "parts", noted)
-    monkeypatch.setattr(trainer_module.LossWatch, "see", lambda self, loss, contrastive, *_: seen.append(contrastive))
+    monkeypatch.setattr(
+        trainer_module.LossWatch,
+        "see",
+        lambda self, loss, contrastive, *_: seen.append(contrastive),
+    )
     start(tmp_path, CONFIG.model_copy(update={"penalty_weight": weight, "epochs": 1}), moe)
     assert len(parts) == 4
-    assert seen == ([None] * 4 if weight == 1 else pytest.approx([part / (1 - weight) for part in parts], rel=1e-4))
+    assert seen == (
+        [None] * 4
+        if weight == 1
+        else pytest.approx([part / (1 - weight) for part in parts], rel=1e-4)
+    )
 
 
 def test_progress_shows_the_parts_of_the_loss_and_every_dev_score(start, tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 import torch
 
-from whet.train.watch import ProgressLine
+from whet.train.callbacks import ProgressLine
 
 
 def state(model):

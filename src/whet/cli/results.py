@@ -14,7 +14,7 @@ from whet.data.read import content_fingerprint
 from whet.errors import ConfigError, require
 from whet.export.folder import Format
 from whet.progress import set_quiet
-from whet.run import RECIPE, Run, is_run, reopen
+from whet.run.folder import RECIPE, Run, is_run, reopen
 
 
 def write_report(run: RunArgument, quiet: QuietOption = False) -> None:
@@ -28,20 +28,27 @@ def write_report(run: RunArgument, quiet: QuietOption = False) -> None:
 
 def export_run(
     run: RunArgument,
-    to: Annotated[Path, typer.Argument(help="Folder for the model; an earlier export there is replaced.")],
-    formats: Annotated[list[str] | None, typer.Option("--format", help="st (always), openvino, onnx.")] = None,
+    to: Annotated[
+        Path, typer.Argument(help="Folder for the model; an earlier export there is replaced.")
+    ],
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="st (always), openvino, onnx.")
+    ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="The same as --format onnx.")] = False,
-    merge: Annotated[bool, typer.Option("--merge", help="Merge experts into dense layers, for any server.")] = False,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Merge experts into dense layers, for any server.")
+    ] = False,
     merge_by: Annotated[
-        Literal["average", "regression"], typer.Option(help="How: by use, or fitted to what the experts compute.")
+        Literal["average", "regression"],
+        typer.Option(help="How: by use, or fitted to what the experts compute."),
     ] = "average",
     quiet: QuietOption = False,
 ) -> None:
     """Copy the run's model out, with its card and checksums, in the formats asked for."""
-    from whet.account import account
     from whet.export.folder import export_model
-    from whet.export.merged import merge_run
-    from whet.outcome import origin_of
+    from whet.run.account import account
+    from whet.run.merged import merge_run
+    from whet.run.results import origin_of
 
     set_quiet(quiet)
     wanted = cast("list[Format]", ["st", *(formats or []), *(["onnx"] if onnx else [])])
@@ -51,7 +58,10 @@ def export_run(
         if merge or merge_by != "average":
             aside = stack.enter_context(TemporaryDirectory(dir=run))
             found = merge_run(made, merge_by, Path(aside))
-            model, origin = found.folder, replace(origin, evaluation=found.evaluation, note=found.sentence(merge_by))
+            model, origin = (
+                found.folder,
+                replace(origin, evaluation=found.evaluation, note=found.sentence(merge_by)),
+            )
             typer.echo(origin.note)
         typer.echo(str(export_model(model, to, origin=origin, formats=wanted)))
 
@@ -73,7 +83,7 @@ def compare_models(
     quiet: QuietOption = False,
 ) -> None:
     """Open a local page that shows base and tuned side by side for any query."""
-    from whet.outcome import pairing_of
+    from whet.run.results import pairing_of
     from whet.serve.compare import create_app, run_locally
 
     set_quiet(quiet)
@@ -84,12 +94,14 @@ def compare_models(
 
 def finished(path: Path) -> Run:
     """Open a run whose every stage is there, of one making: its data's, its recipe's; raises ConfigError otherwise."""
-    from whet.outcome import of_one_making
+    from whet.run.results import of_one_making
 
     run = reopen(path, record=False)
     if not (path / "model" / "modules.json").exists():
         raise ConfigError(f"{path} is not finished: it has no model. Finish it: whet tune {path}")
-    if read_json(path / "evaluate" / MANIFEST)["inputs"]["data"] != content_fingerprint(run.collection):
+    if read_json(path / "evaluate" / MANIFEST)["inputs"]["data"] != content_fingerprint(
+        run.collection
+    ):
         raise ConfigError(
             f"the data of {path} is not what its results were made from: it has changed, or another version of whet "
             f"made them. Bring them up to date: whet tune {path}"

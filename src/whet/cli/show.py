@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from whet.run import Run
+from whet.run.folder import Run
 
 if TYPE_CHECKING:
-    from whet.auditing import Suspect
+    from whet.stages.audit import Suspect
 
 CHANGED = 3
 SUSPECTS = 10
@@ -19,7 +19,9 @@ SUSPECTS = 10
 
 def show_json(value: dict[str, Any]) -> None:
     """One JSON object on one line, last on stdout."""
-    Console(soft_wrap=True, highlight=False, markup=False, emoji=False).print(json.dumps(value, ensure_ascii=False))
+    Console(soft_wrap=True, highlight=False, markup=False, emoji=False).print(
+        json.dumps(value, ensure_ascii=False)
+    )
 
 
 def show_lines(lines: Sequence[str]) -> None:
@@ -34,8 +36,8 @@ def show_verdict(run: Run, changed: bool = False) -> None:
     from rich.text import Text
 
     from whet.evaluate.slices import most_changed
-    from whet.outcome import read_evaluation
     from whet.report.tables import changed_table, results_table, verdict_text
+    from whet.run.results import read_evaluation
 
     out = Console(highlight=False)
     evaluation, rows, _ = read_evaluation(run.path)
@@ -58,11 +60,17 @@ def show_suspects(run: Path, summary: Mapping[str, Any], found: "Sequence[Suspec
         out.print(f"      [dim]{escape(one.reason)}[/dim]")
     share = f"{100 * summary['share']:.1f} % of {summary['candidates']:,} candidates"
     if not found:
-        out.print(f"none of {summary['candidates']:,} candidates looks like an answer that nobody marked")
+        out.print(
+            f"none of {summary['candidates']:,} candidates looks like an answer that nobody marked"
+        )
         return
-    out.print(f"{summary['suspects']:,} may be false negatives, {share}; the likeliest above. Read before you accept.")
+    out.print(
+        f"{summary['suspects']:,} may be false negatives, {share}; the likeliest above. Read before you accept."
+    )
     path = escape(str(run))
-    out.print(f"mark     {path}/audit/index.html in a browser, or the column accept of {path}/audit/suspects.csv")
+    out.print(
+        f"mark     {path}/audit/index.html in a browser, or the column accept of {path}/audit/suspects.csv"
+    )
     out.print(f"train    whet tune {path} --labels {path}/audit/suspects.csv")
 
 

@@ -35,8 +35,8 @@ from whet.cli.options import (
 from whet.errors import ConfigError, DataError
 from whet.models import DEFAULT_MODEL
 from whet.progress import set_quiet
-from whet.recipe import Effort
-from whet.run import RECIPE, Run, is_run, is_run_of, open_run, reopen
+from whet.run.folder import RECIPE, Run, is_run, is_run_of, open_run, reopen
+from whet.run.recipe import Effort
 
 PARAPHRASES = 3
 HELP = {
@@ -98,7 +98,9 @@ def verb(name: str) -> Callable[..., None]:
         }
         files = {"labels": labels, "test_queries": test_queries}
         try:
-            run = _opened(name, data, model, out, effort, recipe, options, files, force=force, yes=yes)
+            run = _opened(
+                name, data, model, out, effort, recipe, options, files, force=force, yes=yes
+            )
         except DataError as error:
             if name == "check":
                 _show_faults(error, json=json)
@@ -137,7 +139,12 @@ def _opened(
         )
     # Without options a single stage goes on with the run that is there, as it was made.
     if given_run or (name != "tune" and plain and is_run_of(folder, data)):
-        return reopen(folder, files["labels"], paraphrases=PARAPHRASES if name == "paraphrases" else 0, yes=yes)
+        return reopen(
+            folder,
+            files["labels"],
+            paraphrases=PARAPHRASES if name == "paraphrases" else 0,
+            yes=yes,
+        )
     overrides = overrides_of(recipe, options)
     if name == "paraphrases":
         overrides["generate"] = {"paraphrases": PARAPHRASES} | overrides.get("generate", {})
@@ -155,8 +162,8 @@ def _opened(
 
 
 def _show_audit(run: Run, *, json: bool) -> None:
-    from whet.auditing import audit, read_suspects
     from whet.cli.show import show_json, show_suspects
+    from whet.stages.audit import audit, read_suspects
 
     folder = audit(run).path
     if json:
@@ -190,7 +197,9 @@ def _show(name: str, run: Run, *, json: bool) -> None:
     elif name == "check" and not json:
         show_lines(read_json(run.path / "check" / "report.json")["lines"])
     elif name == "paraphrases" and not run.recipe.generate.paraphrases:
-        raise ConfigError(f"generate.paraphrases is 0 in the recipe of {run.path}: no other wordings are asked for")
+        raise ConfigError(
+            f"generate.paraphrases is 0 in the recipe of {run.path}: no other wordings are asked for"
+        )
     elif name == "queries" and not (run.writes or "train" in run.collection.synthetic):
         raise ConfigError(
             f"{run.collection.name} has training queries, and none are to be written beside them: generate.passages is "
@@ -198,6 +207,8 @@ def _show(name: str, run: Run, *, json: bool) -> None:
         )
     elif json:
         found = {"check": "report.json", "train": "result.json"}.get(name, "summary.json")
-        show_json({"stage": name, "folder": str(run.path / name)} | read_json(run.path / name / found))
+        show_json(
+            {"stage": name, "folder": str(run.path / name)} | read_json(run.path / name / found)
+        )
     else:
         show_lines(sorted(str(path) for path in (run.path / name).glob("*.json*")))

@@ -62,11 +62,15 @@ def with_marks(collection: Collection, path: Path) -> Collection:
     that are not there, or whose texts are others by now, and passages that answer a dev or test query.
     """
     if not path.is_file() or path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{path}: no such file of labels; give the suspects.csv that `whet audit` wrote, with marks")
+        raise ConfigError(
+            f"{path}: no such file of labels; give the suspects.csv that `whet audit` wrote, with marks"
+        )
     faults, counted = Faults(), Counter[int]()
     marks = read_marks(path, faults)
     if not marks and not faults:
-        raise ConfigError(f"{path}: nothing is marked in it; write yes or no into the column accept")
+        raise ConfigError(
+            f"{path}: nothing is marked in it; write yes or no into the column accept"
+        )
     train = {query: dict(judged) for query, judged in collection.qrels["train"].items()}
     held_out = held_out_texts(collection)
     for mark in marks:
@@ -76,7 +80,9 @@ def with_marks(collection: Collection, path: Path) -> Collection:
             faults.error("unknown-id", mark.where, what, cure)
         elif _moved(collection, mark):
             what = f"{mark.query!r} or {mark.passage!r} is another text now than when it was marked"
-            faults.error("moved-id", mark.where, what, "The data has changed since the audit: audit it anew.")
+            faults.error(
+                "moved-id", mark.where, what, "The data has changed since the audit: audit it anew."
+            )
         elif mark.accepted and same_text(collection.passages[mark.passage].content) in held_out:
             what = f"passage {mark.passage!r} answers a dev or test query: trained on, it would be no test any more"
             faults.error("held-out", mark.where, what, "Delete the row.")
@@ -84,7 +90,9 @@ def with_marks(collection: Collection, path: Path) -> Collection:
             judged = train[mark.query]
             if judged.get(mark.passage, 0) > 0 and not mark.accepted:
                 what = f"passage {mark.passage!r} is a known answer of query {mark.query!r}, and stays one"
-                faults.warn("known-positive", mark.where, what, "Take it out of the data, if it is none.")
+                faults.warn(
+                    "known-positive", mark.where, what, "Take it out of the data, if it is none."
+                )
             judged[mark.passage] = max(judged.get(mark.passage, 0), mark.accepted)
             counted[mark.accepted] += 1
     raise_errors(faults)
@@ -106,4 +114,6 @@ def _moved(collection: Collection, mark: Mark) -> bool:
         (mark.row.get("query"), collection.queries[mark.query]),
         (mark.row.get("passage"), collection.passages[mark.passage].content),
     )
-    return any(shown and not same_text(now).startswith(same_text(str(shown))) for shown, now in texts)
+    return any(
+        shown and not same_text(now).startswith(same_text(str(shown))) for shown, now in texts
+    )

@@ -15,7 +15,18 @@ from whet.records import Collection, Judgements, Passage
 Rows: TypeAlias = Iterator[tuple[str, Mapping[str, Any]]]
 """Where a row stands, and its columns."""
 
-HEADINGS = {"query-id", "query_id", "queryid", "qid", "query", "corpus-id", "corpus_id", "docid", "pid", "score"}
+HEADINGS = {
+    "query-id",
+    "query_id",
+    "queryid",
+    "qid",
+    "query",
+    "corpus-id",
+    "corpus_id",
+    "docid",
+    "pid",
+    "score",
+}
 
 
 def is_beir(folder: Path) -> bool:
@@ -26,7 +37,9 @@ def is_beir(folder: Path) -> bool:
 def is_corpus(folder: Path) -> bool:
     """Whether a folder holds a BEIR corpus and neither queries nor judgements."""
     others = ("queries.jsonl", "qrels")
-    return (folder / "corpus.jsonl").exists() and not any((folder / part).exists() for part in others)
+    return (folder / "corpus.jsonl").exists() and not any(
+        (folder / part).exists() for part in others
+    )
 
 
 def read_beir(folder: Path, faults: Faults) -> Collection:
@@ -44,7 +57,9 @@ def read_beir(folder: Path, faults: Faults) -> Collection:
     return Collection(folder.resolve().name, passages, queries, qrels)
 
 
-def of_rows(name: str, corpus: Rows, queries: Rows, qrels: Mapping[str, Rows], faults: Faults) -> Collection:
+def of_rows(
+    name: str, corpus: Rows, queries: Rows, qrels: Mapping[str, Rows], faults: Faults
+) -> Collection:
     """The same from rows (where, columns); those of `qrels`, by split, have query-id, corpus-id and maybe score."""
     passages, asked = _passages(corpus, faults), _queries(queries, faults)
     judged: dict[str, Judgements] = {}
@@ -61,7 +76,10 @@ def of_rows(name: str, corpus: Rows, queries: Rows, qrels: Mapping[str, Rows], f
 def _lines(path: Path, faults: Faults) -> Rows:
     if not path.is_file():
         faults.error(
-            "missing-file", path, "a BEIR folder needs this file", 'Write {"_id": …, "text": …} a line into it.'
+            "missing-file",
+            path,
+            "a BEIR folder needs this file",
+            'Write {"_id": …, "text": …} a line into it.',
         )
         return
     yield from json_rows(path, faults)
@@ -90,11 +108,21 @@ def _texts(rows: Rows, what: str, faults: Faults) -> Iterator[tuple[str, str, st
         identifier, title, text = row.get("_id"), row.get("title") or "", row.get("text")
         if not isinstance(identifier, str | int) or not str(identifier).strip():
             keys = ", ".join(row) or "no keys"
-            faults.error("missing-id", where, f"the {what} has no _id (found: {keys})", "Give every line an _id.")
+            faults.error(
+                "missing-id",
+                where,
+                f"the {what} has no _id (found: {keys})",
+                "Give every line an _id.",
+            )
             continue
         name = f"{what} {str(identifier)!r}"
         if not isinstance(title, str):
-            faults.error("bad-text", where, f"the title of {name} is not a string", "Write the title in quotes.")
+            faults.error(
+                "bad-text",
+                where,
+                f"the title of {name} is not a string",
+                "Write the title in quotes.",
+            )
             title = ""
         # Some BEIR sets hold passages that are a title and nothing else: that is text enough.
         usable(title + text if isinstance(text, str) else text, name, where, faults)
@@ -105,10 +133,17 @@ def _is_new(identifier: str, value: object, known: object, where: str, faults: F
     if known is None:
         return True
     if known == value:
-        faults.warn("duplicate-id", where, f"id {identifier!r} comes again with the same text", "Delete the line.")
+        faults.warn(
+            "duplicate-id",
+            where,
+            f"id {identifier!r} comes again with the same text",
+            "Delete the line.",
+        )
     else:
         cure = "Give one of the two another id."
-        faults.error("duplicate-id", where, f"id {identifier!r} comes again with a different text", cure)
+        faults.error(
+            "duplicate-id", where, f"id {identifier!r} comes again with a different text", cure
+        )
     return False
 
 
@@ -126,13 +161,19 @@ def _qrels_files(folder: Path, faults: Faults) -> list[tuple[str, Path]]:
 
 
 def _judge(
-    path: Path, judged: Judgements, queries: Mapping[str, str], passages: Mapping[str, Passage], faults: Faults
+    path: Path,
+    judged: Judgements,
+    queries: Mapping[str, str],
+    passages: Mapping[str, Passage],
+    faults: Faults,
 ) -> None:
     """Add the judgements of one file to `judged`."""
     empty = True
     for number, line in text_lines(path, faults):
         cells = [cell.strip() for cell in (line.split("\t") if "\t" in line else line.split())]
-        if not any(cells) or (number == 1 and len(HEADINGS.intersection(cell.lower() for cell in cells)) >= 2):
+        if not any(cells) or (
+            number == 1 and len(HEADINGS.intersection(cell.lower() for cell in cells)) >= 2
+        ):
             continue
         empty = False
         where = f"{path}:{number}"
@@ -150,7 +191,12 @@ def _judge(
 
 
 def _expect_known(
-    what: str, identifier: str, known: Mapping[str, object], others: Mapping[str, object], where: str, faults: Faults
+    what: str,
+    identifier: str,
+    known: Mapping[str, object],
+    others: Mapping[str, object],
+    where: str,
+    faults: Faults,
 ) -> None:
     """Fault an id that nothing lists; when the whole list is missing, that alone is the fault."""
     if not known or identifier in known:

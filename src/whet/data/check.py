@@ -15,7 +15,11 @@ from whet.records import Collection
 
 NEAR_QUERIES = 0.9  # overlap of runs of 4 characters
 NEAR_PASSAGES = 0.8  # overlap of runs of 3 words
-HELD_OUT_FIRST = ("test", "dev", "train")  # where not all can be compared: what leaks is held against train
+HELD_OUT_FIRST = (
+    "test",
+    "dev",
+    "train",
+)  # where not all can be compared: what leaks is held against train
 MOST_COMPARED = 50_000
 MOST_MEASURED = 2_000
 SWAPPED = 3.0  # questions are shorter than what answers them; code and claims can be longer, but not by that much
@@ -69,7 +73,12 @@ class CheckReport:
         ]
         head = f"{self.name}: {self.passages} passages, {self.queries} queries"
         faults = [f"{fault.level}: {fault}" for fault in self.faults]
-        return [head, *sizes, *(faults or ["nothing to complain about"]), *(f"note: {note}" for note in self.notes)]
+        return [
+            head,
+            *sizes,
+            *(faults or ["nothing to complain about"]),
+            *(f"note: {note}" for note in self.notes),
+        ]
 
 
 def check(
@@ -88,10 +97,14 @@ def check(
     found, notes, rng = Faults(faults), [], np.random.default_rng(seed)
     _swapped(collection, found)
     _small(collection, found)
-    same_passages = _duplicates("passage", {p.id: p.content for p in collection.passages.values()}, collection, found)
+    same_passages = _duplicates(
+        "passage", {p.id: p.content for p in collection.passages.values()}, collection, found
+    )
     same_queries = _duplicates("query", collection.queries, collection, found)
     positives = {split: collection.answering(split) for split in SPLIT_ORDER}
-    chosen = _drawn({p: None for split in HELD_OUT_FIRST for p in positives[split]}, collection.passages, rng)
+    chosen = _drawn(
+        {p: None for split in HELD_OUT_FIRST for p in positives[split]}, collection.passages, rng
+    )
     if len(chosen) < len(collection.passages):
         notes.append(
             f"near-duplicates: {len(chosen)} of {len(collection.passages)} passages compared, those that answer test "
@@ -99,8 +112,12 @@ def check(
         )
     if (asked := len(collection.positives("train"))) > MOST_COMPARED:
         notes.append(f"leaks: {MOST_COMPARED} of {asked} training queries compared")
-    if unjudged := collection.queries.keys() - {query for split in collection.qrels.values() for query in split}:
-        notes.append(f"{len(unjudged)} of {len(collection.queries)} queries are judged in no split, and not used")
+    if unjudged := collection.queries.keys() - {
+        query for split in collection.qrels.values() for query in split
+    }:
+        notes.append(
+            f"{len(unjudged)} of {len(collection.queries)} queries are judged in no split, and not used"
+        )
     texts = [word_shingles(collection.passages[passage].content) for passage in chosen]
     drawn = dict(zip(chosen, sketches(texts, seed=seed), strict=True))
     near = _near_duplicates(drawn, collection, found)
@@ -136,7 +153,12 @@ def _swapped(collection: Collection, found: Faults) -> None:
     query, passage = np.median(queries), np.median(passages)
     if query > SWAPPED * passage:
         what = f"queries have {query:.0f} characters (median), the passages that answer them only {passage:.0f}"
-        found.warn("swapped-columns", collection.name, what, "Look whether queries and passages are swapped.")
+        found.warn(
+            "swapped-columns",
+            collection.name,
+            what,
+            "Look whether queries and passages are swapped.",
+        )
 
 
 def _small(collection: Collection, found: Faults) -> None:
@@ -144,7 +166,9 @@ def _small(collection: Collection, found: Faults) -> None:
     for split, fewest in FEWEST.items():
         if 0 < (queries := len(collection.positives(split))) < fewest:
             what = f"{queries} {split} queries, expected {fewest} or more: {SMALL[split]}"
-            cure = f"Label more queries, for {split} or at all: whet's own splits grow with the data."
+            cure = (
+                f"Label more queries, for {split} or at all: whet's own splits grow with the data."
+            )
             found.warn(f"small-{split}", collection.name, what, cure)
 
 
@@ -161,14 +185,18 @@ def _duplicates(kind: str, texts: Mapping[str, str], collection: Collection, fou
     return len(again)
 
 
-def _near_duplicates(drawn: Mapping[str, Sketch], collection: Collection, found: Faults) -> tuple[Near, ...]:
+def _near_duplicates(
+    drawn: Mapping[str, Sketch], collection: Collection, found: Faults
+) -> tuple[Near, ...]:
     """Find passages that nearly repeat an earlier one; only those that repeat none are compared with later ones."""
     index: NearIndex[str] = NearIndex(NEAR_PASSAGES)
     near: list[Near] = []
     for passage, sketch in drawn.items():
         if (hit := index.nearest(sketch)) is None:
             index.add(passage, sketch)
-        elif same_text(collection.passages[passage].content) != same_text(collection.passages[hit[0]].content):
+        elif same_text(collection.passages[passage].content) != same_text(
+            collection.passages[hit[0]].content
+        ):
             near.append(Near("passage", "", passage, hit[0], round(hit[1], 4)))
     if near:
         what = f"{len(near)} of {len(drawn)} passages nearly repeat another, like {_pair(near[0], collection)}"
@@ -191,7 +219,11 @@ def _leaks(
     leaks: list[Near] = []
     for split in ("dev", "test"):
         hits = [(identifier, index.nearest(sketch)) for identifier, sketch in drawn[split].items()]
-        leaking = [Near(kind, split, identifier, hit[0], round(hit[1], 4)) for identifier, hit in hits if hit]
+        leaking = [
+            Near(kind, split, identifier, hit[0], round(hit[1], 4))
+            for identifier, hit in hits
+            if hit
+        ]
         if leaking:
             texts = "queries" if kind == "query" else "positives"
             alike = f"are nearly training {texts}, like {_pair(leaking[0], collection)}"
@@ -213,7 +245,9 @@ def _truncated(
     texts = [passage.content for passage in collection.passages.values()]
     if len(texts) > MOST_MEASURED:
         notes.append(f"truncation: {MOST_MEASURED} of {len(texts)} passages measured")
-        texts = [texts[index] for index in np.sort(rng.choice(len(texts), MOST_MEASURED, replace=False))]
+        texts = [
+            texts[index] for index in np.sort(rng.choice(len(texts), MOST_MEASURED, replace=False))
+        ]
     share = float(np.mean(np.asarray(token_lengths(texts)) > max_length)) if texts else 0.0
     if share > 0:
         what = f"{share:.1%} of the passages are longer than the {max_length} tokens that are read: their ends are lost"
@@ -228,7 +262,9 @@ def _drawn(first: Iterable[str], rest: Iterable[str], rng: np.random.Generator) 
     known = set(ahead)
     others = [identifier for identifier in rest if identifier not in known]
     room = min(MOST_COMPARED - len(ahead), len(others))
-    return ahead + [others[index] for index in np.sort(rng.choice(len(others), room, replace=False))]
+    return ahead + [
+        others[index] for index in np.sort(rng.choice(len(others), room, replace=False))
+    ]
 
 
 def _query_sketches(collection: Collection, seed: int) -> dict[str, dict[str, Sketch]]:

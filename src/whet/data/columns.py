@@ -52,17 +52,28 @@ def understand(names: Sequence[str], where: str, faults: Faults) -> Columns | No
     """Find the columns among `names`, in any case; None, with a fault, where the query or the positive is missing."""
     query = _one_of(QUERY, "query", names, where, faults)
     positive = _one_of(POSITIVE, "positive passage", names, where, faults)
-    for what, found, understood in (("query", query, QUERY), ("positive passage", positive, POSITIVE)):
+    for what, found, understood in (
+        ("query", query, QUERY),
+        ("positive passage", positive, POSITIVE),
+    ):
         if found is None:
             listed = ", ".join(names) or "none"
             cure = f"Name one of them {', '.join(understood[:-1])} or {understood[-1]}."
             if positive is not None:
-                cure += f" Where nobody asks for these passages, {positive} has to be the one column."
-            faults.error("missing-column", where, f"no column for the {what}; columns found: {listed}", cure)
+                cure += (
+                    f" Where nobody asks for these passages, {positive} has to be the one column."
+                )
+            faults.error(
+                "missing-column", where, f"no column for the {what}; columns found: {listed}", cure
+            )
     if query is None or positive is None:
         return None
     negatives = [name for name in (_one_of(NEGATIVE, "negatives", names, where, faults),) if name]
-    numbered = [(int(match[2]), name) for name in names if (match := NUMBERED_NEGATIVE.fullmatch(name.lower()))]
+    numbered = [
+        (int(match[2]), name)
+        for name in names
+        if (match := NUMBERED_NEGATIVE.fullmatch(name.lower()))
+    ]
     negatives += [name for _, name in sorted(numbered)]
     negative_queries = _one_of(NEGATIVE_QUERY, "negatives' queries", names, where, faults)
     grade = _one_of(GRADE, "grade", names, where, faults)
@@ -72,13 +83,22 @@ def understand(names: Sequence[str], where: str, faults: Faults) -> Columns | No
     return Columns(query, positive, tuple(negatives), negative_queries, grade)
 
 
-def _one_of(aliases: tuple[str, ...], what: str, names: Sequence[str], where: str, faults: Faults) -> str | None:
+def _one_of(
+    aliases: tuple[str, ...], what: str, names: Sequence[str], where: str, faults: Faults
+) -> str | None:
     known = {name.lower(): name for name in names}
     found = [known[alias] for alias in aliases if alias in known]
     if len(found) > 1:
         message = f"columns {', '.join(found)} can all be the {what}"
         if found[0] == UNSURE:
-            faults.error("ambiguous-column", where, message, f"Name the one that is meant {aliases[0]}.")
+            faults.error(
+                "ambiguous-column", where, message, f"Name the one that is meant {aliases[0]}."
+            )
         else:
-            faults.warn("ambiguous-column", where, f"{message}; {found[0]} is read", "Rename or delete the others.")
+            faults.warn(
+                "ambiguous-column",
+                where,
+                f"{message}; {found[0]} is read",
+                "Rename or delete the others.",
+            )
     return found[0] if found else None

@@ -51,9 +51,16 @@ def read_documents(folder: Path, cutter: Cutter, faults: Faults) -> Collection:
                 home[f"{name}#{number}"] = name
             bar.advance(1)
     if not passages:
-        faults.error("no-text", folder, "no document in it holds any text", "Give a folder with readable documents.")
+        faults.error(
+            "no-text",
+            folder,
+            "no document in it holds any text",
+            "Give a folder with readable documents.",
+        )
     whole = folder.resolve()
-    return Collection(whole.name if folder.is_dir() else whole.stem, passages, {}, {}, documents=home)
+    return Collection(
+        whole.name if folder.is_dir() else whole.stem, passages, {}, {}, documents=home
+    )
 
 
 def _cut(sections: Sequence[Section], cutter: Cutter) -> Iterator[tuple[str, str]]:
@@ -63,12 +70,16 @@ def _cut(sections: Sequence[Section], cutter: Cutter) -> Iterator[tuple[str, str
     for section, title, length in zip(sections, titles, used, strict=True):
         room = max(cutter.tokens - length, cutter.tokens // 2)
         for text in pieces(
-            "\n\n".join(section.paragraphs), room, lambda texts: [n - always for n in cutter.lengths(texts)]
+            "\n\n".join(section.paragraphs),
+            room,
+            lambda texts: [n - always for n in cutter.lengths(texts)],
         ):
             yield title, text
 
 
-def pieces(text: str, room: int, lengths: Lengths, ends: Sequence[re.Pattern[str]] = ENDS) -> list[str]:
+def pieces(
+    text: str, room: int, lengths: Lengths, ends: Sequence[re.Pattern[str]] = ENDS
+) -> list[str]:
     """Cut a text into pieces of at most `room`, at the coarsest of ENDS that will do; what fits stays together.
 
     >>> pieces("one two. three four. five", 4, lambda texts: [len(text.split()) for text in texts])
@@ -77,7 +88,9 @@ def pieces(text: str, room: int, lengths: Lengths, ends: Sequence[re.Pattern[str
     ['東大寺は奈良にある。', '大仏が有名です。']
     """
     if not ends:  # one long word, or a script without spaces
-        return [text] if len(text) < 2 or lengths([text])[0] <= room else _halves(text, room, lengths)
+        return (
+            [text] if len(text) < 2 or lengths([text])[0] <= room else _halves(text, room, lengths)
+        )
     cuts = [0, *(found.end() for found in ends[0].finditer(text)), len(text)]
     parts = [text[start:end] for start, end in pairwise(cuts) if text[start:end].strip()]
     found, used = [""], 0

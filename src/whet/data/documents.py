@@ -13,12 +13,41 @@ from whet.data.faults import Faults
 
 HEADING = re.compile(r"h([1-6])$")
 BREAK = re.compile(r"<br\b", re.IGNORECASE)
-BLOCKS = ["h1", "h2", "h3", "h4", "h5", "h6", "p", "li", "pre", "dt", "dd", "tr", "blockquote", "figcaption", "caption"]
+BLOCKS = [
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "p",
+    "li",
+    "pre",
+    "dt",
+    "dd",
+    "tr",
+    "blockquote",
+    "figcaption",
+    "caption",
+]
 BLOCKS += ["div", "section", "article", "main", "body"]
 CELLS = " | "  # between the cells of a table's row
-CONTROLS = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # not tab, line or page ends, nor escape, which colours
+CONTROLS = re.compile(
+    r"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]"
+)  # not tab, line or page ends, nor escape, which colours
 MOST_CONTROLS = 0.01  # of a text's characters
-DROPPED = ("script", "style", "nav", "header", "footer", "aside", "form", "noscript", "template", "svg")
+DROPPED = (
+    "script",
+    "style",
+    "nav",
+    "header",
+    "footer",
+    "aside",
+    "form",
+    "noscript",
+    "template",
+    "svg",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +69,9 @@ class Outline:
     def heading(self, level: int, text: str) -> None:
         """Begin a section; headings that were in force and are as deep, or deeper, end."""
         if text := " ".join(text.split()):
-            self._path = [(above, name) for above, name in self._path if above < level] + [(level, text)]
+            self._path = [(above, name) for above, name in self._path if above < level] + [
+                (level, text)
+            ]
 
     def paragraph(self, text: str) -> None:
         """Add a paragraph to the section that is in force."""
@@ -66,7 +97,11 @@ def document_files(folder: Path) -> list[Path]:
     found = []
     for place, folders, files in os.walk(folder):
         here = Path(place)
-        folders[:] = [name for name in folders if not name.startswith(".") and not (here / name / LOCK).exists()]
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and not (here / name / LOCK).exists()
+        ]
         found += [here / name for name in files if not name.startswith(".")]
     return sorted(path for path in found if path.suffix.lower() in READERS and path.is_file())
 
@@ -77,10 +112,20 @@ def read_sections(path: Path, faults: Faults) -> list[Section]:
     try:
         READERS[path.suffix.lower()](path, outline)
     except Exception as error:  # noqa: BLE001 - three parsers and whatever users' files hold
-        faults.warn("unreadable", path, f"cannot be read ({type(error).__name__}: {error})", "Convert or delete it.")
+        faults.warn(
+            "unreadable",
+            path,
+            f"cannot be read ({type(error).__name__}: {error})",
+            "Convert or delete it.",
+        )
         return []
     if not (found := outline.sections()):
-        faults.warn("no-text", path, "holds no text that can be read", "Convert it (scanned pages need OCR).")
+        faults.warn(
+            "no-text",
+            path,
+            "holds no text that can be read",
+            "Convert it (scanned pages need OCR).",
+        )
     return found
 
 
@@ -94,7 +139,9 @@ def _markdown(path: Path, outline: Outline) -> None:
     from markdown_it import MarkdownIt
 
     text = _decoded(path)
-    if front := re.match(r"---[ \t]*\n(\s*[\w-]+\s*:.*?)\n(---|\.\.\.)\s*\n", text, re.DOTALL):  # not two rules
+    if front := re.match(
+        r"---[ \t]*\n(\s*[\w-]+\s*:.*?)\n(---|\.\.\.)\s*\n", text, re.DOTALL
+    ):  # not two rules
         text = text[front.end() :]
         if title := re.search(r"^title:\s*[\"']?(.+?)[\"']?\s*$", front[1], re.MULTILINE):
             outline.title = title[1]
@@ -119,10 +166,18 @@ def _markdown(path: Path, outline: Outline) -> None:
 
 
 def _inline(token: Any) -> str:
-    kept = {"text": lambda one: one.content, "code_inline": lambda one: one.content, "image": lambda one: one.content}
+    kept = {
+        "text": lambda one: one.content,
+        "code_inline": lambda one: one.content,
+        "image": lambda one: one.content,
+    }
     breaks = {"softbreak": " ", "hardbreak": "\n"}
     return "".join(
-        kept[one.type](one) if one.type in kept else "\n" if BREAK.match(one.content) else breaks.get(one.type, "")
+        kept[one.type](one)
+        if one.type in kept
+        else "\n"
+        if BREAK.match(one.content)
+        else breaks.get(one.type, "")
         for one in token.children
     ).strip()
 
@@ -143,17 +198,25 @@ def _html_blocks(source: str | bytes, outline: Outline) -> None:
         tag.decompose()
     for tag in page(["br", "hr"]):
         tag.replace_with("\n")
-    strings = [one for one in page.find_all(string=True) if type(one) is NavigableString]  # no comments, no doctype
-    for _, found in groupby(((one.find_parent(BLOCKS), one) for one in strings), key=lambda pair: id(pair[0])):
+    strings = [
+        one for one in page.find_all(string=True) if type(one) is NavigableString
+    ]  # no comments, no doctype
+    for _, found in groupby(
+        ((one.find_parent(BLOCKS), one) for one in strings), key=lambda pair: id(pair[0])
+    ):
         (block, *_), words = zip(*found, strict=True)
         text = "".join(words)
         if block is not None and (heading := HEADING.match(block.name)):
             outline.heading(int(heading[1]), text)
         elif block is not None and block.name == "tr":
             cells = groupby(words, key=lambda word: id(word.find_parent(["td", "th"])))
-            outline.paragraph(CELLS.join(cell for _, run in cells if (cell := " ".join("".join(run).split()))))
+            outline.paragraph(
+                CELLS.join(cell for _, run in cells if (cell := " ".join("".join(run).split())))
+            )
         else:
-            outline.paragraph(text if block is not None and block.name == "pre" else " ".join(text.split()))
+            outline.paragraph(
+                text if block is not None and block.name == "pre" else " ".join(text.split())
+            )
 
 
 def _pdf(path: Path, outline: Outline) -> None:
@@ -174,7 +237,9 @@ def _pdf(path: Path, outline: Outline) -> None:
             outline.paragraph(paragraph)
 
 
-def _bookmarks(reader: Any, found: list[Any], level: int) -> Iterator[tuple[int, list[tuple[int, str]]]]:
+def _bookmarks(
+    reader: Any, found: list[Any], level: int
+) -> Iterator[tuple[int, list[tuple[int, str]]]]:
     """Page number → its bookmarks (level, name), in order."""
     pages: dict[int, list[tuple[int, str]]] = {}
     for entry in found:
@@ -197,7 +262,9 @@ def _docx(path: Path, outline: Outline) -> None:
     for block in document.iter_inner_content():
         if isinstance(block, Table):
             for row in block.rows:
-                outline.paragraph(CELLS.join(dict.fromkeys(cell.text.strip() for cell in row.cells)))
+                outline.paragraph(
+                    CELLS.join(dict.fromkeys(cell.text.strip() for cell in row.cells))
+                )
         elif (style := str(block.style.name if block.style else "")) == "Title":
             outline.title = block.text.strip() or outline.title
         elif style.startswith("Heading ") and style[8:].isdigit():
@@ -221,7 +288,11 @@ def _decoded(path: Path) -> str:
 
 
 def _paragraphs(text: str) -> list[str]:
-    return [part for part in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\f", "\n\n")) if part.strip()]
+    return [
+        part
+        for part in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\f", "\n\n"))
+        if part.strip()
+    ]
 
 
 READERS: dict[str, Callable[[Path, Outline], None]] = {

@@ -23,7 +23,9 @@ def table_rows(path: Path, faults: Faults) -> Iterator[Row]:
         return _parquet_rows(path, faults)
     if suffix in (".csv", ".tsv"):
         return _delimited_rows(path, faults)
-    if suffix == ".json" and path.read_bytes().removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
+    if suffix == ".json" and path.read_bytes().removeprefix(codecs.BOM_UTF8).lstrip().startswith(
+        b"["
+    ):
         return _json_list_rows(path, faults)
     return json_rows(path, faults)
 
@@ -35,7 +37,10 @@ def _json_list_rows(path: Path, faults: Faults) -> Iterator[Row]:
     except json.JSONDecodeError as error:
         what = f"not valid JSON: {error.msg} at column {error.colno}"
         faults.error(
-            "bad-json", f"{path}:{error.lineno}", what, "Write one JSON list of objects, or one object a line."
+            "bad-json",
+            f"{path}:{error.lineno}",
+            what,
+            "Write one JSON list of objects, or one object a line.",
         )
         return
     for number, row in enumerate(rows, start=1):
@@ -43,7 +48,12 @@ def _json_list_rows(path: Path, faults: Faults) -> Iterator[Row]:
         if isinstance(row, dict):
             yield where, row
         else:
-            faults.error("bad-json", where, f"expected an object, got {named(row)}", "Write a list of objects.")
+            faults.error(
+                "bad-json",
+                where,
+                f"expected an object, got {named(row)}",
+                "Write a list of objects.",
+            )
     if not rows:
         faults.error("empty-file", path, "the file holds no rows", "Fill it or delete it.")
 
@@ -58,7 +68,9 @@ def _delimited_rows(path: Path, faults: Faults) -> Iterator[Row]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=lines[0].count)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     begins = first = blank + 1
-    csv.field_size_limit(max(csv.field_size_limit(), sum(map(len, lines))))  # a cell may be a whole document
+    csv.field_size_limit(
+        max(csv.field_size_limit(), sum(map(len, lines)))
+    )  # a cell may be a whole document
     try:
         header = [name.strip() for name in next(reader)]
         begins = first = blank + reader.line_num + 1
@@ -70,13 +82,20 @@ def _delimited_rows(path: Path, faults: Faults) -> Iterator[Row]:
                 yield where, {name: _cell(cell) for name, cell in zip(header, cells, strict=True)}
             else:
                 what = f"expected {len(header)} cells as in the header, got {len(cells)}"
-                faults.error("wrong-columns", where, what, f"Quote cells that hold {delimiter!r} or a line break.")
+                faults.error(
+                    "wrong-columns",
+                    where,
+                    what,
+                    f"Quote cells that hold {delimiter!r} or a line break.",
+                )
     except csv.Error as error:
         cure = 'Quote the cell that begins here, and write " inside it as "".'
         faults.error("bad-csv", f"{path}:{begins}", f"cannot be read on from here: {error}", cure)
         return
     if begins == first:
-        faults.error("empty-file", path, "the file holds a header and no rows", "Fill it or delete it.")
+        faults.error(
+            "empty-file", path, "the file holds a header and no rows", "Fill it or delete it."
+        )
 
 
 def _cell(cell: str) -> str | list[Any]:
@@ -97,7 +116,9 @@ def _parquet_rows(path: Path, faults: Faults) -> Iterator[Row]:
     try:
         table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
-        faults.error("bad-parquet", path, f"not a Parquet file that can be read: {error}", "Write it again.")
+        faults.error(
+            "bad-parquet", path, f"not a Parquet file that can be read: {error}", "Write it again."
+        )
         return
     if not table.num_rows:
         faults.error("empty-file", path, "the file holds no rows", "Fill it or delete it.")

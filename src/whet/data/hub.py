@@ -57,14 +57,25 @@ def _beir(identifier: str, names: set[str], faults: Faults) -> Collection:
     import datasets
 
     inside = next((name for name in ("qrels", "default") if name in names), None)
-    judged = datasets.load_dataset(identifier, inside) if inside else datasets.load_dataset(f"{identifier}-qrels")
-    qrels = {SPLITS[part]: _rows(f"{identifier}[{part}]", judged[part]) for part in judged if part in SPLITS}
+    judged = (
+        datasets.load_dataset(identifier, inside)
+        if inside
+        else datasets.load_dataset(f"{identifier}-qrels")
+    )
+    qrels = {
+        SPLITS[part]: _rows(f"{identifier}[{part}]", judged[part])
+        for part in judged
+        if part in SPLITS
+    }
     if not qrels:
         what = f"no split of its qrels is named train, dev or test; found {', '.join(judged)}"
-        faults.error("no-split", identifier, what, "Load it yourself and write it as a BEIR folder.")
+        faults.error(
+            "no-split", identifier, what, "Load it yourself and write it as a BEIR folder."
+        )
     corpus, queries = (
         chain.from_iterable(
-            _rows(f"{identifier}[{kind}]", part) for part in datasets.load_dataset(identifier, kind).values()
+            _rows(f"{identifier}[{kind}]", part)
+            for part in datasets.load_dataset(identifier, kind).values()
         )
         for kind in ("corpus", "queries")
     )
@@ -80,12 +91,19 @@ def _collection(name: str, where: str, data: Any, faults: Faults) -> Collection:
     """Read a Dataset as a train split, or the splits of a DatasetDict by their names, others left out."""
     parts = dict(data) if isinstance(data, dict) else {"train": data}
     table = Table(faults)
-    named = sorted((part for part in parts if part in SPLITS), key=lambda part: SPLIT_ORDER.index(SPLITS[part]))
+    named = sorted(
+        (part for part in parts if part in SPLITS), key=lambda part: SPLIT_ORDER.index(SPLITS[part])
+    )
     if not named:
         what = f"no split is named train, dev or test; found {', '.join(map(str, parts))}"
-        faults.error("no-split", where, what, "Name the split to train on train, or save that split alone.")
+        faults.error(
+            "no-split", where, what, "Name the split to train on train, or save that split alone."
+        )
     for part in named:
-        rows = ((f"{where}[{part}]:row {number}", dict(row)) for number, row in enumerate(parts[part], start=1))
+        rows = (
+            (f"{where}[{part}]:row {number}", dict(row))
+            for number, row in enumerate(parts[part], start=1)
+        )
         table.read(SPLITS[part], rows)
     return table.collection(name)
 

@@ -3,7 +3,14 @@
 from whet.data.faults import Faults
 from whet.records import Judgements
 
-SPLITS = {"train": "train", "dev": "dev", "validation": "dev", "valid": "dev", "val": "dev", "test": "test"}
+SPLITS = {
+    "train": "train",
+    "dev": "dev",
+    "validation": "dev",
+    "valid": "dev",
+    "val": "dev",
+    "test": "test",
+}
 """What a file or a data set may call a split, and what whet calls it."""
 
 SPLIT_ORDER = ("train", "dev", "test")
@@ -26,7 +33,9 @@ def grade_of(value: object, where: str, faults: Faults) -> int | None:
     return None
 
 
-def add_judgement(judged: Judgements, query: str, passage: str, grade: int, where: str, faults: Faults) -> None:
+def add_judgement(
+    judged: Judgements, query: str, passage: str, grade: int, where: str, faults: Faults
+) -> None:
     """Record one judgement; the same pair with another grade is a fault."""
     known = judged.setdefault(query, {}).setdefault(passage, grade)
     if known != grade:

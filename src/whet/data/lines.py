@@ -44,15 +44,30 @@ def json_rows(path: Path, faults: Faults) -> Iterator[tuple[str, dict[str, Any]]
         except json.JSONDecodeError as error:
             if line.strip() in ("{", "[") and _is_one_value(path):
                 what = "one JSON value over many lines, not one on each"
-                faults.error("bad-json", where, what, 'Write one whole object a line, like {"_id": "d1", "text": "…"}.')
+                faults.error(
+                    "bad-json",
+                    where,
+                    what,
+                    'Write one whole object a line, like {"_id": "d1", "text": "…"}.',
+                )
                 return
             what = f"not valid JSON: {error.msg} at column {error.colno}"
-            faults.error("bad-json", where, what, 'Write one whole object a line, like {"_id": "d1", "text": "…"}.')
+            faults.error(
+                "bad-json",
+                where,
+                what,
+                'Write one whole object a line, like {"_id": "d1", "text": "…"}.',
+            )
             continue
         if isinstance(row, dict):
             yield where, row
         else:
-            faults.error("bad-json", where, f"expected an object, got {named(row)}", "Write one object a line.")
+            faults.error(
+                "bad-json",
+                where,
+                f"expected an object, got {named(row)}",
+                "Write one object a line.",
+            )
     if empty and not any(fault.where == f"{path}:1" for fault in faults):
         faults.error("empty-file", path, "the file holds no lines", "Fill it or delete it.")
 
@@ -71,9 +86,16 @@ def usable(text: object, what: str, where: object, faults: Faults) -> bool:
     if text is None:
         faults.error("missing-text", where, f"{what} has no text", "Give it a text or delete it.")
     elif not isinstance(text, str):
-        faults.error("bad-text", where, f"the text of {what} is {named(text)}, not a string", "Write it in quotes.")
+        faults.error(
+            "bad-text",
+            where,
+            f"the text of {what} is {named(text)}, not a string",
+            "Write it in quotes.",
+        )
     elif not text.strip():
-        faults.error("empty-text", where, f"the text of {what} is empty", "Give it a text or delete it.")
+        faults.error(
+            "empty-text", where, f"the text of {what} is empty", "Give it a text or delete it."
+        )
     elif not _encodable(text):
         cure = "Remove the half of a surrogate pair (a \\ud… escape that stands alone)."
         faults.error("bad-unicode", where, f"the text of {what} holds half a character", cure)
@@ -90,7 +112,14 @@ def named(value: object) -> str:
     """
     if value is None:
         return "null"
-    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    names = {
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        dict: "an object",
+    }
     return names.get(type(value), f"a {type(value).__name__}")
 
 

@@ -42,13 +42,17 @@ def sketches(shingles: Sequence[np.ndarray], *, seed: int) -> Iterator[Sketch]:
 def word_shingles(text: str) -> np.ndarray:
     """Hash every run of three words (characters where the script has no spaces) of the first 256: for passages."""
     words = _words(text)
-    return _hashed([" ".join(words[i : i + WORD_RUN]) for i in range(max(1, len(words) - WORD_RUN + 1))])
+    return _hashed(
+        [" ".join(words[i : i + WORD_RUN]) for i in range(max(1, len(words) - WORD_RUN + 1))]
+    )
 
 
 def character_shingles(text: str) -> np.ndarray:
     """Hash every run of four characters of the words: for queries, which are too short for runs of words."""
     letters = f" {' '.join(_words(text))} "
-    return _hashed([letters[i : i + CHARACTER_RUN] for i in range(max(1, len(letters) - CHARACTER_RUN + 1))])
+    return _hashed(
+        [letters[i : i + CHARACTER_RUN] for i in range(max(1, len(letters) - CHARACTER_RUN + 1))]
+    )
 
 
 def jaccard(left: np.ndarray, right: np.ndarray) -> float:
@@ -82,7 +86,9 @@ class NearIndex(Generic[Key]):
     def nearest(self, sketch: Sketch) -> tuple[Key, float] | None:
         """Return the nearest text's key and its overlap, the earliest among equals; None where none is near."""
         candidates = sorted(self._lsh.query(sketch.minhash))[:MOST_CANDIDATES]
-        overlaps = [(jaccard(self._shingles[index], sketch.shingles), -index) for index in candidates]
+        overlaps = [
+            (jaccard(self._shingles[index], sketch.shingles), -index) for index in candidates
+        ]
         overlap, index = max(overlaps, default=(0.0, 0))
         return (self._keys[-index], overlap) if overlap >= self.threshold else None
 
@@ -93,4 +99,6 @@ def _words(text: str) -> list[str]:
 
 
 def _hashed(shingles: Sequence[str]) -> np.ndarray:
-    return np.unique(np.array([zlib.crc32(shingle.encode()) for shingle in shingles], dtype=np.uint32))
+    return np.unique(
+        np.array([zlib.crc32(shingle.encode()) for shingle in shingles], dtype=np.uint32)
+    )

@@ -18,15 +18,26 @@ from whet.errors import ConfigError
 from whet.records import Collection, Judgements, Passage
 
 STANDARD_LIBRARY = "python"
-PACKAGES = (STANDARD_LIBRARY, "numpy", "torch", "sentence_transformers", "datasets", "huggingface_hub")
+PACKAGES = (
+    STANDARD_LIBRARY,
+    "numpy",
+    "torch",
+    "sentence_transformers",
+    "datasets",
+    "huggingface_hub",
+)
 """Where the pairs come from by default: what is on every machine that whet runs on."""
 
 SHARES = {"train": 0.74, "dev": 0.09, "test": 0.17}
 SUMMARY_WORDS = range(4, 26)
-PASSAGE_WORDS = range(8, 65)  # longer passages are cut there: 64 words of such text are about 96 word pieces
+PASSAGE_WORDS = range(
+    8, 65
+)  # longer passages are cut there: 64 words of such text are about 96 word pieces
 
 _TOPICS = Path("pydoc_data", "topics.py")
-_NOT_PUBLIC = re.compile(r"^(tests?|testing|test_.*|conftest|site-packages|dist-packages|idlelib|lib2to3|_(?!_).*)$")
+_NOT_PUBLIC = re.compile(
+    r"^(tests?|testing|test_.*|conftest|site-packages|dist-packages|idlelib|lib2to3|_(?!_).*)$"
+)
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s+(?=[A-Z\"'`(*])")
 _DOCTEST = re.compile(r"^[ \t]*>>>.*(\n[ \t]*\S.*)*", re.MULTILINE)
 _RULE = re.compile(r"^\s*[-=~*^#+\"]{3,}\s*$", re.MULTILINE)
@@ -45,7 +56,9 @@ class Pair:
     passage: str
 
 
-def build_pydoc_collection(*, limit: int | None, seed: int, packages: Sequence[str] | None = None) -> Collection:
+def build_pydoc_collection(
+    *, limit: int | None, seed: int, packages: Sequence[str] | None = None
+) -> Collection:
     """Build the corpus from the installation's own documentation.
 
     `limit` caps the number of pairs over all splits (None: every pair); `seed` deals modules out to the splits and
@@ -53,11 +66,21 @@ def build_pydoc_collection(*, limit: int | None, seed: int, packages: Sequence[s
     `PACKAGES`. The same installation, limit and seed give the same collection. Raises ConfigError for a package that
     is not installed.
     """
-    pairs = list(_distinct(pair for package in packages or PACKAGES for pair in _pairs_of(package) if _is_good(pair)))
+    pairs = list(
+        _distinct(
+            pair
+            for package in packages or PACKAGES
+            for pair in _pairs_of(package)
+            if _is_good(pair)
+        )
+    )
     kept: list[Pair] = []
     qrels: dict[str, Judgements] = {}
     for split, share in SHARES.items():
-        drawn = sorted((p for p in pairs if _split_of(p.module, seed) == split), key=lambda p: _draw(p.id, seed))
+        drawn = sorted(
+            (p for p in pairs if _split_of(p.module, seed) == split),
+            key=lambda p: _draw(p.id, seed),
+        )
         drawn = drawn if limit is None else drawn[: round(limit * share)]
         qrels[split] = {f"q:{pair.id}": {pair.id: 1} for pair in sorted(drawn, key=lambda p: p.id)}
         kept += drawn
@@ -73,7 +96,11 @@ def _pairs_of(package: str) -> Iterator[Pair]:
         parts = path.relative_to(root).with_suffix("").parts
         if any(_NOT_PUBLIC.match(part) for part in parts) or (tree := _parse(path)) is None:
             continue
-        module = ".".join((package, *parts)).removeprefix(f"{STANDARD_LIBRARY}.").removesuffix(".__init__")
+        module = (
+            ".".join((package, *parts))
+            .removeprefix(f"{STANDARD_LIBRARY}.")
+            .removesuffix(".__init__")
+        )
         documents = _topics(tree) if path == root / _TOPICS else _docstrings(tree, "")
         for name, text in documents:
             summary, passage = _summary_and_rest(text)
@@ -85,7 +112,9 @@ def _folder_of(package: str) -> Path:
         return Path(sysconfig.get_path("stdlib"))
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"the documentation of {package!r} was asked for, but no such package is installed here")
+        raise ConfigError(
+            f"the documentation of {package!r} was asked for, but no such package is installed here"
+        )
     return Path(spec.submodule_search_locations[0])
 
 
@@ -105,7 +134,10 @@ def _docstrings(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
         if text := ast.get_docstring(node):
             yield name, text
         for child in node.body:
-            if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and child.name[0] != "_":
+            if (
+                isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+                and child.name[0] != "_"
+            ):
                 yield from _docstrings(child, f"{name}.{child.name}".removeprefix("."))
 
 

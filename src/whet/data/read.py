@@ -47,7 +47,9 @@ def load(source: str | Path | Collection, *, split_seed: int = 13) -> Collection
         say(f"{' and '.join(how['made'])} made from train by passage group; queries: {sizes}")
     for name, count in how["trained_positives"].items():
         if count:
-            what = f"{count} passages that answer {name} queries are positives of training queries too"
+            what = (
+                f"{count} passages that answer {name} queries are positives of training queries too"
+            )
             say(f"[yellow]warning[/yellow] {escape(split.name)}: {what}; `whet check` tells more")
     return split
 
@@ -59,11 +61,15 @@ def _sound(source: str | Path) -> Collection:
     for fault in faults[:WARNINGS_SAID]:
         say(f"[yellow]warning[/yellow] {escape(str(fault))}")
     if len(faults) > WARNINGS_SAID:
-        say(f"[yellow]… and {len(faults) - WARNINGS_SAID} more warnings; `whet check` lists them all[/yellow]")
+        say(
+            f"[yellow]… and {len(faults) - WARNINGS_SAID} more warnings; `whet check` lists them all[/yellow]"
+        )
     return collection
 
 
-def read(source: str | Path, cutter: Callable[[], Cutter] = lambda: GUESSED) -> tuple[Collection, tuple[Fault, ...]]:
+def read(
+    source: str | Path, cutter: Callable[[], Cutter] = lambda: GUESSED
+) -> tuple[Collection, tuple[Fault, ...]]:
     """Read data as it stands, splits as given: what could be read, and all faults, errors and warnings, in order.
 
     Documents and a corpus alone, or with test queries alone, have no train split. `cutter` says how documents are cut.
@@ -79,11 +85,15 @@ def read(source: str | Path, cutter: Callable[[], Cutter] = lambda: GUESSED) -> 
 
 def content_fingerprint(collection: Collection) -> str:
     """Hash of texts, judgements, given negatives and h* (40 hex digits); the order of passages and queries counts."""
-    passages = ((passage.id, passage.title, passage.text) for passage in collection.passages.values())
+    passages = (
+        (passage.id, passage.title, passage.text) for passage in collection.passages.values()
+    )
     given = {query: list(passages) for query, passages in collection.negatives.items()}
     stars = {passage: list(texts) for passage, texts in collection.positive_queries.items()}
     rest = dict(collection.qrels), given, stars
-    return rolling_digest(chain(passages, [len(collection.passages)], collection.queries.items(), rest))
+    return rolling_digest(
+        chain(passages, [len(collection.passages)], collection.queries.items(), rest)
+    )
 
 
 def _dispatch(source: str, path: Path, faults: Faults, cutter: Callable[[], Cutter]) -> Collection:
@@ -106,7 +116,12 @@ def _dispatch(source: str, path: Path, faults: Faults, cutter: Callable[[], Cutt
 def _is_path(source: str) -> bool:
     """Whether a name that is not there can only be meant as a path: a hub id is owner/name."""
     path = Path(source)
-    named = path.is_absolute() or path.suffix.lower() in SUFFIXES or source.startswith(".") or source.endswith("/")
+    named = (
+        path.is_absolute()
+        or path.suffix.lower() in SUFFIXES
+        or source.startswith(".")
+        or source.endswith("/")
+    )
     return named or source.count("/") != 1 or path.parent.is_dir()
 
 
@@ -125,12 +140,19 @@ def _read_folder(folder: Path, faults: Faults, cutter: Callable[[], Cutter]) -> 
         return read_beir(folder, faults)
     files = split_files(folder)
     if not files and (tables := question_tables(folder)):
-        what = f"its tables are not named after a split: {', '.join(path.name for path in tables[:5])}"
+        what = (
+            f"its tables are not named after a split: {', '.join(path.name for path in tables[:5])}"
+        )
         cure = "Give the one file itself, or name them train, dev and test; give documents in a folder of their own."
         faults.error("unnamed-tables", folder, what, cure)
     elif not files and document_files(folder):
         return read_documents(folder, cutter(), faults)
     elif not files:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
-        faults.error("unknown-format", folder, f"no data that is understood in this folder; found {found}", EXPECTED)
+        faults.error(
+            "unknown-format",
+            folder,
+            f"no data that is understood in this folder; found {found}",
+            EXPECTED,
+        )
     return read_tables(folder.resolve().name, files, faults)

@@ -44,10 +44,14 @@ def with_splits(
     queries = sum(map(len, groups))
     goals = {"test": size_of_test(queries), "dev": size_of_dev(queries)}
     folded = "dev" not in given and queries - goals["test"] * ("test" not in given) < folded_below
-    wanted = [split for split in ("test", "dev") if split not in given and not (folded and split == "dev")]
+    wanted = [
+        split for split in ("test", "dev") if split not in given and not (folded and split == "dev")
+    ]
     parts = _deal(groups, {split: goals[split] for split in wanted}, np.random.default_rng(seed))
     made = frozenset(wanted) if "train" in collection.synthetic else frozenset()
-    moved = replace(collection, qrels=_move(collection.qrels, parts), synthetic=collection.synthetic | made)
+    moved = replace(
+        collection, qrels=_move(collection.qrels, parts), synthetic=collection.synthetic | made
+    )
     if not all(parts.values()) or (folded and len(_groups(moved)) < 2):
         what = f"{queries} queries in {len(groups)} independent group(s) are too few to hold out test and dev queries"
         if len(groups) == 1 and queries > 1:
@@ -62,8 +66,11 @@ def with_splits(
         "groups": len(groups),
         "largest_group": max(map(len, groups)),
         "queries": {name: len(split.positives(name)) for name in SPLIT_ORDER},
-        "trained_positives": {name: len(trained_positives(split, name)) for name in ("dev", "test")},
-        "positive_queries_dropped": _texts(collection.positive_queries) - _texts(split.positive_queries),
+        "trained_positives": {
+            name: len(trained_positives(split, name)) for name in ("dev", "test")
+        },
+        "positive_queries_dropped": _texts(collection.positive_queries)
+        - _texts(split.positive_queries),
     }
 
 
@@ -81,7 +88,9 @@ def folds(collection: Collection, seed: int, count: int = FOLDS) -> list[Collect
     moved = []
     for part in parts:
         rest = [query for query in train if query not in set(part)]
-        moved.append(replace(collection, qrels=_move(collection.qrels, {"dev": part, "train": rest})))
+        moved.append(
+            replace(collection, qrels=_move(collection.qrels, {"dev": part, "train": rest}))
+        )
     return [replace(fold, positive_queries=_queries_not_held_out(fold)) for fold in moved]
 
 
@@ -106,7 +115,11 @@ def size_of_dev(queries: int) -> int:
 def trained_positives(collection: Collection, split: str) -> list[str]:
     """Ids of the passages that answer a query of `split` and are, by their text, positives of a training query."""
     trained = {_content(collection, passage) for passage in collection.answering("train")}
-    return [passage for passage in collection.answering(split) if _content(collection, passage) in trained]
+    return [
+        passage
+        for passage in collection.answering(split)
+        if _content(collection, passage) in trained
+    ]
 
 
 def same_text(text: str) -> str:
@@ -122,9 +135,18 @@ def _groups(collection: Collection) -> list[list[str]]:
     """Group the training queries that hang together, in reading order."""
     train = collection.positives("train")
     ties = [(("id", query), ("query", same_text(collection.queries[query]))) for query in train]
-    ties += [(("id", query), ("passage", _content(collection, p))) for query, found in train.items() for p in found]
+    ties += [
+        (("id", query), ("passage", _content(collection, p)))
+        for query, found in train.items()
+        for p in found
+    ]
     home = collection.documents
-    ties += [(("id", query), ("document", home[p])) for query, found in train.items() for p in found if p in home]
+    ties += [
+        (("id", query), ("document", home[p]))
+        for query, found in train.items()
+        for p in found
+        if p in home
+    ]
     root = _unite(ties)
     groups: dict[tuple[str, str], list[str]] = {}
     for query in train:
@@ -132,7 +154,9 @@ def _groups(collection: Collection) -> list[list[str]]:
     return list(groups.values())
 
 
-def _unite(ties: Iterable[tuple[tuple[str, str], tuple[str, str]]]) -> dict[tuple[str, str], tuple[str, str]]:
+def _unite(
+    ties: Iterable[tuple[tuple[str, str], tuple[str, str]]],
+) -> dict[tuple[str, str], tuple[str, str]]:
     """Find, for everything that is tied, one representative of all that hangs together with it (union-find)."""
     parent: dict[tuple[str, str], tuple[str, str]] = {}
 
@@ -147,7 +171,9 @@ def _unite(ties: Iterable[tuple[tuple[str, str], tuple[str, str]]]) -> dict[tupl
     return {node: find(node) for node in list(parent)}
 
 
-def _deal(groups: Sequence[Sequence[str]], goals: Mapping[str, int], rng: np.random.Generator) -> dict[str, list[str]]:
+def _deal(
+    groups: Sequence[Sequence[str]], goals: Mapping[str, int], rng: np.random.Generator
+) -> dict[str, list[str]]:
     """Deal whole groups in random order to the splits of `goals` while they have room; train keeps the rest.
 
     Groups so large that a split would consist of a few of them come last; a split left empty gets the smallest of all.
@@ -168,7 +194,9 @@ def _deal(groups: Sequence[Sequence[str]], goals: Mapping[str, int], rng: np.ran
     return parts | {"train": [query for group in kept for query in group]}
 
 
-def _move(qrels: Mapping[str, Judgements], parts: Mapping[str, Sequence[str]]) -> dict[str, Judgements]:
+def _move(
+    qrels: Mapping[str, Judgements], parts: Mapping[str, Sequence[str]]
+) -> dict[str, Judgements]:
     """Move the queries of each part from train to it; everything stays in reading order."""
     home = {query: split for split, queries in parts.items() for query in queries}
     moved: dict[str, Judgements] = {split: {} for split in SPLIT_ORDER}
@@ -182,8 +210,14 @@ def _move(qrels: Mapping[str, Judgements], parts: Mapping[str, Sequence[str]]) -
 def _queries_not_held_out(collection: Collection) -> dict[str, list[str]]:
     """Keep the given queries of passages that answer no dev or test query, if they are none themselves."""
     splits = ("dev", "test")
-    passages = {_content(collection, passage) for split in splits for passage in collection.answering(split)}
-    queries = {same_text(collection.queries[query]) for split in splits for query in collection.positives(split)}
+    passages = {
+        _content(collection, passage) for split in splits for passage in collection.answering(split)
+    }
+    queries = {
+        same_text(collection.queries[query])
+        for split in splits
+        for query in collection.positives(split)
+    }
     kept = {
         passage: [text for text in texts if same_text(text) not in queries]
         for passage, texts in collection.positive_queries.items()

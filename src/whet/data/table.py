@@ -18,13 +18,24 @@ from whet.records import Collection, Judgements, Passage
 
 def split_files(folder: Path) -> list[tuple[str, Path]]:
     """(split, file) of every table in a folder that is named after a split, in the order train, dev, test."""
-    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.stem in SPLITS]
-    return sorted(((SPLITS[path.stem], path) for path in files), key=lambda pair: SPLIT_ORDER.index(pair[0]))
+    files = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in SUFFIXES and path.stem in SPLITS
+    ]
+    return sorted(
+        ((SPLITS[path.stem], path) for path in files), key=lambda pair: SPLIT_ORDER.index(pair[0])
+    )
 
 
 def question_tables(folder: Path) -> list[Path]:
     """Tables in a folder, or in its folder `data` as on the hub, whose first row has a query and a positive."""
-    found = [path for place in (folder, folder / "data") if place.is_dir() for path in sorted(place.iterdir())]
+    found = [
+        path
+        for place in (folder, folder / "data")
+        if place.is_dir()
+        for path in sorted(place.iterdir())
+    ]
     tables = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
     return [path for path in tables if has_pairs(next(table_rows(path, Faults()), ("", {}))[1])]
 
@@ -66,12 +77,19 @@ class Table:
     def collection(self, name: str) -> Collection:
         """Return everything read; negatives that are also positives of their query are dropped with a warning."""
         if self._unasked:
-            what = (
-                f"{len(self._unasked):,} rows have a passage and no query: they are searched, and nobody asks for them"
+            what = f"{len(self._unasked):,} rows have a passage and no query: they are searched, and nobody asks for them"
+            self._faults.warn(
+                "no-query",
+                self._unasked[0],
+                what,
+                "Nothing, where that is meant; else write the query.",
             )
-            self._faults.warn("no-query", self._unasked[0], what, "Nothing, where that is meant; else write the query.")
         positive = {
-            (q, p) for split in self._qrels.values() for q, j in split.items() for p, grade in j.items() if grade > 0
+            (q, p)
+            for split in self._qrels.values()
+            for q, j in split.items()
+            for p, grade in j.items()
+            if grade > 0
         }
         negatives: dict[str, list[str]] = {}
         for query, passages in self._negatives.items():
@@ -83,7 +101,9 @@ class Table:
                 self._faults.warn("negative-is-positive", where, what, "Delete one of the two.")
         return Collection(
             name,
-            passages={identifier: Passage(identifier, text) for text, identifier in self._passages.items()},
+            passages={
+                identifier: Passage(identifier, text) for text, identifier in self._passages.items()
+            },
             queries={identifier: text for text, identifier in self._queries.items()},
             qrels={split: judged for split, judged in self._qrels.items() if judged},
             negatives=negatives,
@@ -94,23 +114,38 @@ class Table:
         query_text = row[columns.query]
         positives = _listed(row[columns.positive])
         if not positives:
-            self._faults.error("no-positive", where, "the row has no positive passage", "Add one or delete the row.")
-        if positives and query_text in (None, "") and not any(_listed(row[name]) for name in columns.negatives):
+            self._faults.error(
+                "no-positive",
+                where,
+                "the row has no positive passage",
+                "Add one or delete the row.",
+            )
+        if (
+            positives
+            and query_text in (None, "")
+            and not any(_listed(row[name]) for name in columns.negatives)
+        ):
             self._add_unasked(positives, where)
             return
-        fine = [text for text in positives if usable(text, "the positive passage", where, self._faults)]
+        fine = [
+            text for text in positives if usable(text, "the positive passage", where, self._faults)
+        ]
         if not usable(query_text, "the query", where, self._faults):
             return
         query = _number(self._queries, query_text, "q")
         grade = grade_of(row[columns.grade], where, self._faults) if columns.grade else 1
         for text in fine:
             if grade is not None:
-                add_judgement(judged, query, _number(self._passages, text, "p"), grade, where, self._faults)
+                add_judgement(
+                    judged, query, _number(self._passages, text, "p"), grade, where, self._faults
+                )
         self._add_negatives(row, columns, query, where)
 
     def _add_unasked(self, positives: list[Any], where: str) -> None:
         if not positives:
-            self._faults.error("no-positive", where, "the row holds no passage", "Write one or delete the row.")
+            self._faults.error(
+                "no-positive", where, "the row holds no passage", "Write one or delete the row."
+            )
         for text in positives:
             if usable(text, "the passage", where, self._faults):
                 _number(self._passages, text, "p")
@@ -120,8 +155,15 @@ class Table:
         negatives = [text for name in columns.negatives for text in _listed(row[name])]
         asked = _listed(row[columns.negative_queries]) if columns.negative_queries else []
         if asked and len(asked) != len(negatives):
-            what = f"{len(negatives)} negatives but {len(asked)} entries in {columns.negative_queries}"
-            self._faults.error("misaligned", where, what, 'Write one entry for each negative, "" where there is none.')
+            what = (
+                f"{len(negatives)} negatives but {len(asked)} entries in {columns.negative_queries}"
+            )
+            self._faults.error(
+                "misaligned",
+                where,
+                what,
+                'Write one entry for each negative, "" where there is none.',
+            )
             return
         for number, text in enumerate(negatives):
             if text is None or text == "":

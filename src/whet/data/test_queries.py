@@ -31,7 +31,9 @@ def with_test_queries(collection: Collection, path: Path) -> Collection:
     Raises ConfigError when there is no such table, DataError with every row whose query or answer cannot be used.
     """
     if not path.is_file() or path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{path}: no such table; give test queries as {', '.join(SUFFIXES)}, columns query, positive")
+        raise ConfigError(
+            f"{path}: no such table; give test queries as {', '.join(SUFFIXES)}, columns query, positive"
+        )
     faults, places = Faults(), _Places(collection)
     ids: dict[str, str] = {}
     queries: dict[str, str] = {}
@@ -40,7 +42,9 @@ def with_test_queries(collection: Collection, path: Path) -> Collection:
     for where, row in table_rows(path, faults):
         if (names := tuple(row)) not in columns:
             columns[names] = understand(names, where, faults)
-        if (known := columns[names]) is None or not usable(row[known.query], "the query", where, faults):
+        if (known := columns[names]) is None or not usable(
+            row[known.query], "the query", where, faults
+        ):
             continue
         query = ids.setdefault(same_text(row[known.query]), f"{PREFIX}{len(ids) + 1:06}")
         queries.setdefault(query, row[known.query])
@@ -68,7 +72,9 @@ class _Places:
         self._documents: dict[str, list[str]] = {}
         for passage, document in collection.documents.items():
             self._documents.setdefault(document, []).append(passage)
-        self._contents: Mapping[str, str] = {p.id: same_text(p.content) for p in collection.passages.values()}
+        self._contents: Mapping[str, str] = {
+            p.id: same_text(p.content) for p in collection.passages.values()
+        }
 
     def of(self, answer: str, where: str, faults: Faults) -> Sequence[str]:
         """Ids of the passages; a fault where there is none, a warning where words stand in many."""

@@ -18,8 +18,19 @@ def write_beir(collection: Collection, folder: Path) -> None:
             f"{collection.name}: a BEIR folder cannot hold its {held}; write JSONL with these columns instead"
         )
     passages = collection.passages.values()
-    write_jsonl(folder / "corpus.jsonl", ({"_id": p.id, "title": p.title, "text": p.text} for p in passages))
-    write_jsonl(folder / "queries.jsonl", ({"_id": key, "text": text} for key, text in collection.queries.items()))
+    write_jsonl(
+        folder / "corpus.jsonl", ({"_id": p.id, "title": p.title, "text": p.text} for p in passages)
+    )
+    write_jsonl(
+        folder / "queries.jsonl",
+        ({"_id": key, "text": text} for key, text in collection.queries.items()),
+    )
     for split, judged in collection.qrels.items():
-        rows = [f"{query}\t{passage}\t{grade}\n" for query, ps in judged.items() for passage, grade in ps.items()]
-        write_text(folder / "qrels" / f"{split}.tsv", "".join(["query-id\tcorpus-id\tscore\n", *rows]))
+        rows = [
+            f"{query}\t{passage}\t{grade}\n"
+            for query, ps in judged.items()
+            for passage, grade in ps.items()
+        ]
+        write_text(
+            folder / "qrels" / f"{split}.tsv", "".join(["query-id\tcorpus-id\tscore\n", *rows])
+        )

@@ -22,7 +22,9 @@ PRIMARY = "nDCG@10"
 """The measure that the verdict is about; it is named before any result is seen."""
 
 
-def per_query(qrels: Judgements, ranking: Ranking, measures: Sequence[str] = MEASURES) -> dict[str, dict[str, float]]:
+def per_query(
+    qrels: Judgements, ranking: Ranking, measures: Sequence[str] = MEASURES
+) -> dict[str, dict[str, float]]:
     """Measure → query id → value in [0, 1], for every query that has a positive, in the order of `qrels`.
 
     Raises WhetError when no query has a positive passage.
@@ -50,13 +52,17 @@ def means(values: dict[str, dict[str, float]]) -> dict[str, float]:
     return {measure: fmean(by_query.values()) for measure, by_query in values.items()}
 
 
-def areas(scores: Shaped[np.ndarray, " pair"], relevant: Shaped[np.ndarray, " pair"]) -> tuple[float, float]:
+def areas(
+    scores: Shaped[np.ndarray, " pair"], relevant: Shaped[np.ndarray, " pair"]
+) -> tuple[float, float]:
     """AUC and AUPRC (average precision) of scores against relevance; ConfigError unless both kinds are there."""
     from sklearn.metrics import average_precision_score, roc_auc_score  # type: ignore[import-untyped]
 
     truth = np.asarray(relevant) > 0
     if truth.all() or not truth.any():
-        raise ConfigError(f"{int(truth.sum())} of {len(truth)} labelled pairs are positive: AUC needs both kinds")
+        raise ConfigError(
+            f"{int(truth.sum())} of {len(truth)} labelled pairs are positive: AUC needs both kinds"
+        )
     return float(roc_auc_score(truth, scores)), float(average_precision_score(truth, scores))
 
 

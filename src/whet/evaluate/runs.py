@@ -31,10 +31,14 @@ def untie(scores: dict[str, float]) -> dict[str, float]:
     falling = np.array([scores[passage] for passage in order], dtype=np.float32)
     if not np.isfinite(falling).all():
         wrong = order[int(np.flatnonzero(~np.isfinite(falling))[0])]
-        raise WhetError(f"passage {wrong!r} has the score {scores[wrong]}; expected a finite number. Search again.")
+        raise WhetError(
+            f"passage {wrong!r} has the score {scores[wrong]}; expected a finite number. Search again."
+        )
     for above, below in pairwise(range(len(order))):
         if falling[below] >= falling[above]:
-            falling[below] = falling[above] - max(np.spacing(abs(falling[above])), np.float32(TIE_STEP))
+            falling[below] = falling[above] - max(
+                np.spacing(abs(falling[above])), np.float32(TIE_STEP)
+            )
     return {passage: float(str(score)) for passage, score in zip(order, falling, strict=True)}
 
 
@@ -62,7 +66,9 @@ def read_trec(path: Path) -> Ranking:
             ranking.setdefault(unquote(query), {})[unquote(passage)] = float(score)
         except ValueError:
             expected = "expected `query Q0 passage rank score tag`"
-            raise ArtifactError(f"{path}:{number}: {line!r}; {expected}. Write the run again.") from None
+            raise ArtifactError(
+                f"{path}:{number}: {line!r}; {expected}. Write the run again."
+            ) from None
     return {query: untie(scores) for query, scores in ranking.items()}
 
 
@@ -82,7 +88,9 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path}: cannot be read ({error}). Evaluate again, or name another run file.") from error
+        raise ArtifactError(
+            f"{path}: cannot be read ({error}). Evaluate again, or name another run file."
+        ) from error
 
 
 def _escape(name: str) -> str:

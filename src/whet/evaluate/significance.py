@@ -34,7 +34,9 @@ class Comparison:
     queries: int
 
 
-def compare(base: Mapping[str, float], tuned: Mapping[str, float], rng: np.random.Generator) -> Comparison:
+def compare(
+    base: Mapping[str, float], tuned: Mapping[str, float], rng: np.random.Generator
+) -> Comparison:
     """Compare per-query values of two systems; raises WhetError unless both cover the same queries, at least one.
 
     >>> same = {"q1": 0.5, "q2": 1.0}
@@ -58,7 +60,9 @@ def compare(base: Mapping[str, float], tuned: Mapping[str, float], rng: np.rando
     )
 
 
-def randomisation_p(differences: Floats, rng: np.random.Generator, resamples: int = RESAMPLES) -> float:
+def randomisation_p(
+    differences: Floats, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> float:
     """Two-sided p of the sign-flip test on paired differences: exact up to 16 that are not 0, else by resampling.
 
     A resampled p is (hits + 1) / (resamples + 1), so it is never 0 and the test stays valid.
@@ -68,7 +72,12 @@ def randomisation_p(differences: Floats, rng: np.random.Generator, resamples: in
     if len(moved) <= EXACT_UP_TO:
         return float((np.abs(_all_signed_sums(moved)) >= bar).mean())
     hits = sum(
-        int((np.abs((rng.integers(0, 2, (rows, len(moved)), dtype=np.int8) * 2.0 - 1.0) @ moved) >= bar).sum())
+        int(
+            (
+                np.abs((rng.integers(0, 2, (rows, len(moved)), dtype=np.int8) * 2.0 - 1.0) @ moved)
+                >= bar
+            ).sum()
+        )
         for rows in _blocks(resamples, len(moved))
     )
     return (hits + 1) / (resamples + 1)

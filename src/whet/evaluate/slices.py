@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whet.bm25 import terms
 from whet.evaluate.measures import PRIMARY, per_query
 from whet.evaluate.runs import untie
 from whet.evaluate.significance import bootstrap_interval
 from whet.records import Judgements, Passage, Ranking
+from whet.search.bm25 import terms
 
 INTERVAL_FROM = 10  # queries; resampling fewer gives intervals that are far too narrow
 
@@ -86,7 +86,9 @@ def _row(
     base: Sequence[str],
     tuned: Sequence[str],
 ) -> QueryRow:
-    positives = sorted((passage for passage, grade in judged.items() if grade > 0), key=lambda p: (-judged[p], p))
+    positives = sorted(
+        (passage for passage, grade in judged.items() if grade > 0), key=lambda p: (-judged[p], p)
+    )
     words = terms(text)
     overlaps = {p: _overlap(words, passages[p].content) for p in positives}
     nearest = max(positives, key=lambda p: overlaps[p])
@@ -109,8 +111,12 @@ def _row(
 
 def most_changed(rows: Sequence[QueryRow], count: int) -> tuple[list[QueryRow], list[QueryRow]]:
     """Find the queries that gained most and those that lost most, the largest change first, ties by id."""
-    wins = sorted((row for row in rows if row.difference > 0), key=lambda row: (-row.difference, row.query_id))
-    losses = sorted((row for row in rows if row.difference < 0), key=lambda row: (row.difference, row.query_id))
+    wins = sorted(
+        (row for row in rows if row.difference > 0), key=lambda row: (-row.difference, row.query_id)
+    )
+    losses = sorted(
+        (row for row in rows if row.difference < 0), key=lambda row: (row.difference, row.query_id)
+    )
     return wins[:count], losses[:count]
 
 
@@ -122,7 +128,11 @@ def slice_rows(rows: Sequence[QueryRow], rng: np.random.Generator) -> list[Slice
             for part in _terciles(rows, lambda row: row.words)
         ),
         *(
-            ("Query words found in the answer", f"{_span(100 * part[0].overlap, 100 * part[-1].overlap)} %", part)
+            (
+                "Query words found in the answer",
+                f"{_span(100 * part[0].overlap, 100 * part[-1].overlap)} %",
+                part,
+            )
             for part in _terciles(rows, lambda row: row.overlap)
         ),
         *(

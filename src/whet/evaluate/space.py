@@ -32,17 +32,26 @@ class Space:
 
 
 def space_of(
-    queries: Vectors, passages: Vectors, collection: Collection, split: str, rng: np.random.Generator
+    queries: Vectors,
+    passages: Vectors,
+    collection: Collection,
+    split: str,
+    rng: np.random.Generator,
 ) -> Space:
     """Measure a model's space on a split; the same generator state looks at the same texts.
 
     Rows of `queries` follow `collection.positives(split)`, rows of `passages` follow `collection.passages`.
     """
-    positives, row = collection.positives(split), {passage: at for at, passage in enumerate(collection.passages)}
+    positives, row = (
+        collection.positives(split),
+        {passage: at for at, passage in enumerate(collection.passages)},
+    )
     ids, asked = list(positives), _drawn(len(positives), rng)
     answers = list(dict.fromkeys(passage for at in asked for passage in positives[ids[at]]))
     cosines = _unit(queries[asked]) @ _unit(passages[[row[passage] for passage in answers]]).T
-    relevant = np.array([[passage in judged for passage in answers] for judged in _judged(collection, ids, asked)])
+    relevant = np.array(
+        [[passage in judged for passage in answers] for judged in _judged(collection, ids, asked)]
+    )
     auc, auprc = areas(cosines.ravel(), relevant.ravel()) if not relevant.all() else (1.0, 1.0)
     anisotropy, uniformity = spread(_unit(passages[_drawn(len(passages), rng)]))
     return Space(anisotropy, float((2 - 2 * cosines[relevant]).mean()), uniformity, auc, auprc)

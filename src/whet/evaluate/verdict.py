@@ -27,7 +27,9 @@ def verdict(comparison: Comparison) -> Verdict:
     return "not shown"
 
 
-def shown_worse(one: Mapping[str, float], other: Mapping[str, float], rng: np.random.Generator) -> bool:
+def shown_worse(
+    one: Mapping[str, float], other: Mapping[str, float], rng: np.random.Generator
+) -> bool:
     """Whether queries (id → value) show one model to be worse than another: by the verdict, or fewer by their mean."""
     found = compare(other, one, rng)
     return found.difference < 0 if len(one) < FEWEST else verdict(found) == "worse"
@@ -116,7 +118,9 @@ class Evaluation:
         return cls(**{**record, "comparisons": comparisons})
 
 
-def assess(qrels: Judgements, base: Ranking, tuned: Ranking, bm25: Ranking, rng: np.random.Generator) -> Evaluation:
+def assess(
+    qrels: Judgements, base: Ranking, tuned: Ranking, bm25: Ranking, rng: np.random.Generator
+) -> Evaluation:
     """Measure two rankings and BM25's on the same judgements and compare tuned with base on every measure.
 
     Raises WhetError when no query has a positive passage or a score is not finite.
@@ -127,7 +131,9 @@ def assess(qrels: Judgements, base: Ranking, tuned: Ranking, bm25: Ranking, rng:
         base=means(before),
         tuned=means(after),
         bm25=means(per_query(qrels, bm25)),
-        comparisons={measure: compare(before[measure], after[measure], rng) for measure in MEASURES},
+        comparisons={
+            measure: compare(before[measure], after[measure], rng) for measure in MEASURES
+        },
     )
 
 
@@ -158,7 +164,11 @@ def p_words(p_value: float) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
-_OPENINGS: dict[Verdict, str] = {"better": "Better", "worse": "Worse", "not shown": "Not shown to be better"}
+_OPENINGS: dict[Verdict, str] = {
+    "better": "Better",
+    "worse": "Worse",
+    "not shown": "Not shown to be better",
+}
 
 
 def _too_few(comparison: Comparison) -> str:

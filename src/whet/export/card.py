@@ -59,7 +59,12 @@ def render_card(name: str, origin: Origin, model: ModelFacts, formats: Sequence[
     templates.filters |= {"points": points, "signed": signed, "p_words": p_words}
     header = f"---\n{yaml.safe_dump(_metadata(origin), sort_keys=False, allow_unicode=True)}---\n"
     return templates.get_template("card.md.j2").render(
-        header=header, name=name, origin=origin, model=model, formats=formats, licence=origin.licence
+        header=header,
+        name=name,
+        origin=origin,
+        model=model,
+        formats=formats,
+        licence=origin.licence,
     )
 
 
@@ -70,7 +75,11 @@ def licence_of(model_dir: Path) -> str | None:
     True
     """
     card = model_dir / "README.md"
-    header = _FRONT_MATTER.match(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else None
+    header = (
+        _FRONT_MATTER.match(card.read_text(encoding="utf-8", errors="replace"))
+        if card.is_file()
+        else None
+    )
     try:
         metadata = yaml.safe_load(header[1]) if header else None
     except yaml.YAMLError:
@@ -80,9 +89,14 @@ def licence_of(model_dir: Path) -> str | None:
 
 
 def _metadata(origin: Origin) -> dict[str, Any]:
-    known: dict[str, Any] = {"library_name": "sentence-transformers", "pipeline_tag": "sentence-similarity"}
+    known: dict[str, Any] = {
+        "library_name": "sentence-transformers",
+        "pipeline_tag": "sentence-similarity",
+    }
     if _HUB_ID.fullmatch(origin.base):  # hubs refuse a base model that is a path
         known["base_model"] = origin.base
     if origin.licence:
         known["license"] = origin.licence
-    return known | {"tags": ["sentence-transformers", "feature-extraction", "sentence-similarity", "whet"]}
+    return known | {
+        "tags": ["sentence-transformers", "feature-extraction", "sentence-similarity", "whet"]
+    }

@@ -31,7 +31,12 @@ TOLERANCE: dict[Format, float] = {"st": 1e-6, "openvino": 1e-3, "onnx": 1e-5}
 
 
 def export_model(
-    model_dir: Path, out: Path, *, origin: Origin, name: str | None = None, formats: Sequence[Format] = ("st",)
+    model_dir: Path,
+    out: Path,
+    *,
+    origin: Origin,
+    name: str | None = None,
+    formats: Sequence[Format] = ("st",),
 ) -> Path:
     """Write `out`: the model in sentence-transformers' format and every other one asked for, its card, SHA256SUMS.
 
@@ -47,7 +52,9 @@ def export_model(
         what = f"holds {strange[0]}, which is of no export of whet's"
         raise ConfigError(f"{out}: {what}; name a folder that is new or empty, or move it away")
     if "openvino" in others and _has_experts(model_dir):
-        raise ConfigError(f"{model_dir}: a model with experts has no OpenVINO form; use --merge, or --format onnx")
+        raise ConfigError(
+            f"{model_dir}: a model with experts has no OpenVINO form; use --merge, or --format onnx"
+        )
     aside = out.with_name(out.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
     try:
@@ -59,7 +66,9 @@ def export_model(
     return aside.rename(out)
 
 
-def _write(model_dir: Path, aside: Path, origin: Origin, name: str, others: Sequence[Format]) -> None:
+def _write(
+    model_dir: Path, aside: Path, origin: Origin, name: str, others: Sequence[Format]
+) -> None:
     """Fill the folder `aside`: model, other formats, card, checksums; proven to give the same vectors."""
     shutil.copytree(model_dir, aside, ignore=shutil.ignore_patterns("README.md", MANIFEST))
     model = _load(model_dir)
@@ -71,14 +80,19 @@ def _write(model_dir: Path, aside: Path, origin: Origin, name: str, others: Sequ
 
         write_onnx(_load(aside), aside)
     facts = ModelFacts(
-        model.get_embedding_dimension(), model.max_seq_length, model.similarity_fn_name, _has_experts(model_dir)
+        model.get_embedding_dimension(),
+        model.max_seq_length,
+        model.similarity_fn_name,
+        _has_experts(model_dir),
     )
     write_text(aside / "README.md", render_card(name, origin, facts, others))
     for form in ("st", *others):
         found = _onnx_vectors(model, aside) if form == "onnx" else _vectors(_load(aside, form))
         _check_same(expected, found, form, model_dir)
     for file in filter(Path.is_file, aside.rglob("*")):
-        file.chmod(0o644)  # safetensors leaves its files to their owner alone; a server may be another user
+        file.chmod(
+            0o644
+        )  # safetensors leaves its files to their owner alone; a server may be another user
     aside.chmod(0o755)
     write_text(aside / CHECKSUMS, checksums(aside))
 
@@ -86,7 +100,11 @@ def _write(model_dir: Path, aside: Path, origin: Origin, name: str, others: Sequ
 def _not_exported(folder: Path) -> list[str]:
     """What lies in a folder and is not in its list of checksums, so that another export may not take its place."""
     listed = folder / CHECKSUMS
-    lines = listed.read_text(encoding="utf-8", errors="replace").splitlines() if listed.is_file() else []
+    lines = (
+        listed.read_text(encoding="utf-8", errors="replace").splitlines()
+        if listed.is_file()
+        else []
+    )
     known = {CHECKSUMS, *(line.partition("  ")[2] for line in lines)}
     files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
     return sorted(file for file in files if file not in known)
@@ -101,7 +119,9 @@ def checksums(folder: Path) -> str:
 def _others(formats: Sequence[Format]) -> list[Format]:
     """Check the formats; give those beside sentence-transformers' own."""
     if unknown := [name for name in formats if name not in get_args(Format)]:
-        raise ConfigError(f"no format is called {unknown[0]!r}; whet writes {', '.join(get_args(Format))}")
+        raise ConfigError(
+            f"no format is called {unknown[0]!r}; whet writes {', '.join(get_args(Format))}"
+        )
     if "openvino" in formats:
         require("optimum.intel", "openvino")
     for module in ("onnxscript", "onnxruntime") if "onnx" in formats else ():
@@ -116,20 +136,26 @@ def _load(folder: Path, backend: Format = "st") -> Any:
     import whet.moe  # noqa: F401 - so that models with experts load as others do
 
     logging.disable_progress_bar()
-    return SentenceTransformer(str(folder), device="cpu", backend="torch" if backend == "st" else backend)
+    return SentenceTransformer(
+        str(folder), device="cpu", backend="torch" if backend == "st" else backend
+    )
 
 
 def _vectors(model: Any) -> Vectors:
     """Encode the probes as queries and as passages: (2 * probes, dim) float32."""
     how = {"batch_size": 1, "show_progress_bar": False, "normalize_embeddings": True}
-    return np.concatenate([model.encode_query(list(PROBES), **how), model.encode_document(list(PROBES), **how)])
+    return np.concatenate(
+        [model.encode_query(list(PROBES), **how), model.encode_document(list(PROBES), **how)]
+    )
 
 
 def _onnx_vectors(model: Any, folder: Path) -> Vectors:
     """Encode the probes by the ONNX graph, as `_vectors` does: (2 * probes, dim) float32."""
     from whet.export.onnx import onnx_vectors
 
-    found = np.concatenate([onnx_vectors(model, folder, PROBES, task) for task in ("query", "document")])
+    found = np.concatenate(
+        [onnx_vectors(model, folder, PROBES, task) for task in ("query", "document")]
+    )
     unit: Vectors = found / np.linalg.norm(found, axis=1, keepdims=True)
     return unit
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from whet.encode import Task, tokenise
+from whet.encoder.packed import Task, tokenise
 from whet.records import Vectors
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def write_onnx(model: "SentenceTransformer", folder: Path) -> Path:
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     path = folder / PLACE
     path.parent.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of packages that are not needed
+    logging.getLogger("torch.onnx").setLevel(
+        logging.ERROR
+    )  # it tells of packages that are not needed
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own, about its future
         program = torch.onnx.export(
@@ -61,7 +63,9 @@ def write_onnx(model: "SentenceTransformer", folder: Path) -> Path:
     return path
 
 
-def onnx_vectors(model: "SentenceTransformer", folder: Path, texts: Sequence[str], task: Task) -> Vectors:
+def onnx_vectors(
+    model: "SentenceTransformer", folder: Path, texts: Sequence[str], task: Task
+) -> Vectors:
     """Embeddings of texts by the graph in `folder`: (doc, dim); the model's part is its prompts and its tokenizer."""
     from onnxruntime import InferenceSession
 
@@ -77,4 +81,8 @@ def _features(model: "SentenceTransformer", texts: Sequence[str], task: Task) ->
     """The tensors of shape (doc, token) that texts become."""
     features = tokenise(model, texts, task)
     shape = features["input_ids"].shape
-    return {name: value.cpu() for name, value in features.items() if getattr(value, "shape", None) == shape}
+    return {
+        name: value.cpu()
+        for name, value in features.items()
+        if getattr(value, "shape", None) == shape
+    }

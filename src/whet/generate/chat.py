@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from whet.address import check_address
 from whet.artifacts import digest
 from whet.errors import ConfigError, GeneratorError, require
 from whet.generate.config import GenerateConfig
@@ -22,6 +21,7 @@ from whet.generate.pace import LONGEST_WAIT, Pace, asked_pause
 from whet.generate.reply_store import Reply
 from whet.generate.spending import NOT_ASKED, Spending
 from whet.progress import Bar
+from whet.servers import check_address
 
 PRESETS = {
     "openai": (None, "OPENAI_API_KEY"),
@@ -99,7 +99,9 @@ class ChatServer:
     @property
     def fingerprint(self) -> str:
         """Hash of model, address and what decides a reply; a server may change its model without telling."""
-        return digest("chat", self.model, self.url, self.config.temperature, self.config.reply_tokens)
+        return digest(
+            "chat", self.model, self.url, self.config.temperature, self.config.reply_tokens
+        )
 
     def answer(self, requests: Sequence[Request], spending: Spending, take: Take) -> dict[str, str]:
         """Make the calls, handing each reply to `take` as it arrives; returns why others failed, by key.
@@ -120,7 +122,10 @@ class ChatServer:
     def client(self) -> Any:
         """A client that tries once."""
         return self._openai.AsyncOpenAI(
-            base_url=self.url, api_key=self._key or "none", max_retries=0, timeout=self.config.timeout
+            base_url=self.url,
+            api_key=self._key or "none",
+            max_retries=0,
+            timeout=self.config.timeout,
         )
 
     async def call(self, client: Any, request: Request) -> Reply:
@@ -132,7 +137,10 @@ class ChatServer:
             raw = await create(model=self.model, messages=request.messages, **options)
         except (self._openai.BadRequestError, self._openai.UnprocessableEntityError) as error:
             said = str(error).lower()
-            blamed = next((name for name, words in BLAMES.items() if any(word in said for word in words)), None)
+            blamed = next(
+                (name for name, words in BLAMES.items() if any(word in said for word in words)),
+                None,
+            )
             if blamed not in options:
                 raise
             self._refused.add(blamed)
@@ -142,13 +150,21 @@ class ChatServer:
     def _options(self) -> dict[str, Any]:
         """What every call is made with, less what the server refuses; newer models have another name for the limit."""
         limit = self.config.reply_tokens
-        wanted = {"response_format": SCHEMA, "max_tokens": limit, "temperature": self.config.temperature}
+        wanted = {
+            "response_format": SCHEMA,
+            "max_tokens": limit,
+            "temperature": self.config.temperature,
+        }
         found = {name: value for name, value in wanted.items() if name not in self._refused}
         return found if "max_tokens" in found else found | {"max_completion_tokens": limit}
 
     def patience(self, error: Exception) -> float | None:
         """Seconds that the server wants before the next try; None where it does not say, -1 where trying is no use."""
-        retried = (self._openai.APIConnectionError, self._openai.InternalServerError, self._openai.RateLimitError)
+        retried = (
+            self._openai.APIConnectionError,
+            self._openai.InternalServerError,
+            self._openai.RateLimitError,
+        )
         if isinstance(error, self._openai.APIStatusError):
             if isinstance(error, retried) or error.status_code in (408, 409, 425):
                 return asked_pause(error.response.headers)
@@ -166,7 +182,11 @@ class ChatServer:
 
     def ends_all(self, error: Exception) -> bool:
         """Whether every other call would fail alike: the key, or the model's name."""
-        kinds = (self._openai.AuthenticationError, self._openai.PermissionDeniedError, self._openai.NotFoundError)
+        kinds = (
+            self._openai.AuthenticationError,
+            self._openai.PermissionDeniedError,
+            self._openai.NotFoundError,
+        )
         return isinstance(error, kinds)
 
     def told(self, error: Exception) -> str:
@@ -186,7 +206,12 @@ def _reply(body: str, seconds: float) -> Reply:
         used = said.get("usage") or {}
         message = (said.get("choices") or [{}])[0].get("message") or {}
         text = message.get("content") or message.get("refusal") or ""
-        return Reply(str(text), int(used.get("prompt_tokens", 0)), int(used.get("completion_tokens", 0)), seconds)
+        return Reply(
+            str(text),
+            int(used.get("prompt_tokens", 0)),
+            int(used.get("completion_tokens", 0)),
+            seconds,
+        )
     except (ValueError, AttributeError, TypeError, IndexError):
         return Reply("", seconds=seconds)
 
@@ -195,9 +220,20 @@ class _Work:
     """One run of `ChatServer.answer`: as many workers as calls may be under way, which draw from one iterator."""
 
     def __init__(
-        self, server: ChatServer, requests: Iterator[Request], spending: Spending, take: Take, bar: Bar
+        self,
+        server: ChatServer,
+        requests: Iterator[Request],
+        spending: Spending,
+        take: Take,
+        bar: Bar,
     ) -> None:
-        self.server, self.requests, self.spending, self.take, self.bar = server, requests, spending, take, bar
+        self.server, self.requests, self.spending, self.take, self.bar = (
+            server,
+            requests,
+            spending,
+            take,
+            bar,
+        )
         self.failures: dict[str, str] = {}
         self.in_a_row = self.unreached = 0
         self.began, self.taken = time.monotonic(), 0
@@ -223,15 +259,23 @@ class _Work:
         server, told, failed = self.server, "", 0
         while failed < server.config.tries:
             async with self.pace.turn():
-                while (capped := self.spending.begin(request.characters)) and self.spending.under_way:
-                    await asyncio.sleep(SETTLING)  # calls under way count at their dearest until they are done
+                while (
+                    capped := self.spending.begin(request.characters)
+                ) and self.spending.under_way:
+                    await asyncio.sleep(
+                        SETTLING
+                    )  # calls under way count at their dearest until they are done
                 if capped:
                     return f"{NOT_ASKED}{capped}"
                 reply = None
                 try:
                     reply = await server.call(client, request)
                 except server.errors as error:
-                    told, asked, put_off = server.told(error), server.patience(error), server.puts_off(error)
+                    told, asked, put_off = (
+                        server.told(error),
+                        server.patience(error),
+                        server.puts_off(error),
+                    )
                     unreached = not self.taken and server.unreached(error)
                     if server.ends_all(error):
                         raise GeneratorError(f"{server.name} at {server.url}: {told}") from None
@@ -254,7 +298,9 @@ class _Work:
                     )
                 if asked == -1:
                     return told
-                pause = min(LONGEST_WAIT, server.config.backoff * 2**failed) if asked is None else asked
+                pause = (
+                    min(LONGEST_WAIT, server.config.backoff * 2**failed) if asked is None else asked
+                )
                 self.pace.slower(pause)
                 failed += not put_off
         return f"given up after {server.config.tries} tries: {told}"

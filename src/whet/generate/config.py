@@ -23,30 +23,48 @@ class GenerateConfig(BaseModel):
         "passage is a positive of), given (by the data), generated (by a language model), extractive (by the offline "
         "generator)",
     )
-    passages: int = Field(0, ge=0, description="passages, of those that answer no query, that get a training query")
+    passages: int = Field(
+        0, ge=0, description="passages, of those that answer no query, that get a training query"
+    )
     per_passage: int = Field(1, ge=1, le=20, description="queries for each of those passages")
     styles: tuple[Style, ...] = Field(
         ("question", "keywords", "long", "misspelt"),
         min_length=1,
         description="wordings of the queries, by turns: as people type",
     )
-    paraphrases: int = Field(0, ge=0, le=20, description="other wordings of every training query; needs a model")
-    round_trip: int = Field(3, ge=1, description="rank within which a query must find its own passage")
+    paraphrases: int = Field(
+        0, ge=0, le=20, description="other wordings of every training query; needs a model"
+    )
+    round_trip: int = Field(
+        3, ge=1, description="rank within which a query must find its own passage"
+    )
     searches: tuple[Literal["bm25", "base"], ...] = Field(
         ("bm25",), description="searches by which a query must find its passage, all of them"
     )
-    prompts: str | None = Field(None, description="folder whose queries.txt, reverse.txt, paraphrases.txt replace ours")
-    temperature: float = Field(0.7, ge=0, le=2, description="sampling temperature of the language model")
+    prompts: str | None = Field(
+        None, description="folder whose queries.txt, reverse.txt, paraphrases.txt replace ours"
+    )
+    temperature: float = Field(
+        0.7, ge=0, le=2, description="sampling temperature of the language model"
+    )
     reply_tokens: int = Field(300, ge=16, description="most tokens of one reply")
-    concurrency: int = Field(8, ge=1, le=512, description="calls at a time; fewer while the server asks for patience")
+    concurrency: int = Field(
+        8, ge=1, le=512, description="calls at a time; fewer while the server asks for patience"
+    )
     timeout: float = Field(60.0, gt=0, description="seconds after which a call counts as lost")
     tries: int = Field(6, ge=1, description="attempts per passage before it counts as failed")
-    backoff: float = Field(0.5, gt=0, description="seconds before the second try, doubled with each, 60 at most")
+    backoff: float = Field(
+        0.5, gt=0, description="seconds before the second try, doubled with each, 60 at most"
+    )
     max_calls: int | None = Field(None, ge=1, description="calls after which a run stops asking")
-    max_tokens: int | None = Field(None, ge=1, description="tokens, in and out, after which a run stops asking")
+    max_tokens: int | None = Field(
+        None, ge=1, description="tokens, in and out, after which a run stops asking"
+    )
     max_cost: float | None = Field(
         None, gt=0, description="money after which a run stops asking; needs price_in and price_out"
     )
-    price_in: float | None = Field(None, ge=0, description="price of a million tokens of prompts, in your currency")
+    price_in: float | None = Field(
+        None, ge=0, description="price of a million tokens of prompts, in your currency"
+    )
     price_out: float | None = Field(None, ge=0, description="price of a million tokens of replies")
     seed: int = Field(13, ge=0, description="seed of the choice of passages")

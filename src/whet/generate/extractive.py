@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from whet.artifacts import digest
-from whet.bm25 import term_spans, terms
 from whet.generate.form import Form
 from whet.records import Brief, Passage, Written
+from whet.search.bm25 import term_spans, terms
 
 LONGEST = 32  # terms; a longer sentence is cut into clauses, and a longer clause is no query
 SHORTEST = 3  # terms of a sentence or clause
@@ -40,12 +40,16 @@ class ExtractiveGenerator:
         for passage in corpus:
             size += 1
             frequencies.update(set(terms(passage.content)))
-        self._idf = {term: math.log(1 + (size - n + 0.5) / (n + 0.5)) for term, n in frequencies.items()}
+        self._idf = {
+            term: math.log(1 + (size - n + 0.5) / (n + 0.5)) for term, n in frequencies.items()
+        }
 
     def generate(self, briefs: Sequence[Brief]) -> list[Written]:
         """Candidate queries of every passage, best first; none for a passage too short to take a piece from."""
         found = [tuple(self._worded(brief)) for brief in briefs]
-        return [Written(texts, "" if texts else "too short to take a piece from") for texts in found]
+        return [
+            Written(texts, "" if texts else "too short to take a piece from") for texts in found
+        ]
 
     def _worded(self, brief: Brief) -> list[str]:
         """Pieces in a style: whole sentences, a stretch of the text, keywords, mistyped keywords."""
@@ -74,9 +78,15 @@ class ExtractiveGenerator:
         found += [key_phrase(passage.text, weights), " ".join(passage.title.split())]
         if self._form:
             found = self._formed(passage, found, weights)
-        return [piece for piece in dict.fromkeys(found) if 0 < len(set(terms(piece))) <= COPY * len(counts)]
+        return [
+            piece
+            for piece in dict.fromkeys(found)
+            if 0 < len(set(terms(piece))) <= COPY * len(counts)
+        ]
 
-    def _formed(self, passage: Passage, pieces: Sequence[str], weights: dict[str, float]) -> list[str]:
+    def _formed(
+        self, passage: Passage, pieces: Sequence[str], weights: dict[str, float]
+    ) -> list[str]:
         """Pieces of a usual length, then a phrase as long as some query is, then the others."""
         assert self._form
         rng = np.random.default_rng(int(digest(passage.id)[:15], 16))
@@ -142,16 +152,26 @@ def key_phrase(text: str, weights: dict[str, float], longest: int = PHRASE) -> s
         totals = np.convolve(_values(sentence, spans, weights), np.ones(width), mode="valid")
         first = int(totals.argmax())
         if totals[first] > best:
-            best, phrase = float(totals[first]), sentence[spans[first][0] : spans[first + width - 1][1]]
+            best, phrase = (
+                float(totals[first]),
+                sentence[spans[first][0] : spans[first + width - 1][1]],
+            )
     return " ".join(phrase.split())
 
 
-def _values(sentence: str, spans: Sequence[tuple[int, int]], weights: dict[str, float]) -> list[float]:
+def _values(
+    sentence: str, spans: Sequence[tuple[int, int]], weights: dict[str, float]
+) -> list[float]:
     """Weigh the terms at `spans`, 0 where one has stood before."""
     left = dict(weights)
-    return [left.pop(unicodedata.normalize("NFKC", sentence[start:end]).lower(), 0.0) for start, end in spans]
+    return [
+        left.pop(unicodedata.normalize("NFKC", sentence[start:end]).lower(), 0.0)
+        for start, end in spans
+    ]
 
 
 def _worth(piece: str, weights: dict[str, float]) -> float:
     found = terms(piece)
-    return math.fsum(weights.get(term, 0.0) for term in dict.fromkeys(found)) / math.sqrt(len(found))
+    return math.fsum(weights.get(term, 0.0) for term in dict.fromkeys(found)) / math.sqrt(
+        len(found)
+    )

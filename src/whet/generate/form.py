@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whet.bm25 import terms
+from whet.search.bm25 import terms
 
 FEWEST = 10  # queries that tell a form
 MOST_OF = 0.8  # of the queries

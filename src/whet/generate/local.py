@@ -41,11 +41,18 @@ class LocalModel:
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
         import torch
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+        from transformers import (
+            AutoConfig,
+            AutoModelForCausalLM,
+            AutoModelForSeq2SeqLM,
+            AutoTokenizer,
+        )
 
         try:
             both = AutoConfig.from_pretrained(self.path).is_encoder_decoder
-            model = (AutoModelForSeq2SeqLM if both else AutoModelForCausalLM).from_pretrained(self.path)
+            model = (AutoModelForSeq2SeqLM if both else AutoModelForCausalLM).from_pretrained(
+                self.path
+            )
             tokenizer = AutoTokenizer.from_pretrained(self.path)
         except (OSError, ValueError, KeyError) as error:
             raise ConfigError(
@@ -80,9 +87,19 @@ class LocalModel:
 
         model, tokenizer = self._loaded
         began = time.monotonic()
-        read = tokenizer([self._text(request) for request in requests], return_tensors="pt", padding=True)
-        read = {name: value.to(model.device) for name, value in read.items() if name in ("input_ids", "attention_mask")}
-        sampled = {"do_sample": True, "temperature": self.config.temperature} if self.config.temperature else {}
+        read = tokenizer(
+            [self._text(request) for request in requests], return_tensors="pt", padding=True
+        )
+        read = {
+            name: value.to(model.device)
+            for name, value in read.items()
+            if name in ("input_ids", "attention_mask")
+        }
+        sampled = (
+            {"do_sample": True, "temperature": self.config.temperature}
+            if self.config.temperature
+            else {}
+        )
         with torch.random.fork_rng(), torch.inference_mode():
             torch.manual_seed(int(digest([request.key for request in requests])[:15], 16))
             found = model.generate(
@@ -102,6 +119,8 @@ class LocalModel:
     def _text(self, request: Request) -> str:
         tokenizer = self._loaded[1]
         if self.converses:
-            text: str = tokenizer.apply_chat_template(request.messages, tokenize=False, add_generation_prompt=True)
+            text: str = tokenizer.apply_chat_template(
+                request.messages, tokenize=False, add_generation_prompt=True
+            )
             return text
         return "\n\n".join(message["content"] for message in request.messages)

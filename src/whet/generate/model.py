@@ -72,14 +72,18 @@ class ModelGenerator:
             requests = [self._request(brief) for brief in missing.values()]
             self.confirm(requests, sum(brief.count for brief in missing.values()))
             failures = self.answerer.answer(requests, self.spending, self._take)
-            say(f"{escape(self.name)}: {self.spending.line()}; {_outcome(len(requests), list(failures.values()))}")
+            say(
+                f"{escape(self.name)}: {self.spending.line()}; {_outcome(len(requests), list(failures.values()))}"
+            )
             known = self.replies.find(keys)
         written = [
             self._read(known[key], brief.count) if key in known else Written((), failures[key])
             for key, brief in zip(keys, briefs, strict=True)
         ]
         if cut := sum(one.failure.startswith(CUT) for one in written):
-            say(f"[yellow]{cut:,} of {len(briefs):,} replies hold no query and were {CUT} at {self._limit}[/yellow]")
+            say(
+                f"[yellow]{cut:,} of {len(briefs):,} replies hold no query and were {CUT} at {self._limit}[/yellow]"
+            )
         return written
 
     @property
@@ -105,4 +109,6 @@ def _outcome(calls: int, failures: Sequence[str]) -> str:
     failed = f"{len(failures) - len(capped):,} of {calls:,} calls failed"
     if not capped:
         return failed
-    return f"{failed}; {len(capped):,} not made: {capped[0]}; raise it and give the same command again"
+    return (
+        f"{failed}; {len(capped):,} not made: {capped[0]}; raise it and give the same command again"
+    )

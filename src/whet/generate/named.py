@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.markup import escape
 from rich.prompt import Confirm
 
-from whet.address import check_address
 from whet.errors import ConfigError
 from whet.generate.chat import PRESETS, ChatServer, Request
 from whet.generate.config import GenerateConfig
@@ -20,6 +19,7 @@ from whet.generate.reply_store import ReplyStore
 from whet.generate.spending import Spending
 from whet.progress import console, say
 from whet.records import Generator, Passage
+from whet.servers import check_address
 
 OFFLINE, LOCAL = "offline", "local"
 FORMS = (
@@ -58,14 +58,18 @@ def generator_of(
         return ModelGenerator(model, prompt, store, spending, lambda _requests, _queries: None)
     name, _, url = rest.partition("@")
     server = ChatServer(kind, name, url or None, config)
-    return ModelGenerator(server, prompt_of(purpose, folder, shown), store, spending, _agreed(spending, name, yes))
+    return ModelGenerator(
+        server, prompt_of(purpose, folder, shown), store, spending, _agreed(spending, name, yes)
+    )
 
 
 def check_generator(config: GenerateConfig) -> None:
     """Raise ConfigError, before anything is done or said, for what can write nothing."""
     check_generator_name(config.generator)
     if config.paraphrases and config.generator == OFFLINE:
-        raise ConfigError("paraphrases need a language model, for offline only copies; name one (--generator)")
+        raise ConfigError(
+            "paraphrases need a language model, for offline only copies; name one (--generator)"
+        )
     Spending(config)
 
 
@@ -92,7 +96,9 @@ def _agreed(spending: Spending, model: str, yes: bool) -> Callable[[Sequence[Req
     """Say what calls will take, and go on only when that is agreed to."""
 
     def confirm(requests: Sequence[Request], queries: int) -> None:
-        what = f"{model}: {spending.estimate([request.characters for request in requests], queries)}"
+        what = (
+            f"{model}: {spending.estimate([request.characters for request in requests], queries)}"
+        )
         if yes:
             say(escape(what))
         elif console.quiet or not (console.is_terminal and sys.stdin.isatty()):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from whet.artifacts import read_json, read_jsonl, run_stage_locked, write_json, write_jsonl
 from whet.data.read import content_fingerprint
-from whet.encode import StoredEncoder
+from whet.encoder.packed import StoredEncoder
 from whet.generate.config import GenerateConfig
 from whet.generate.named import generator_of
 from whet.generate.reply_store import spent_in
@@ -17,7 +17,12 @@ from whet.records import Brief, Collection, Generator
 
 
 def with_paraphrases(
-    collection: Collection, run: Path, encoder: StoredEncoder, config: GenerateConfig, *, yes: bool = False
+    collection: Collection,
+    run: Path,
+    encoder: StoredEncoder,
+    config: GenerateConfig,
+    *,
+    yes: bool = False,
 ) -> Collection:
     """The collection with up to `config.paraphrases` other wordings of each training query, which answer as it does.
 
@@ -31,13 +36,17 @@ def with_paraphrases(
         searches = searches_of(config, collection, encoder)
         sieve = Sieve(collection, searches, config.round_trip, modelled=True, distinct=True)
         found = reworded(collection, generator, sieve, config.paraphrases)
-        rows = [{"query_id": query, "text": text} for query, texts in found.items() for text in texts]
+        rows = [
+            {"query_id": query, "text": text} for query, texts in found.items() for text in texts
+        ]
         write_jsonl(folder / "paraphrases.jsonl", rows)
         summary = {"generator": generator.name, "queries": len(rows), "sieve": sieve.to_json()}
         write_json(folder / "summary.json", summary | spent_in(run / REPLIES))
 
     inputs = {"data": content_fingerprint(collection), "model": encoder.fingerprint}
-    made = run_stage_locked(run, "paraphrases", inputs=inputs, config=generate_settings(config), build=write).path
+    made = run_stage_locked(
+        run, "paraphrases", inputs=inputs, config=generate_settings(config), build=write
+    ).path
     rows = read_jsonl(made / "paraphrases.jsonl")
     turned_down = sum(read_json(made / "summary.json")["sieve"]["turned_down"].values())
     say(
@@ -57,7 +66,9 @@ def is_paraphrase(query: str, collection: Collection) -> bool:
     return bool(tilde) and number.isdigit() and asked in collection.qrels["train"]
 
 
-def reworded(collection: Collection, generator: Generator, sieve: Sieve, count: int) -> Mapping[str, list[str]]:
+def reworded(
+    collection: Collection, generator: Generator, sieve: Sieve, count: int
+) -> Mapping[str, list[str]]:
     """Training query → its other wordings that pass the sieve with the query's best passage."""
     first = {query: found[0] for query, found in collection.positives("train").items()}
     briefs = [

@@ -17,7 +17,9 @@ TALK = re.compile(
 )
 LISTED = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s+")
 LABEL = re.compile(r"^(?:query|question|search query|q)\s*\d*\s*[:：]\s*", re.IGNORECASE)
-THOUGHT = re.compile(r"\A.*</think>|<think>.*\Z", re.DOTALL)  # begun in the prompt, or cut short, it has one mark
+THOUGHT = re.compile(
+    r"\A.*</think>|<think>.*\Z", re.DOTALL
+)  # begun in the prompt, or cut short, it has one mark
 OURS = ("queries", "query")  # keys
 QUOTES = "\"'“”„«»`「」"
 
@@ -41,7 +43,11 @@ def queries_in(reply: str, most: int) -> Written:
             return Written((), "refused")
         found = _lines(text)
     cleaned = [" ".join(one.split()).strip(QUOTES).strip() for one in found]
-    kept = tuple(dict.fromkeys(one for one in cleaned if one and not REFUSAL.match(one) and not TALK.match(one)))
+    kept = tuple(
+        dict.fromkeys(
+            one for one in cleaned if one and not REFUSAL.match(one) and not TALK.match(one)
+        )
+    )
     refused = any(REFUSAL.match(one) for one in cleaned)
     return Written(kept[:most], "" if kept else "refused" if refused else "no query in the reply")
 
@@ -76,6 +82,10 @@ def _strings(value: object) -> list[str]:
 
 def _lines(text: str) -> list[str]:
     """The lines of a list, where there is one; else every line, without labels."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("```")]
+    lines = [
+        line.strip()
+        for line in text.splitlines()
+        if line.strip() and not line.strip().startswith("```")
+    ]
     listed = [LISTED.sub("", line) for line in lines if LISTED.match(line)]
     return [LABEL.sub("", line.strip("* ")) for line in listed or lines]

@@ -52,16 +52,27 @@ def positive_queries(
     at most `most`. Else the first text that passes the sieve, of the first of `writers` that has one. Only `sources`
     count. A text that equals a dev or test query is never used.
     """
-    wanted = list(dict.fromkeys(negative.passage_id for mined in negatives for negative in mined.negatives))
+    wanted = list(
+        dict.fromkeys(negative.passage_id for mined in negatives for negative in mined.negatives)
+    )
     known = _known_queries(collection, wanted)
-    found = {passage: [query for query in of_it if query.source in sources] for passage, of_it in known.items()}
+    found = {
+        passage: [query for query in of_it if query.source in sources]
+        for passage, of_it in known.items()
+    }
     for source, (generator, sieve) in writers.items():
         if source not in sources:
             continue
         lacking = [passage for passage in wanted if not found[passage]]
-        written = first_good([Brief(collection.passages[passage]) for passage in lacking], generator, sieve)
-        found |= {passage: [PositiveQuery(passage, text, source)] for passage, text in written.items()}
-    by_source = Counter(found[passage][0].source if found[passage] else "none" for passage in wanted)
+        written = first_good(
+            [Brief(collection.passages[passage]) for passage in lacking], generator, sieve
+        )
+        found |= {
+            passage: [PositiveQuery(passage, text, source)] for passage, text in written.items()
+        }
+    by_source = Counter(
+        found[passage][0].source if found[passage] else "none" for passage in wanted
+    )
     summary = PositivesSummary(
         passages=len(wanted),
         gold=by_source["gold"],
@@ -86,8 +97,12 @@ def first_good(briefs: Sequence[Brief], generator: Generator, sieve: Sieve) -> d
         if written.failure:
             sieve.failed(brief.passage.id, written.failure)
     for attempt in range(max(map(len, texts.values()), default=0)):
-        tried = [(p, of_p[attempt]) for p, of_p in texts.items() if p not in good and attempt < len(of_p)]
-        good |= {p: text for (p, text), passes in zip(tried, sieve.sift(tried), strict=True) if passes}
+        tried = [
+            (p, of_p[attempt]) for p, of_p in texts.items() if p not in good and attempt < len(of_p)
+        ]
+        good |= {
+            p: text for (p, text), passes in zip(tried, sieve.sift(tried), strict=True) if passes
+        }
     return good
 
 
@@ -101,7 +116,9 @@ def read_positive_queries(path: Path) -> list[PositiveQuery]:
     return [PositiveQuery(**row) for row in read_jsonl(path)]
 
 
-def _known_queries(collection: Collection, passages: Sequence[str]) -> dict[str, list[PositiveQuery]]:
+def _known_queries(
+    collection: Collection, passages: Sequence[str]
+) -> dict[str, list[PositiveQuery]]:
     """Gather each passage's gold queries, or where it has none those that the data gives; never a dev or test query."""
     held_out = {
         same_text(collection.queries[query])
@@ -113,7 +130,9 @@ def _known_queries(collection: Collection, passages: Sequence[str]) -> dict[str,
     for query, positives in collection.positives("train").items():
         if same_text(collection.queries[query]) not in held_out:
             for passage in positives:
-                gold.setdefault(passage, []).append(PositiveQuery(passage, collection.queries[query], "gold"))
+                gold.setdefault(passage, []).append(
+                    PositiveQuery(passage, collection.queries[query], "gold")
+                )
     return {
         passage: gold.get(passage)
         or [

@@ -58,18 +58,24 @@ class Prompt:
             for part in found.values():
                 part.render(passage="", query="", count=1, style="question", marker="", examples=())
         except (OSError, UnicodeDecodeError, TemplateError) as error:
-            raise ConfigError(f"{self.path}: not a prompt that can be used: {error}. {NAMES}") from error
+            raise ConfigError(
+                f"{self.path}: not a prompt that can be used: {error}. {NAMES}"
+            ) from error
         return found
 
 
 NAMES = "A prompt may use passage, query, count, style, marker and examples, in Jinja's {{ … }}."
 
 
-def prompt_of(purpose: Purpose | Literal["plain"], folder: Path | None = None, examples: Sequence[str] = ()) -> Prompt:
+def prompt_of(
+    purpose: Purpose | Literal["plain"], folder: Path | None = None, examples: Sequence[str] = ()
+) -> Prompt:
     """The user's prompt file where the folder has one, else ours; raises ConfigError when the folder is not there."""
     if folder is not None and not folder.is_dir():
         raise ConfigError(
             f"generate.prompts: {folder} is no folder; `whet generate prompts {folder}` makes one to edit"
         )
     own = folder / f"{purpose}.txt" if folder else None
-    return Prompt(own if own is not None and own.exists() else OURS / f"{purpose}.txt", tuple(examples))
+    return Prompt(
+        own if own is not None and own.exists() else OURS / f"{purpose}.txt", tuple(examples)
+    )

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from whet.errors import ArtifactError
 
-COLUMNS = "key TEXT PRIMARY KEY, text TEXT NOT NULL, tokens_in INTEGER, tokens_out INTEGER, seconds REAL"
+COLUMNS = (
+    "key TEXT PRIMARY KEY, text TEXT NOT NULL, tokens_in INTEGER, tokens_out INTEGER, seconds REAL"
+)
 MOST_ASKED = 500  # keys in one question to the database
 
 
@@ -33,10 +35,14 @@ class ReplyStore:
         try:
             self._open = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._open.execute("PRAGMA journal_mode=WAL")
-            self._open.execute("PRAGMA synchronous=NORMAL")  # survives a killed process; a power cut may cost the last
+            self._open.execute(
+                "PRAGMA synchronous=NORMAL"
+            )  # survives a killed process; a power cut may cost the last
             self._open.execute(f"CREATE TABLE IF NOT EXISTS replies ({COLUMNS})")
         except sqlite3.Error as error:
-            raise ArtifactError(f"{path}: cannot be used as a store of replies ({error}). Move it away.") from error
+            raise ArtifactError(
+                f"{path}: cannot be used as a store of replies ({error}). Move it away."
+            ) from error
 
     def put(self, key: str, reply: Reply) -> None:
         """Store one reply."""

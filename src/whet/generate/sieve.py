@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeAlias
 
-from whet.bm25 import terms
 from whet.data.split import same_text
 from whet.records import Collection
-from whet.search import Hits
+from whet.search.bm25 import terms
+from whet.search.dense import Hits
 
 Search: TypeAlias = Callable[[Sequence[str], int], Hits]
 """Query texts and k → hits whose indices follow `collection.passages`; `Bm25(...).top_k` is one."""
@@ -44,7 +44,9 @@ class Sieve:
     def __post_init__(self) -> None:
         self._asked = {same_text(text) for text in self.collection.queries.values()}
         self._seen: set[str] = set()
-        self._content = {passage.id: same_text(passage.content) for passage in self.collection.passages.values()}
+        self._content = {
+            passage.id: same_text(passage.content) for passage in self.collection.passages.values()
+        }
         self._contents = list(self._content.values())
 
     def sift(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
@@ -58,7 +60,9 @@ class Sieve:
         for search in self.searches:
             hits = search([pairs[at][1] for at in left], self.within) if left else None
             for at, row in zip(left, hits.indices.tolist() if hits else (), strict=True):
-                if self._content[pairs[at][0]] not in {self._contents[index] for index in row if index >= 0}:
+                if self._content[pairs[at][0]] not in {
+                    self._contents[index] for index in row if index >= 0
+                }:
                     reasons[at] = "not_found"
             left = [at for at in left if not reasons[at]]
         for at, (passage, text) in enumerate(pairs):

@@ -25,8 +25,12 @@ class Spending:
     awaited: int = 0  # tokens of their prompts
 
     def __post_init__(self) -> None:
-        if self.config.max_cost is not None and (self.config.price_in is None or self.config.price_out is None):
-            raise ConfigError("generate.max_cost needs generate.price_in and generate.price_out (of a million tokens)")
+        if self.config.max_cost is not None and (
+            self.config.price_in is None or self.config.price_out is None
+        ):
+            raise ConfigError(
+                "generate.max_cost needs generate.price_in and generate.price_out (of a million tokens)"
+            )
 
     @property
     def cost(self) -> float | None:
@@ -42,7 +46,10 @@ class Spending:
             return f"generate.max_calls {config.max_calls:,} is reached"
         if config.max_tokens is not None and tokens_in + tokens_out > config.max_tokens:
             return f"generate.max_tokens {config.max_tokens:,} would be passed"
-        if config.max_cost is not None and (self._cost(tokens_in, tokens_out) or 0.0) > config.max_cost:
+        if (
+            config.max_cost is not None
+            and (self._cost(tokens_in, tokens_out) or 0.0) > config.max_cost
+        ):
             return f"generate.max_cost {config.max_cost:g} would be passed"
         self.calls += 1
         self.under_way += 1
@@ -62,7 +69,11 @@ class Spending:
         tokens_in = round(sum(characters) / CHARACTERS_PER_TOKEN)
         tokens_out = TOKENS_PER_QUERY * queries
         cost = self._cost(tokens_in, tokens_out)
-        money = "cost unknown (give generate.price_in and price_out)" if cost is None else f"cost about {cost:.2f}"
+        money = (
+            "cost unknown (give generate.price_in and price_out)"
+            if cost is None
+            else f"cost about {cost:.2f}"
+        )
         seconds = SECONDS_PER_CALL * len(characters) / self.config.concurrency
         return (
             f"{len(characters):,} calls, about {tokens_in:,} tokens in and {tokens_out:,} out, {money}, "
@@ -72,7 +83,9 @@ class Spending:
     def line(self) -> str:
         """What was spent, in words."""
         money = "" if self.cost is None else f", cost {self.cost:.2f}"
-        return f"{self.calls:,} calls, {self.tokens_in:,} tokens in and {self.tokens_out:,} out{money}"
+        return (
+            f"{self.calls:,} calls, {self.tokens_in:,} tokens in and {self.tokens_out:,} out{money}"
+        )
 
     def _cost(self, tokens_in: int, tokens_out: int) -> float | None:
         if self.config.price_in is None or self.config.price_out is None:

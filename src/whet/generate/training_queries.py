@@ -10,11 +10,17 @@ import numpy as np
 from jaxtyping import Int64
 from rich.markup import escape
 
-from whet.artifacts import read_json, read_jsonl, run_stage_locked, source_digest, write_json, write_jsonl
-from whet.bm25 import Bm25, terms
+from whet.artifacts import (
+    read_json,
+    read_jsonl,
+    run_stage_locked,
+    source_digest,
+    write_json,
+    write_jsonl,
+)
 from whet.data.read import content_fingerprint
 from whet.data.split import same_text
-from whet.encode import StoredEncoder
+from whet.encoder.packed import StoredEncoder
 from whet.errors import DataError, Fault
 from whet.generate.config import GenerateConfig
 from whet.generate.named import OFFLINE, generator_of, local_model
@@ -23,7 +29,8 @@ from whet.generate.reply_store import spent_in
 from whet.generate.sieve import Search, Sieve
 from whet.progress import say
 from whet.records import Brief, Collection, Encoder, Generator, Passage, Vectors
-from whet.search import Hits, top_k
+from whet.search.bm25 import Bm25, terms
+from whet.search.dense import Hits, top_k
 
 FEWEST_TERMS = 6  # of a passage that a query is written for
 CLUSTERS = 200
@@ -33,24 +40,43 @@ STAGE = "queries"
 
 
 def with_training_queries(
-    collection: Collection, run: Path, encoder: StoredEncoder, config: GenerateConfig, *, yes: bool = False
+    collection: Collection,
+    run: Path,
+    encoder: StoredEncoder,
+    config: GenerateConfig,
+    *,
+    yes: bool = False,
 ) -> Collection:
     """The collection with queries that were written for its passages as its train split; the stage RUN/queries.
 
     Raises DataError when no text passes for a query, ConfigError when a server's calls are not agreed to.
     """
-    say(f"{escape(collection.name)} has no training queries: {escape(config.generator)} writes them")
+    say(
+        f"{escape(collection.name)} has no training queries: {escape(config.generator)} writes them"
+    )
     rows = written_queries(collection, run, encoder, config, yes=yes)
     if not rows:
-        cure = (
-            f"See {run / STAGE / 'summary.json'} for what was turned down and why, or name another generate.generator."
+        cure = f"See {run / STAGE / 'summary.json'} for what was turned down and why, or name another generate.generator."
+        raise DataError(
+            [
+                Fault(
+                    "no-queries",
+                    collection.name,
+                    "no query could be written for its passages",
+                    cure,
+                )
+            ]
         )
-        raise DataError([Fault("no-queries", collection.name, "no query could be written for its passages", cure)])
     return replace(collection.augmented(rows), synthetic=collection.synthetic | {"train"})
 
 
 def written_queries(
-    collection: Collection, run: Path, encoder: StoredEncoder, config: GenerateConfig, *, yes: bool = False
+    collection: Collection,
+    run: Path,
+    encoder: StoredEncoder,
+    config: GenerateConfig,
+    *,
+    yes: bool = False,
 ) -> list[dict[str, str]]:
     """Queries for passages that no query asks for: rows of query_id, text, passage_id; the stage RUN/queries.
 
@@ -61,13 +87,17 @@ def written_queries(
     def write(folder: Path) -> None:
         passages, asked = collection.passages.values(), collection.positives("train")
         examples = [collection.queries[query] for query in asked]
-        generator = generator_of(config, "queries", passages, run / REPLIES, examples=examples, yes=yes)
+        generator = generator_of(
+            config, "queries", passages, run / REPLIES, examples=examples, yes=yes
+        )
         rows, summary = write_queries(collection, generator, encoder, config)
         write_jsonl(folder / "queries.jsonl", rows)
         write_json(folder / "summary.json", summary | spent_in(run / REPLIES))
 
     inputs = {"data": content_fingerprint(collection), "model": encoder.fingerprint}
-    made = run_stage_locked(run, STAGE, inputs=inputs, config=generate_settings(config), build=write).path
+    made = run_stage_locked(
+        run, STAGE, inputs=inputs, config=generate_settings(config), build=write
+    ).path
     say(_line(read_json(made / "summary.json")))
     return read_jsonl(made / "queries.jsonl")
 
@@ -89,11 +119,20 @@ def write_queries(
     synthetic-000012-keywords.
     """
     splits = collection.qrels if collection.positives("train") else ()
-    answers = {same_text(collection.passages[p].content) for split in splits for p in collection.answering(split)}
-    open_ = np.array([same_text(passage.content) not in answers for passage in collection.passages.values()], bool)
+    answers = {
+        same_text(collection.passages[p].content)
+        for split in splits
+        for p in collection.answering(split)
+    }
+    open_ = np.array(
+        [same_text(passage.content) not in answers for passage in collection.passages.values()],
+        bool,
+    )
     vectors = encoder.encode_passages([passage.content for passage in collection.passages.values()])
     rng = np.random.default_rng(config.seed)
-    passages = [passage for passage, free in zip(collection.passages.values(), open_, strict=True) if free]
+    passages = [
+        passage for passage, free in zip(collection.passages.values(), open_, strict=True) if free
+    ]
     chosen = choose(passages, vectors[open_], config.passages, rng)
     sieve = Sieve(
         collection,
@@ -125,14 +164,18 @@ def _line(summary: dict[str, Any]) -> str:
     """How the writing went, in a line."""
     if not summary["chosen"]:
         return "no queries are written: every passage answers a query, or says too little to write one for"
-    dropped = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in summary["sieve"]["turned_down"].items())
+    dropped = ", ".join(
+        f"{n:,} {reason.replace('_', ' ')}" for reason, n in summary["sieve"]["turned_down"].items()
+    )
     return (
         f"{summary['queries']:,} queries for {summary['chosen']:,} of {summary['passages']:,} passages"
         f"{f'; turned down: {dropped}' if dropped else ''}"
     )
 
 
-def choose(passages: Sequence[Passage], vectors: Vectors, count: int, rng: np.random.Generator) -> list[Passage]:
+def choose(
+    passages: Sequence[Passage], vectors: Vectors, count: int, rng: np.random.Generator
+) -> list[Passage]:
     """Up to `count` passages from all over the corpus: one of each cluster of vectors by turns, drawn at random.
 
     Passages of fewer than FEWEST_TERMS terms, and all but the first of those that read the same, are not eligible.

@@ -8,4 +8,12 @@ from whet.losses.clp import clp
 from whet.losses.infonce import info_nce
 from whet.losses.relations import Relations
 
-__all__ = ["ContrastivePenaltyLoss", "InfoNCELoss", "Relations", "SoftLabelLoss", "SoftPart", "clp", "info_nce"]
+__all__ = [
+    "ContrastivePenaltyLoss",
+    "InfoNCELoss",
+    "Relations",
+    "SoftLabelLoss",
+    "SoftPart",
+    "clp",
+    "info_nce",
+]

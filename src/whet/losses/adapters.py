@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from whet.encode import Features, embed, token_rows
+from whet.encoder.packed import Features, embed, token_rows
 from whet.losses.clp import clp
 from whet.losses.infonce import Parts, cosine, info_nce
 from whet.losses.relations import Relations, relations_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """How a batch is embedded; it changes time and memory only (`whet.encode.embed`)."""
+    """How a batch is embedded; it changes time and memory only (`whet.encoder.packed.embed`)."""
 
     chunk_tokens: int | None = None
     graph_tokens: int | None = None
@@ -71,7 +71,9 @@ class InfoNCELoss(nn.Module):
         self.soft = soft
         (self.blank,) = token_rows(model.preprocess([""], task="query"))
 
-    def forward(self, features: Sequence[Features], labels: Mapping[str, Tensor] | Tensor | None = None) -> Parts:
+    def forward(
+        self, features: Sequence[Features], labels: Mapping[str, Tensor] | Tensor | None = None
+    ) -> Parts:
         """Named, weighted parts of the loss; the trainer adds them up and logs each."""
         if isinstance(labels, Mapping):
             relations = Relations(**labels)
@@ -82,7 +84,9 @@ class InfoNCELoss(nn.Module):
         # Divided by a small τ, similarities in half precision would be steps, not slopes.
         with torch.autocast(star.device.type, enabled=False):
             query = star[: len(relations.positive)]
-            return self.parts(query, passage, star, relations) | self._soft(query, passage, relations)
+            return self.parts(query, passage, star, relations) | self._soft(
+                query, passage, relations
+            )
 
     def parts(
         self,
@@ -95,7 +99,10 @@ class InfoNCELoss(nn.Module):
         return info_nce(query, passage, relations, temperature=self.temperature)[1]
 
     def _soft(
-        self, query: Float[Tensor, "query dim"], passage: Float[Tensor, "doc dim"], relations: Relations
+        self,
+        query: Float[Tensor, "query dim"],
+        passage: Float[Tensor, "doc dim"],
+        relations: Relations,
     ) -> Parts:
         """What the teachers' labels add; nothing where there are none."""
         if self.soft is None or relations.label is None:
@@ -120,7 +127,9 @@ class InfoNCELoss(nn.Module):
             autocast=packing.autocast,
         )
 
-    def _columns(self, features: Sequence[Features]) -> tuple[Float[Tensor, "star dim"], Float[Tensor, "doc dim"]]:
+    def _columns(
+        self, features: Sequence[Features]
+    ) -> tuple[Float[Tensor, "star dim"], Float[Tensor, "doc dim"]]:
         vectors = [self._embed(column) for column in features]
         step = 1 + self.queries_per_negative
         stars = [v for column, v in enumerate(vectors[2:]) if column % step]
@@ -152,7 +161,12 @@ class ContrastivePenaltyLoss(InfoNCELoss):
         soft: SoftPart | None = None,
     ) -> None:
         super().__init__(
-            model, temperature, in_batch=in_batch, queries_per_negative=queries_per_negative, packing=packing, soft=soft
+            model,
+            temperature,
+            in_batch=in_batch,
+            queries_per_negative=queries_per_negative,
+            packing=packing,
+            soft=soft,
         )
         self.penalty_weight = penalty_weight
 
@@ -164,7 +178,14 @@ class ContrastivePenaltyLoss(InfoNCELoss):
         relations: Relations,
     ) -> Parts:
         """The pure function behind this loss."""
-        return clp(query, passage, star, relations, temperature=self.temperature, weight=self.penalty_weight)[1]
+        return clp(
+            query,
+            passage,
+            star,
+            relations,
+            temperature=self.temperature,
+            weight=self.penalty_weight,
+        )[1]
 
     def get_config_dict(self) -> dict[str, Any]:
         """Settings for the model card."""

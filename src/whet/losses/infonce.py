@@ -11,7 +11,9 @@ Parts = dict[str, Float[Tensor, ""]]
 """Named parts of a loss, already weighted: they sum to the total."""
 
 
-def cosine(left: Float[Tensor, "left dim"], right: Float[Tensor, "right dim"]) -> Float[Tensor, "left right"]:
+def cosine(
+    left: Float[Tensor, "left dim"], right: Float[Tensor, "right dim"]
+) -> Float[Tensor, "left right"]:
     """Cosine similarity of every pair."""
     return normalize(left, dim=-1) @ normalize(right, dim=-1).T
 
@@ -27,11 +29,17 @@ def contrastive(
     row = torch.arange(len(logits), device=logits.device)
     counted = relations.negative.clone()
     counted[row, relations.positive] = True
-    return logits.masked_fill(~counted, -torch.inf).logsumexp(dim=1) - logits[row, relations.positive]
+    return (
+        logits.masked_fill(~counted, -torch.inf).logsumexp(dim=1) - logits[row, relations.positive]
+    )
 
 
 def info_nce(
-    query: Float[Tensor, "query dim"], passage: Float[Tensor, "doc dim"], relations: Relations, *, temperature: float
+    query: Float[Tensor, "query dim"],
+    passage: Float[Tensor, "doc dim"],
+    relations: Relations,
+    *,
+    temperature: float,
 ) -> tuple[Float[Tensor, ""], Parts]:
     """Mean InfoNCE over the queries, similarities by cosine.
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from whet.encode import Features, token_rows
+from whet.encoder.packed import Features, token_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,10 @@ class Relations:
 
 
 def relations_of(
-    columns: Sequence[Features], queries_per_negative: int, in_batch: bool, blank: Sequence[int] = ()
+    columns: Sequence[Features],
+    queries_per_negative: int,
+    in_batch: bool,
+    blank: Sequence[int] = (),
 ) -> Relations:
     """Relations of a plain sentence-transformers batch, read off its columns.
 
@@ -74,7 +77,9 @@ def numbered(columns: Sequence[Features]) -> list[Int[Tensor, " row"]]:
     number: dict[tuple[int, ...], int] = {}
     device = columns[0]["input_ids"].device
     return [
-        torch.tensor([number.setdefault(row, len(number)) for row in token_rows(column)], device=device)
+        torch.tensor(
+            [number.setdefault(row, len(number)) for row in token_rows(column)], device=device
+        )
         for column in columns
     ]
 

@@ -16,7 +16,9 @@ SoftLoss = Literal["kl", "mse", "cosent"]
 
 
 def mse(
-    similarity: Float[Tensor, "query doc"], label: Float[Tensor, "query doc"], known: Bool[Tensor, "query doc"]
+    similarity: Float[Tensor, "query doc"],
+    label: Float[Tensor, "query doc"],
+    known: Bool[Tensor, "query doc"],
 ) -> Float[Tensor, ""]:
     """Mean squared distance of the cosine from the label."""
     return ((similarity - label)[known] ** 2).sum() / known.sum().clamp(min=1)

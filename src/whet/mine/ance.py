@@ -14,7 +14,7 @@ from whet.mine.config import MineConfig
 from whet.mine.known import Judged, judged
 from whet.mine.summary import MiningSummary, summarise
 from whet.records import Collection, MinedQuery, Negative, Vectors
-from whet.search import score_pairs
+from whet.search.dense import score_pairs
 
 
 def mine_negatives(
@@ -46,20 +46,26 @@ def mine_with_candidates(
     return mined, summarise(candidates, known, positive_scores, config), candidates
 
 
-def weakest_positive(known: Judged, query_vectors: Vectors, passage_vectors: Vectors) -> Float32[np.ndarray, " query"]:
+def weakest_positive(
+    known: Judged, query_vectors: Vectors, passage_vectors: Vectors
+) -> Float32[np.ndarray, " query"]:
     """Score the training positive that each query finds hardest.
 
     A query's negatives are trained against each of its positives, so the margin must hold for all of them.
     """
     query_rows, passage_rows = known.positive_pairs
     weakest = np.full(len(query_vectors), np.inf, dtype=np.float32)
-    np.minimum.at(weakest, query_rows, score_pairs(query_vectors, passage_vectors, query_rows, passage_rows))
+    np.minimum.at(
+        weakest, query_rows, score_pairs(query_vectors, passage_vectors, query_rows, passage_rows)
+    )
     return weakest
 
 
 def take_window(candidates: Candidates, config: MineConfig) -> None:
     """Leave out the first ranks; the search ended at the last one."""
-    candidates.drop((candidates.ranks <= config.skip) & ~candidates.from_source("given"), Fate.OUTSIDE_WINDOW)
+    candidates.drop(
+        (candidates.ranks <= config.skip) & ~candidates.from_source("given"), Fate.OUTSIDE_WINDOW
+    )
 
 
 def drop_known_positives(candidates: Candidates, known: Judged) -> None:
@@ -71,10 +77,15 @@ def drop_known_positives(candidates: Candidates, known: Judged) -> None:
 
 
 def drop_false_negatives(
-    candidates: Candidates, known: Judged, positive_scores: Float32[np.ndarray, " query"], config: MineConfig
+    candidates: Candidates,
+    known: Judged,
+    positive_scores: Float32[np.ndarray, " query"],
+    config: MineConfig,
 ) -> None:
     """Leave out what scores too close to the positive, unless it was given or judged not relevant by someone."""
-    doubtful = ~candidates.from_source("given") & ~np.isin(known.keys(candidates.passages), known.refuted)
+    doubtful = ~candidates.from_source("given") & ~np.isin(
+        known.keys(candidates.passages), known.refuted
+    )
     if config.max_score is not None:
         candidates.drop(doubtful & (candidates.scores > config.max_score), Fate.ABOVE_MAX_SCORE)
     limit = highest_safe_score(positive_scores, config.relative_margin, config.absolute_margin)
@@ -82,7 +93,9 @@ def drop_false_negatives(
 
 
 def highest_safe_score(
-    positive_scores: Float32[np.ndarray, " query"], relative_margin: float | None, absolute_margin: float | None
+    positive_scores: Float32[np.ndarray, " query"],
+    relative_margin: float | None,
+    absolute_margin: float | None,
 ) -> Float32[np.ndarray, " query"]:
     """Return the score above which a candidate likely answers the query.
 
@@ -91,7 +104,9 @@ def highest_safe_score(
     """
     limit = np.full_like(positive_scores, np.inf)
     if relative_margin is not None:
-        limit = np.minimum(limit, positive_scores - np.float32(relative_margin) * np.abs(positive_scores))
+        limit = np.minimum(
+            limit, positive_scores - np.float32(relative_margin) * np.abs(positive_scores)
+        )
     if absolute_margin is not None:
         limit = np.minimum(limit, positive_scores - np.float32(absolute_margin))
     return limit
@@ -116,7 +131,13 @@ def pick(
     candidates.drop(taken, Fate.TAKEN)
     passage_ids, chosen = list(collection.passages), np.take_along_axis(left, order, axis=1)
     return [
-        MinedQuery(query, tuple(_negative(candidates, passage_ids, row, column) for column in order[row][chosen[row]]))
+        MinedQuery(
+            query,
+            tuple(
+                _negative(candidates, passage_ids, row, column)
+                for column in order[row][chosen[row]]
+            ),
+        )
         for row, query in enumerate(collection.positives("train"))
     ]
 

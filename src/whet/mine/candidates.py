@@ -7,10 +7,10 @@ from enum import IntEnum
 import numpy as np
 from jaxtyping import Bool, Float32, Int8, Int64
 
-from whet.bm25 import Bm25
 from whet.mine.config import MineConfig
 from whet.records import Collection, NegativeSource, Vectors
-from whet.search import score_pairs, top_k
+from whet.search.bm25 import Bm25
+from whet.search.dense import score_pairs, top_k
 
 
 class Fate(IntEnum):
@@ -67,14 +67,23 @@ def search(
 ) -> Candidates:
     """Search as the strategy says; a passage found twice keeps the place of its better rank."""
     searches = list(_searches(collection, query_vectors, passage_vectors, config, rng))
-    columns = [(source, rank) for source, found in searches for rank in range(1, found.shape[1] + 1)]
-    order = sorted(range(len(columns)), key=lambda column: (columns[column][0] != "given", columns[column][1]))
+    columns = [
+        (source, rank) for source, found in searches for rank in range(1, found.shape[1] + 1)
+    ]
+    order = sorted(
+        range(len(columns)), key=lambda column: (columns[column][0] != "given", columns[column][1])
+    )
     passages = np.concatenate([found for _, found in searches], axis=1)[:, order]
     fates = np.where(passages < 0, Fate.EMPTY, Fate.LEFT_OVER).astype(np.int8)
     passages = np.maximum(passages, 0)
     query_rows = np.repeat(np.arange(len(passages)), passages.shape[1])
-    scores = score_pairs(query_vectors, passage_vectors, query_rows, passages.ravel()).reshape(passages.shape)
-    sources, ranks = tuple(columns[column][0] for column in order), np.array([columns[column][1] for column in order])
+    scores = score_pairs(query_vectors, passage_vectors, query_rows, passages.ravel()).reshape(
+        passages.shape
+    )
+    sources, ranks = (
+        tuple(columns[column][0] for column in order),
+        np.array([columns[column][1] for column in order]),
+    )
     candidates = Candidates(passages, scores, fates, ranks, sources)
     candidates.drop(_repeated(np.where(candidates.left, passages, -1)), Fate.FOUND_TWICE)
     return candidates
@@ -103,7 +112,9 @@ def _searches(
 
 def _given(collection: Collection, queries: list[str]) -> Int64[np.ndarray, "query candidate"]:
     row_of = {passage: row for row, passage in enumerate(collection.passages)}
-    given = [[row_of[passage] for passage in collection.negatives.get(query, ())] for query in queries]
+    given = [
+        [row_of[passage] for passage in collection.negatives.get(query, ())] for query in queries
+    ]
     table = np.full((len(queries), max(map(len, given), default=0)), -1, dtype=np.int64)
     for at, rows in enumerate(given):
         table[at, : len(rows)] = rows

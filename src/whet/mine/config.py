@@ -23,7 +23,9 @@ class MineConfig(BaseModel):
         description="Negatives kept per query, those that the data gives first; training takes the first "
         "train.negatives of them.",
     )
-    skip: int = Field(0, ge=0, description="The first ranks of the search that are left out, for cautious mining.")
+    skip: int = Field(
+        0, ge=0, description="The first ranks of the search that are left out, for cautious mining."
+    )
     depth: int = Field(100, ge=1, description="The last rank of the search that is looked at.")
     relative_margin: float | None = Field(
         0.05,
@@ -39,9 +41,12 @@ class MineConfig(BaseModel):
         None, description="Drop candidates that score above this, whatever the positive's score."
     )
     pick: Literal["top", "sample"] = Field(
-        "top", description="Of the candidates left take the highest ranked (top) or draw evenly (sample)."
+        "top",
+        description="Of the candidates left take the highest ranked (top) or draw evenly (sample).",
     )
-    seed: int = Field(13, ge=0, description="Seed of everything drawn: random candidates and sampled picks.")
+    seed: int = Field(
+        13, ge=0, description="Seed of everything drawn: random candidates and sampled picks."
+    )
 
     @model_validator(mode="after")
     def _window_is_open(self) -> "MineConfig":

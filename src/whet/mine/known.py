@@ -29,12 +29,18 @@ class Judged:
     refuted: Int64[np.ndarray, " pair"]
     text_of: Int64[np.ndarray, " doc"]
 
-    def keys(self, passages: Int64[np.ndarray, "query candidate"]) -> Int64[np.ndarray, "query candidate"]:
+    def keys(
+        self, passages: Int64[np.ndarray, "query candidate"]
+    ) -> Int64[np.ndarray, "query candidate"]:
         """Turn a table of passage rows, one row per training query, into keys."""
-        keys: Int64[np.ndarray, "query candidate"] = np.arange(len(passages))[:, None] * len(self.text_of) + passages
+        keys: Int64[np.ndarray, "query candidate"] = (
+            np.arange(len(passages))[:, None] * len(self.text_of) + passages
+        )
         return keys
 
-    def known_positive(self, passages: Int64[np.ndarray, "query candidate"]) -> Bool[np.ndarray, "query candidate"]:
+    def known_positive(
+        self, passages: Int64[np.ndarray, "query candidate"]
+    ) -> Bool[np.ndarray, "query candidate"]:
         """Tell which passages answer their query by any judgement, or have the text of one that does."""
         return np.isin(self.keys(self.text_of[passages]), self.copies)
 
@@ -49,7 +55,10 @@ def judged(collection: Collection) -> Judged:
     """Gather what every split's judgements say about the training queries."""
     row_of = {passage: row for row, passage in enumerate(collection.passages)}
     first: dict[str, int] = {}
-    text_of = [first.setdefault(same_text(p.content), row) for row, p in enumerate(collection.passages.values())]
+    text_of = [
+        first.setdefault(same_text(p.content), row)
+        for row, p in enumerate(collection.passages.values())
+    ]
     answers = _positives_by_text(collection)
     positives, elsewhere, copies, refuted = [], [], [], []
     for at, (query, own) in enumerate(collection.positives("train").items()):
@@ -58,7 +67,9 @@ def judged(collection: Collection) -> Judged:
         positives += [base + row_of[passage] for passage in own]
         elsewhere += [base + row_of[passage] for passage in answering if passage not in set(own)]
         copies += [base + text_of[row_of[passage]] for passage in answering]
-        refuted += [base + row_of[p] for p, grade in collection.qrels["train"][query].items() if grade <= 0]
+        refuted += [
+            base + row_of[p] for p, grade in collection.qrels["train"][query].items() if grade <= 0
+        ]
     return Judged(_keys(positives), _keys(elsewhere), _keys(copies), _keys(refuted), _keys(text_of))
 
 
@@ -72,7 +83,10 @@ def known_positives(collection: Collection) -> dict[str, frozenset[str]]:
         text: frozenset(copy for passage in found for copy in copies[text_of[passage]])
         for text, found in _positives_by_text(collection).items()
     }
-    return {query: answers.get(same_text(text), frozenset()) for query, text in collection.queries.items()}
+    return {
+        query: answers.get(same_text(text), frozenset())
+        for query, text in collection.queries.items()
+    }
 
 
 def _positives_by_text(collection: Collection) -> dict[str, dict[str, None]]:
@@ -80,7 +94,9 @@ def _positives_by_text(collection: Collection) -> dict[str, dict[str, None]]:
     found: dict[str, dict[str, None]] = {}
     for split in collection.qrels:
         for query, passages in collection.positives(split).items():
-            found.setdefault(same_text(collection.queries[query]), {}).update(dict.fromkeys(passages))
+            found.setdefault(same_text(collection.queries[query]), {}).update(
+                dict.fromkeys(passages)
+            )
     return found
 
 

@@ -14,7 +14,7 @@ from whet.mine.ance import highest_safe_score, weakest_positive
 from whet.mine.config import MineConfig
 from whet.mine.known import judged
 from whet.records import Collection, Vectors
-from whet.search import top_k
+from whet.search.dense import top_k
 
 
 def likely_positives(
@@ -43,7 +43,9 @@ def likely_positives(
 
 def write_likely(path: Path, likely: dict[str, list[str]]) -> None:
     """Write them as JSON lines, a query each."""
-    write_jsonl(path, ({"query_id": query, "passages": passages} for query, passages in likely.items()))
+    write_jsonl(
+        path, ({"query_id": query, "passages": passages} for query, passages in likely.items())
+    )
 
 
 def read_likely(path: Path) -> dict[str, list[str]]:

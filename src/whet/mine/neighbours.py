@@ -7,7 +7,7 @@ from jaxtyping import Int32, Int64
 
 from whet.mine.known import judged
 from whet.records import Collection, Vectors
-from whet.search import top_k
+from whet.search.dense import top_k
 
 
 def neighbours(
@@ -34,7 +34,9 @@ def neighbours(
     good = ~known.known_positive(found)
     best = np.argsort(~good, axis=1, kind="stable")[:, :k]
     of_pair = np.array([query_row[query] for query, _ in pairs], dtype=np.int64)
-    chosen = np.where(np.take_along_axis(good, best, axis=1), np.take_along_axis(hits.indices, best, axis=1), -1)
+    chosen = np.where(
+        np.take_along_axis(good, best, axis=1), np.take_along_axis(hits.indices, best, axis=1), -1
+    )
     return _lend(chosen[of_pair], np.searchsorted(positives, rows_of_pairs), k)
 
 

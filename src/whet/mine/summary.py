@@ -58,7 +58,9 @@ class MiningSummary:
 
     def counts(self) -> dict[str, int]:
         """Candidates by what became of them, in words."""
-        taken = {f"taken as negatives, {SOURCES[source]}": count for source, count in self.taken.items()}
+        taken = {
+            f"taken as negatives, {SOURCES[source]}": count for source, count in self.taken.items()
+        }
         dropped = {WORDS[fate]: count for fate, count in self.dropped.items() if count}
         return taken | {"good, and not needed": self.left_over} | dropped
 
@@ -71,18 +73,26 @@ class MiningSummary:
 
 
 def summarise(
-    candidates: Candidates, known: Judged, positive_scores: Float32[np.ndarray, " query"], config: MineConfig
+    candidates: Candidates,
+    known: Judged,
+    positive_scores: Float32[np.ndarray, " query"],
+    config: MineConfig,
 ) -> MiningSummary:
     """Count the fates; `positive_scores` are those of each query's weakest positive."""
     taken = candidates.fates == Fate.TAKEN
     count = {fate: int((candidates.fates == fate).sum()) for fate in Fate}
     reasons = [fate for fate in Fate if fate not in (Fate.TAKEN, Fate.LEFT_OVER, Fate.EMPTY)]
     suspected = count[Fate.LIKELY_FALSE_NEGATIVE] + count[Fate.ABOVE_MAX_SCORE]
-    ranked = np.isin(known.keys(candidates.passages), known.positives) & candidates.from_source("ance")
+    ranked = np.isin(known.keys(candidates.passages), known.positives) & candidates.from_source(
+        "ance"
+    )
     return MiningSummary(
         queries=len(taken),
         candidates=taken.size - count[Fate.EMPTY],
-        taken={s: int(taken[:, candidates.from_source(s)].sum()) for s in dict.fromkeys(candidates.sources)},
+        taken={
+            s: int(taken[:, candidates.from_source(s)].sum())
+            for s in dict.fromkeys(candidates.sources)
+        },
         left_over=count[Fate.LEFT_OVER],
         dropped={fate.name.lower(): count[fate] for fate in reasons},
         short=int((taken.sum(axis=1) < config.negatives).sum()),
@@ -91,7 +101,9 @@ def summarise(
         positives=len(known.positives),
         positives_found=int(ranked.sum()),
         mean_positive_rank=_mean(np.broadcast_to(candidates.ranks, ranked.shape)[ranked]),
-        suspected_share=round(suspected / max(1, suspected + count[Fate.TAKEN] + count[Fate.LEFT_OVER]), 5),
+        suspected_share=round(
+            suspected / max(1, suspected + count[Fate.TAKEN] + count[Fate.LEFT_OVER]), 5
+        ),
     )
 
 

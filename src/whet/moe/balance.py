@@ -25,26 +25,36 @@ def routes(model: nn.Module) -> Iterator[list[Routed]]:
         routing.listener = before
 
 
-def by_layer(seen: Sequence[Routed]) -> list[tuple[Float[Tensor, "token expert"], Int[Tensor, "token choice"]]]:
+def by_layer(
+    seen: Sequence[Routed],
+) -> list[tuple[Float[Tensor, "token expert"], Int[Tensor, "token choice"]]]:
     """For each layer, in order, the scores and choices of all real tokens over the passes seen; padding is left out."""
     parts: dict[int, list[Routed]] = {}
     for routed in seen:
         parts.setdefault(id(routed.layer), []).append(routed)
     return [
         (
-            torch.cat([part.logits if part.real is None else part.logits[part.real] for part in passes]),
-            torch.cat([part.chosen if part.real is None else part.chosen[part.real] for part in passes]),
+            torch.cat(
+                [part.logits if part.real is None else part.logits[part.real] for part in passes]
+            ),
+            torch.cat(
+                [part.chosen if part.real is None else part.chosen[part.real] for part in passes]
+            ),
         )
         for passes in parts.values()
     ]
 
 
-def shares(logits: Float[Tensor, "token expert"], chosen: Int[Tensor, "token choice"]) -> Float[Tensor, " expert"]:
+def shares(
+    logits: Float[Tensor, "token expert"], chosen: Int[Tensor, "token choice"]
+) -> Float[Tensor, " expert"]:
     """Share of the choices that went to each expert."""
     return one_hot(chosen, logits.shape[1]).float().mean(dim=(0, 1))
 
 
-def balance(logits: Float[Tensor, "token expert"], chosen: Int[Tensor, "token choice"]) -> Float[Tensor, ""]:
+def balance(
+    logits: Float[Tensor, "token expert"], chosen: Int[Tensor, "token choice"]
+) -> Float[Tensor, ""]:
     """Load-balancing loss (Switch Transformers, arXiv 2101.03961, eq. 4): N · Σ_e share_e · mean probability_e.
 
     1 where all experts are used alike, N where one takes all.
@@ -71,13 +81,20 @@ class RoutedLoss(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, loss: nn.Module, balance_weight: float = 0.01, z_weight: float = 0.001
+        self,
+        model: nn.Module,
+        loss: nn.Module,
+        balance_weight: float = 0.01,
+        z_weight: float = 0.001,
     ) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
         self.weights = {"balance": balance_weight, "z": z_weight}
-        self.used = {name: torch.zeros(layer.experts) for name, layer in expert_layers(backbone(model)).items()}
+        self.used = {
+            name: torch.zeros(layer.experts)
+            for name, layer in expert_layers(backbone(model)).items()
+        }
 
     def forward(self, features: Sequence[Any], labels: Any = None) -> Mapping[str, Tensor]:
         """Named, weighted parts; the trainer adds them up and logs each."""
@@ -87,8 +104,12 @@ class RoutedLoss(nn.Module):
         layers = by_layer(seen)
         for used, layer in zip(self.used.values(), layers, strict=True):
             used += len(layer[0]) * shares(*layer).cpu()
-        parts["balance"] = self.weights["balance"] * torch.stack([balance(*layer) for layer in layers]).mean()
-        parts["z"] = self.weights["z"] * torch.stack([z_loss(logits) for logits, _ in layers]).mean()
+        parts["balance"] = (
+            self.weights["balance"] * torch.stack([balance(*layer) for layer in layers]).mean()
+        )
+        parts["z"] = (
+            self.weights["z"] * torch.stack([z_loss(logits) for logits, _ in layers]).mean()
+        )
         return parts
 
     def use(self) -> dict[str, float]:

@@ -20,7 +20,9 @@ How = Literal["average", "regression"]
 RIDGE = 1e-3  # pull towards the average, in units of the inputs' mean square
 
 
-def merge(model: "SentenceTransformer", texts: Sequence[str], how: How = "average") -> "SentenceTransformer":
+def merge(
+    model: "SentenceTransformer", texts: Sequence[str], how: How = "average"
+) -> "SentenceTransformer":
     """Make each layer of experts one linear layer, in place; returns the model, of its parent's plain class.
 
     `average` weighs the experts by the share of the texts' tokens that they take. `regression` finds the weights whose
@@ -33,9 +35,14 @@ def merge(model: "SentenceTransformer", texts: Sequence[str], how: How = "averag
     layers = expert_layers(encoder)
     if not layers or not texts:
         raise ConfigError(
-            "nothing to merge: the model has no experts" if texts else "merging needs some texts to look at"
+            "nothing to merge: the model has no experts"
+            if texts
+            else "merging needs some texts to look at"
         )
-    merged = {used.layer: _average(layers[used.layer], torch.tensor(used.share)) for used in expert_use(model, texts)}
+    merged = {
+        used.layer: _average(layers[used.layer], torch.tensor(used.share))
+        for used in expert_use(model, texts)
+    }
     if how == "regression":
         with _moments(layers) as moments:
             for _ in passes(model, texts):

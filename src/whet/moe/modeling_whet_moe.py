@@ -36,7 +36,10 @@ class Routing:
         self.listener: Callable[[Routed], None] | None = None
 
     def __getstate__(self) -> dict[str, None]:
-        return {"mask": None, "listener": None}  # a copied model has batches of its own; this one's may be a graph's
+        return {
+            "mask": None,
+            "listener": None,
+        }  # a copied model has batches of its own; this one's may be a graph's
 
     def real(self, shape: torch.Size) -> Tensor | None:
         """(token,) True for the tokens of a layer's input of this shape that are not padding; None for all."""
@@ -74,7 +77,9 @@ class ExpertLinear(nn.Module):
         self.experts, self.top_k, self.router, self.level = experts, top_k, router, level
         self.routing = routing or Routing()
         self.leader = (leader or self,)  # in a tuple, so that its weights are not this layer's too
-        self.weight = nn.Parameter(torch.empty(experts, out_features, in_features).normal_(std=0.02))
+        self.weight = nn.Parameter(
+            torch.empty(experts, out_features, in_features).normal_(std=0.02)
+        )
         self.bias = nn.Parameter(torch.zeros(experts, out_features)) if bias else None
         if leader is None:
             self.gate = nn.Parameter(torch.empty(experts, in_features).normal_(std=0.02))
@@ -91,7 +96,9 @@ class ExpertLinear(nn.Module):
         logits = self._logits(hidden, real)
         chosen = logits.topk(self.top_k).indices
         exporting = torch.compiler.is_exporting()
-        found = self._every_expert(tokens, chosen) if exporting else self._grouped(tokens, chosen, real)
+        found = (
+            self._every_expert(tokens, chosen) if exporting else self._grouped(tokens, chosen, real)
+        )
         if self.top_k > 1 or self.router == "reference":
             weights = logits.gather(1, chosen).softmax(dim=1).unsqueeze(2)
             found = (weights.to(found.dtype) * found).sum(dim=1, keepdim=True)
@@ -107,9 +114,17 @@ class ExpertLinear(nn.Module):
             tokens, gate = hidden.float(), self.leader[0].gate.float()
             if self.level == "text":
                 if hidden.ndim != 3 or (hidden.shape[0] == 1 and self.routing.mask is None):
-                    raise ValueError("routing by text needs padded input (text, token, dim) and its attention mask")
-                weight = real.view(*tokens.shape[:2], 1) if real is not None else torch.ones_like(tokens[:, :, :1])
-                mean = (tokens * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(min=1)
+                    raise ValueError(
+                        "routing by text needs padded input (text, token, dim) and its attention mask"
+                    )
+                weight = (
+                    real.view(*tokens.shape[:2], 1)
+                    if real is not None
+                    else torch.ones_like(tokens[:, :, :1])
+                )
+                mean = (tokens * weight).sum(dim=1, keepdim=True) / weight.sum(
+                    dim=1, keepdim=True
+                ).clamp(min=1)
                 tokens = mean.expand_as(tokens)
             return functional.linear(tokens.reshape(-1, self.in_features), gate)
 
@@ -124,7 +139,9 @@ class ExpertLinear(nn.Module):
         order = chosen.flatten().argsort(stable=True)
         products: Any = _one_kernel if tokens.is_cuda else _OneByOne.apply
         counts = torch.bincount(chosen.flatten(), minlength=self.experts + 1)
-        return products(*operands, order, order // self.top_k, counts).view(len(tokens), self.top_k, self.out_features)
+        return products(*operands, order, order // self.top_k, counts).view(
+            len(tokens), self.top_k, self.out_features
+        )
 
     def _every_expert(self, tokens: Tensor, chosen: Tensor) -> Tensor:
         """(token, top_k, out_features) by running all experts on all tokens, padding too: for graphs of fixed shape."""
@@ -142,7 +159,13 @@ class _OneByOne(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor | None, order: Tensor, rows: Tensor, counts: Tensor
+        ctx: Any,
+        tokens: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        order: Tensor,
+        rows: Tensor,
+        counts: Tensor,
     ) -> Tensor:
         ctx.sizes = counts.tolist()
         ctx.save_for_backward(tokens, weight, order, rows)
@@ -178,7 +201,9 @@ def _one_kernel(
     offsets = torch.cat([ends[:-1], ends.new_tensor([len(order)])]).int()
     found = functional.grouped_mm(tokens[rows], weight.transpose(1, 2), offs=offsets)
     if bias is not None:
-        mine = functional.one_hot(torch.bucketize(place, ends[:-1], right=True), len(weight)).to(found.dtype)
+        mine = functional.one_hot(torch.bucketize(place, ends[:-1], right=True), len(weight)).to(
+            found.dtype
+        )
         found = torch.addmm(found, mine, bias)
     return found.masked_fill((place >= ends[-1]).unsqueeze(1), 0)[order.argsort()]
 
@@ -206,7 +231,9 @@ def put_experts(model: Any, moe: dict[str, Any]) -> None:
     for name in moe["layers"]:
         dense, above = model.get_submodule(name), name.rpartition(".")[0]
         sizes = dense.in_features, dense.out_features, dense.bias is not None
-        with torch.device("meta"):  # neither memory nor random numbers for weights that are about to be replaced
+        with torch.device(
+            "meta"
+        ):  # neither memory nor random numbers for weights that are about to be replaced
             made = ExpertLinear(*sizes, **settings, routing=routing, leader=leaders.get(above))
         model.set_submodule(name, made.to(dense.weight.dtype).to_empty(device=dense.weight.device))
         leaders.setdefault(above, made)
@@ -224,7 +251,9 @@ class WhetMoEConfig(PreTrainedConfig):
         if cls is not WhetMoEConfig:
             return super().from_dict(config_dict, **kwargs)
         parent = CONFIG_MAPPING[config_dict["parent_model_type"]]
-        return family(AutoModel._model_mapping[parent]).config_class.from_dict(config_dict, **kwargs)
+        return family(AutoModel._model_mapping[parent]).config_class.from_dict(
+            config_dict, **kwargs
+        )
 
     @classmethod
     def register_for_auto_class(cls, auto_class: Any = "AutoConfig") -> None:
@@ -235,7 +264,10 @@ class _ExpertConfig:
     """Goes before a parent's config class."""
 
     def to_dict(self) -> dict[str, Any]:
-        saved = {"model_type": WhetMoEConfig.model_type, "parent_model_type": self.parent_model_type}  # type: ignore[attr-defined]
+        saved = {
+            "model_type": WhetMoEConfig.model_type,
+            "parent_model_type": self.parent_model_type,
+        }  # type: ignore[attr-defined]
         where = {"auto_map": {"AutoConfig": f"{Path(__file__).stem}.{WhetMoEConfig.__name__}"}}
         return super().to_dict() | saved | where  # type: ignore[misc]
 
@@ -271,10 +303,16 @@ class _ExpertModel:
 def family(parent: type[PreTrainedModel]) -> Any:
     """The class of a parent's models with experts, made and registered with transformers when first asked for."""
     config = parent.config_class
-    names = {"model_type": WhetMoEConfig.model_type, "parent_model_type": config.model_type, "__module__": __name__}
+    names = {
+        "model_type": WhetMoEConfig.model_type,
+        "parent_model_type": config.model_type,
+        "__module__": __name__,
+    }
     with_moe = type(f"MoE{config.__name__}", (_ExpertConfig, config), names)
 
-    @wraps(parent.forward)  # a hook would miss callers of `forward`, sentence-transformers among them
+    @wraps(
+        parent.forward
+    )  # a hook would miss callers of `forward`, sentence-transformers among them
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
         self.routing.mask = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
@@ -288,7 +326,9 @@ def family(parent: type[PreTrainedModel]) -> Any:
 
 def __getattr__(name: str) -> Any:
     """Families by name, so that their models can be pickled to another process."""
-    parent = getattr(transformers, name.removeprefix("MoE"), None) if name.startswith("MoE") else None
+    parent = (
+        getattr(transformers, name.removeprefix("MoE"), None) if name.startswith("MoE") else None
+    )
     if parent is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if issubclass(parent, PreTrainedModel):

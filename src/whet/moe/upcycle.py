@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import AutoModel
 
-from whet.blocks import Site, blocks, feed_forward
+from whet.encoder.layers import Site, blocks, feed_forward
 from whet.errors import ConfigError
 from whet.moe.modeling_whet_moe import ExpertLinear, family, put_experts
 
@@ -34,7 +34,7 @@ def upcycle(
     Args:
         model: a loaded SentenceTransformer whose backbone is a transformer.
         layers: `all`, `last-N`, or layer numbers from 0.
-        site: `intermediate` (the paper's choice) or `output`, its other variant; see `whet.blocks.feed_forward`.
+        site: `intermediate` (the paper's choice) or `output`, its other variant; see `whet.encoder.layers.feed_forward`.
         experts: copies of each layer, at least 2.
         top_k: experts that a token goes through.
         router: `learned`, or `reference` for the paper's code, whose gate gets no gradient at top_k 1.
@@ -45,11 +45,19 @@ def upcycle(
     the linear layers that it has.
     """
     if not 1 <= top_k <= experts or experts < 2:
-        raise ConfigError(f"{experts} experts, {top_k} a token: expected at least 2, and 1 to that many a token")
+        raise ConfigError(
+            f"{experts} experts, {top_k} a token: expected at least 2, and 1 to that many a token"
+        )
     encoder = backbone(model)
     chosen = to_replace(encoder, layers, site)
     dense = {name: layer for name, layer in encoder.named_modules() if layer in chosen}
-    moe = {"experts": experts, "top_k": top_k, "router": router, "level": level, "layers": list(dense)}
+    moe = {
+        "experts": experts,
+        "top_k": top_k,
+        "router": router,
+        "level": level,
+        "layers": list(dense),
+    }
     made = family(encoder.__class__)
     put_experts(encoder, moe)
     encoder.__class__, encoder.config.__class__ = made, made.config_class
@@ -64,7 +72,9 @@ def upcycle(
 def to_replace(encoder: Any, layers: str | Sequence[int], site: Site) -> set[nn.Module]:
     """The dense layers that `upcycle` would replace; raises ConfigError as it does."""
     if expert_layers(encoder):
-        raise ConfigError("the model has experts already; merge them first, or start from its dense parent")
+        raise ConfigError(
+            "the model has experts already; merge them first, or start from its dense parent"
+        )
     if AutoModel._model_mapping.get(encoder.config.__class__, None) is not encoder.__class__:
         raise ConfigError(
             f"AutoModel makes no {type(encoder).__name__} of a {type(encoder.config).__name__}: with experts it could "
@@ -77,9 +87,15 @@ def to_replace(encoder: Any, layers: str | Sequence[int], site: Site) -> set[nn.
 
 def backbone(model: nn.Module) -> Any:
     """The transformers model inside a SentenceTransformer; raises ConfigError unless there is exactly one."""
-    found = {id(part.auto_model): part.auto_model for part in model.modules() if hasattr(part, "auto_model")}
+    found = {
+        id(part.auto_model): part.auto_model
+        for part in model.modules()
+        if hasattr(part, "auto_model")
+    }
     if len(found) != 1:
-        raise ConfigError(f"{type(model).__name__} has {len(found)} transformers inside; experts need exactly one")
+        raise ConfigError(
+            f"{type(model).__name__} has {len(found)} transformers inside; experts need exactly one"
+        )
     return next(iter(found.values()))
 
 
@@ -112,4 +128,6 @@ def _copy(dense: Any, layer: ExpertLinear, generator: torch.Generator) -> None:
     if layer.bias is not None:
         layer.bias.copy_(dense.bias.expand_as(layer.bias))
     if layer.leader[0] is layer:
-        layer.gate.copy_(torch.randn(layer.gate.shape, generator=generator) * layer.in_features**-0.5)
+        layer.gate.copy_(
+            torch.randn(layer.gate.shape, generator=generator) * layer.in_features**-0.5
+        )

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whet.encode import Features, padded, tokenise
+from whet.encoder.packed import Features, padded, tokenise
 from whet.moe.balance import by_layer, routes, shares
 from whet.moe.upcycle import backbone, expert_layers
 from whet.records import LayerUse
@@ -37,7 +37,9 @@ def passes(model: "SentenceTransformer", texts: Sequence[str]) -> Iterator[Featu
     model.eval()
     for start in range(0, len(ordered), BATCH):
         features = tokenise(model, ordered[start : start + BATCH], "document")
-        features = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in features.items()}
+        features = {
+            k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in features.items()
+        }
         with torch.inference_mode():
             model(dict(features))
         yield features
@@ -64,23 +66,33 @@ def expert_use(model: "SentenceTransformer", texts: Sequence[str]) -> list[Layer
 
 
 def _real_tokens(features: Features) -> Int[Tensor, " token"]:
-    ids: Tensor = features["input_ids"][features["attention_mask"] > 0] if padded(features) else features["input_ids"]
+    ids: Tensor = (
+        features["input_ids"][features["attention_mask"] > 0]
+        if padded(features)
+        else features["input_ids"]
+    )
     return ids.flatten().cpu()
 
 
-def typical(tokens: Int[Tensor, " token"], expert: Int[Tensor, " token"], experts: int) -> list[list[int]]:
+def typical(
+    tokens: Int[Tensor, " token"], expert: Int[Tensor, " token"], experts: int
+) -> list[list[int]]:
     """For each expert the token ids that tell it apart most: by p(token | expert) · log of its lift over p(token).
 
     >>> typical(torch.tensor([7] * 9 + [8] * 9 + [9]), torch.tensor([0] * 9 + [1] * 10), 2)
     [[7], [8]]
     """
     kinds, place = torch.unique(tokens, return_inverse=True)
-    count = torch.zeros(experts, len(kinds)).index_put_((expert, place), torch.ones(len(place)), accumulate=True)
+    count = torch.zeros(experts, len(kinds)).index_put_(
+        (expert, place), torch.ones(len(place)), accumulate=True
+    )
     rate = count / count.sum(dim=1, keepdim=True).clamp(min=1)
     overall = count.sum(dim=0) / count.sum()
     gain = torch.where(count >= SELDOM, rate * (rate / overall).clamp(min=1e-9).log(), 0.0)
     best = gain.topk(min(TYPICAL, len(kinds)), dim=1)
-    return [kinds[row[value > 0]].tolist() for row, value in zip(best.indices, best.values, strict=True)]
+    return [
+        kinds[row[value > 0]].tolist() for row, value in zip(best.indices, best.values, strict=True)
+    ]
 
 
 def _entropy(logits: Float[Tensor, "token expert"]) -> float:

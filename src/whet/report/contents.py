@@ -131,7 +131,9 @@ def rank_change(row: QueryRow) -> str:
 
     A rank of None means that no relevant passage was among the results.
     """
-    before, after = (str(rank) if rank is not None else "not found" for rank in (row.base_rank, row.tuned_rank))
+    before, after = (
+        str(rank) if rank is not None else "not found" for rank in (row.base_rank, row.tuned_rank)
+    )
     return f"{before} → {after}"
 
 
@@ -229,7 +231,9 @@ def teacher_lines(report: ReportInput) -> list[TeacherLine]:
             auprc=f"{found['auprc']:.3f}",
             ndcg=points(found["ndcg"]),
             taught="no" if name in report.teaching["left_out"] else "yes",
-            agreement=tuple("–" if one is None or one != one else f"{one:.2f}" for one in agreement),
+            agreement=tuple(
+                "–" if one is None or one != one else f"{one:.2f}" for one in agreement
+            ),
         )
         for (name, found), agreement in zip(
             report.teaching["teachers"].items(), report.teaching["agreement"], strict=True
@@ -269,8 +273,12 @@ class RefreshLine:
 
 
 def planned_refreshes(report: ReportInput) -> str:
-    """The steps after which negatives were to be mined anew; there may be fewer lines (`whet.train.rounds`)."""
-    return ", ".join(f"{step:,}" for step in report.refreshes[-1]["boundaries"]) if report.refreshes else ""
+    """The steps after which negatives were to be mined anew; there may be fewer lines (`whet.train.refresh.callback`)."""
+    return (
+        ", ".join(f"{step:,}" for step in report.refreshes[-1]["boundaries"])
+        if report.refreshes
+        else ""
+    )
 
 
 def refresh_lines(report: ReportInput) -> list[RefreshLine]:
@@ -282,7 +290,9 @@ def refresh_lines(report: ReportInput) -> list[RefreshLine]:
             searched=f"{log['encoded']:,} ({log['cost']})",
             recall=_percent(log["recall"]),
             new=_percent(1 - log["overlap"]),
-            score="–" if log["mean_negative_score"] is None else f"{log['mean_negative_score']:.3f}",
+            score="–"
+            if log["mean_negative_score"] is None
+            else f"{log['mean_negative_score']:.3f}",
             suspected=f"{100 * log['suspected_share']:.1f} %",
             dev="–" if log["dev"] is None else points(log["dev"]),
             seconds=f"{log['seconds']:.0f} s",

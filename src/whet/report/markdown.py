@@ -19,7 +19,11 @@ def render_markdown(report: ReportInput) -> str:
     """Render the report as GitHub Markdown; every value is escaped, and stays text on its line and in its cell."""
     here = FileSystemLoader(Path(__file__).parent)
     page = Environment(  # noqa: S701  Markdown: `finalize` escapes instead
-        loader=here, finalize=as_text, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=here,
+        finalize=as_text,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return page.get_template("report.md.j2").render(**template_values(report))
 

@@ -22,7 +22,13 @@ def write_page(path: Path, report: ReportInput) -> None:
 def render_page(report: ReportInput) -> str:
     """Render the report as HTML; every text that came from outside is escaped."""
     here = FileSystemLoader(Path(__file__).parent)
-    page = Environment(loader=here, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = Environment(
+        loader=here,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     loss_chart, dev_chart = training_charts(report)
     return page.get_template("page.html.j2").render(
         **template_values(report),
@@ -85,7 +91,11 @@ def tradeoff_chart(report: ReportInput) -> Markup:
         if report.tradeoff and (base := report.tradeoff[0][key]) is not None
     }
     title = f"Change in {report.evaluation.measure}"
-    return plots.line_chart(gains, "% of the way from base", title) if report.share is not None else Markup()
+    return (
+        plots.line_chart(gains, "% of the way from base", title)
+        if report.share is not None
+        else Markup()
+    )
 
 
 def _series(training: Sequence[Mapping[str, float | None]], name: str) -> list[tuple[float, float]]:

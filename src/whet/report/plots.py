@@ -46,7 +46,9 @@ def line_chart(series: Mapping[str, Points], x_name: str, y_name: str) -> Markup
         parts.append(Markup('<polyline class="line line-{}" points="{}"/>').format(number, path))
         if len(points) <= 30:
             parts += [
-                Markup('<circle class="dot dot-{}" cx="{}" cy="{}" r="2.5"/>').format(number, x(a), y(u))
+                Markup('<circle class="dot dot-{}" cx="{}" cy="{}" r="2.5"/>').format(
+                    number, x(a), y(u)
+                )
                 for a, u in points
             ]
         if len(drawn) > 1:
@@ -75,7 +77,9 @@ def difference_chart(differences: Sequence[float]) -> Markup:
         if value
     ]
     frame = _frame(x, y, "queries, by change", -extent, extent, scale=100)
-    zero = Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, WIDTH - RIGHT, y(0), y(0))
+    zero = Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
+        LEFT, WIDTH - RIGHT, y(0), y(0)
+    )
     return _svg(WIDTH, HEIGHT, "Change of every query", Markup().join([frame, *bars, zero]))
 
 
@@ -87,7 +91,9 @@ def interval_mark(found: Comparison, extent: float) -> Markup:
         '<line class="grid" x1="60" x2="60" y1="1" y2="15"/>'
         '<line class="whisker {side}" x1="{low}" x2="{high}" y1="8" y2="8"/>'
         '<circle class="{side}" cx="{middle}" cy="8" r="3.5"/>'
-    ).format(side=side, low=x(found.interval[0]), high=x(found.interval[1]), middle=x(found.difference))
+    ).format(
+        side=side, low=x(found.interval[0]), high=x(found.interval[1]), middle=x(found.difference)
+    )
     return _svg(120, 16, "difference and its interval", body)
 
 
@@ -97,7 +103,10 @@ def thinned(points: Points) -> Points:
         return points
     edges = [round(part * len(points) / MOST_POINTS) for part in range(MOST_POINTS + 1)]
     groups = [points[start:end] for start, end in pairwise(edges)]
-    return [(sum(a for a, _ in group) / len(group), sum(u for _, u in group) / len(group)) for group in groups]
+    return [
+        (sum(a for a, _ in group) / len(group), sum(u for _, u in group) / len(group))
+        for group in groups
+    ]
 
 
 def _runs(falling: Sequence[float]) -> Iterator[tuple[int, int, float]]:
@@ -115,7 +124,10 @@ def _frame(x: Scale, y: Scale, x_name: str, low: float, high: float, scale: floa
     grid = Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>')
     marks = [
         *(grid.format(LEFT, WIDTH - RIGHT, y(value), y(value)) for value in (low, high)),
-        *(text.format(LEFT - 6, y(value) + 4, "end", f"{scale * value:.3g}") for value in (low, high)),
+        *(
+            text.format(LEFT - 6, y(value) + 4, "end", f"{scale * value:.3g}")
+            for value in (low, high)
+        ),
         text.format(LEFT, HEIGHT - 8, "start", f"{x.low:.0f}"),
         text.format(WIDTH - RIGHT, HEIGHT - 8, "end", f"{x.high:.0f}"),
         text.format((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "middle", x_name),

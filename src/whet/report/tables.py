@@ -19,14 +19,28 @@ def verdict_text(evaluation: Evaluation) -> Text:
 
 def results_table(evaluation: Evaluation) -> Table:
     """Before and after, one measure a row, values × 100; the verdict's measure is bold."""
-    table = Table(title=f"{evaluation.comparison.queries} test queries, values × 100", title_justify="left", box=None)
+    table = Table(
+        title=f"{evaluation.comparison.queries} test queries, values × 100",
+        title_justify="left",
+        box=None,
+    )
     table.add_column("measure")
     for heading in ("BM25", "base", "tuned", "difference", "95 % interval", "p"):
         table.add_column(heading, justify="right")
     table.add_column("won / lost / tied", justify="right")
     for line in measure_lines(evaluation):
-        values = (line.bm25, line.base, line.tuned, line.difference, line.interval, line.p_value, line.moved)
-        table.add_row(line.measure, *values, style="bold" if line.measure == evaluation.measure else "")
+        values = (
+            line.bm25,
+            line.base,
+            line.tuned,
+            line.difference,
+            line.interval,
+            line.p_value,
+            line.moved,
+        )
+        table.add_row(
+            line.measure, *values, style="bold" if line.measure == evaluation.measure else ""
+        )
     return table
 
 

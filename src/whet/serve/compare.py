@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 HOST = "127.0.0.1"
-NAMES = [HOST, "localhost"]  # a page elsewhere that has its name resolve to this machine gets no answer
-HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"}
+NAMES = [
+    HOST,
+    "localhost",
+]  # a page elsewhere that has its name resolve to this machine gets no answer
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"
+}
 
 
 def create_app(pairing: Pairing) -> "Starlette":
@@ -33,15 +38,26 @@ def create_app(pairing: Pairing) -> "Starlette":
     from starlette.routing import Route
 
     loader = PackageLoader("whet.serve", ".")
-    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     template = pages.get_template("compare.html.j2")
 
     def page(request: "Request") -> "Response":
         query = request.query_params.get("q", "").strip()
         both = rank_both(pairing, query) if query else None
-        return HTMLResponse(template.render(pairing=pairing, query=query, both=both), headers=HEADERS)
+        return HTMLResponse(
+            template.render(pairing=pairing, query=query, both=both), headers=HEADERS
+        )
 
-    return Starlette(routes=[Route("/", page)], middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=NAMES)])
+    return Starlette(
+        routes=[Route("/", page)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=NAMES)],
+    )
 
 
 def run_locally(app: "Starlette", port: int) -> None:
@@ -58,7 +74,10 @@ def run_locally(app: "Starlette", port: int) -> None:
         raise ConfigError(
             f"port {port} of {HOST} is not available ({error.strerror}); choose another with --port"
         ) from error
-    with listener, suppress(KeyboardInterrupt):  # which does not come where the shell ignores it for background jobs
+    with (
+        listener,
+        suppress(KeyboardInterrupt),
+    ):  # which does not come where the shell ignores it for background jobs
         say(f"Comparing at http://{HOST}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
     say("Stopped.")

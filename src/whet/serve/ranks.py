@@ -66,12 +66,17 @@ def rank_both(pairing: Pairing, query: str, shown: int = SHOWN) -> SideBySide:
     split, grades = known_answers(pairing.collection, query)
     base, tuned = (_scores(side, query) for side in (pairing.base, pairing.tuned))
     base_order, tuned_order = (np.argsort(-scores, kind="stable") for scores in (base, tuned))
-    base_rank, tuned_rank = (np.argsort(order, kind="stable") + 1 for order in (base_order, tuned_order))
+    base_rank, tuned_rank = (
+        np.argsort(order, kind="stable") + 1 for order in (base_order, tuned_order)
+    )
     passages = list(pairing.collection.passages.values())
 
     def found(row: int) -> Found:
         passage = passages[row]
-        ranks, scores = (int(base_rank[row]), int(tuned_rank[row])), (float(base[row]), float(tuned[row]))
+        ranks, scores = (
+            (int(base_rank[row]), int(tuned_rank[row])),
+            (float(base[row]), float(tuned[row])),
+        )
         return Found(row, passage, *ranks, *scores, grade=grades.get(passage.id, 0))
 
     answers = [found(row) for row, passage in enumerate(passages) if grades.get(passage.id, 0) > 0]

@@ -58,8 +58,13 @@ def _against(
     from scipy.special import ndtr
 
     if background is None or not len(background):
-        raise ValueError("calibration against a background needs the teacher's scores of random pairs")
-    mean, spread = float(np.mean(background, dtype=np.float64)), float(np.std(background, dtype=np.float64))
+        raise ValueError(
+            "calibration against a background needs the teacher's scores of random pairs"
+        )
+    mean, spread = (
+        float(np.mean(background, dtype=np.float64)),
+        float(np.std(background, dtype=np.float64)),
+    )
     if not spread > 0:
         return np.where(values > mean, 1.0, np.where(values < mean, 0.0, 0.5))
     found: Float64[np.ndarray, " pair"] = ndtr((values - mean) / spread)

@@ -20,19 +20,30 @@ class TeachConfig(BaseModel):
         "sparse: or late: before it where its folder does not say what it is), file:PATH, openai:MODEL[@URL]",
     )
     calibration: Calibration = Field(
-        "minmax", description="how scores become numbers in [0, 1]: none, minmax or rank in a query, or background"
+        "minmax",
+        description="how scores become numbers in [0, 1]: none, minmax or rank in a query, or background",
     )
     labels: LabelKind = Field(
-        "soft-1", description="hard, soft-1 (consensus), soft-2 (blend with hard), soft-3 (envelope)"
+        "soft-1",
+        description="hard, soft-1 (consensus), soft-2 (blend with hard), soft-3 (envelope)",
     )
     alpha: float = Field(0.5, ge=0, le=1, description="share of the hard label in soft-2")
     weigh: Literal["equal", "quality"] = Field(
-        "equal", description="teachers count equally, or by how far their AUC on dev lies above chance"
+        "equal",
+        description="teachers count equally, or by how far their AUC on dev lies above chance",
     )
-    background: int = Field(2000, ge=10, description="random pairs that the calibration background is taken from")
+    background: int = Field(
+        2000, ge=10, description="random pairs that the calibration background is taken from"
+    )
     cross_pairs: int = Field(
-        250_000, ge=0, description="training queries with all training passages are scored where that is no more pairs"
+        250_000,
+        ge=0,
+        description="training queries with all training passages are scored where that is no more pairs",
     )
-    audit_depth: int = Field(20, ge=1, description="ranks of the base model that the audit looks at")
-    suspect: float = Field(0.5, gt=0, lt=1, description="probability from which the audit suspects a passage")
+    audit_depth: int = Field(
+        20, ge=1, description="ranks of the base model that the audit looks at"
+    )
+    suspect: float = Field(
+        0.5, gt=0, lt=1, description="probability from which the audit suspects a passage"
+    )
     seed: int = Field(13, ge=0, description="seed of the random pairs")

@@ -23,7 +23,13 @@ def write_labels(
     from pyarrow import parquet
 
     queries, passages = zip(*ids, strict=True)
-    columns = {"query_id": queries, "passage_id": passages, "relevant": relevant, "label": labels, **scores}
+    columns = {
+        "query_id": queries,
+        "passage_id": passages,
+        "relevant": relevant,
+        "label": labels,
+        **scores,
+    }
     parquet.write_table(pa.table(columns), folder / LABELS)
 
 
@@ -36,8 +42,12 @@ def read_labels(folder: Path) -> dict[str, dict[str, float]]:
     try:
         table = parquet.read_table(path, columns=["query_id", "passage_id", "label"])
     except (OSError, pa.ArrowInvalid) as error:
-        raise ArtifactError(f"{path}: cannot be read ({error}). Delete its folder and run the stage again.") from error
+        raise ArtifactError(
+            f"{path}: cannot be read ({error}). Delete its folder and run the stage again."
+        ) from error
     found: dict[str, dict[str, float]] = {}
-    for query, passage, label in zip(*(column.to_pylist() for column in table.columns), strict=True):
+    for query, passage, label in zip(
+        *(column.to_pylist() for column in table.columns), strict=True
+    ):
         found.setdefault(query, {})[passage] = label
     return found

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from whet.artifacts import rolling_digest
-from whet.bm25 import Bm25, character_grams, terms
+from whet.search.bm25 import Bm25, character_grams, terms
 
 Cut = Literal["words", "characters"]
 CUTS: dict[Cut, Callable[[str], list[str]]] = {"words": terms, "characters": character_grams}
@@ -36,6 +36,10 @@ class Bm25Teacher:
     def _row(self) -> dict[str, int]:
         return {text: row for row, text in enumerate(self.corpus)}
 
-    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
+    def score(
+        self, queries: Sequence[str], passages: Sequence[str]
+    ) -> Float32[np.ndarray, " pair"]:
         """BM25 of each query with the passage beside it; 0 where they share no term."""
-        return self._index.score_pairs(queries, np.array([self._row[passage] for passage in passages], np.int64))
+        return self._index.score_pairs(
+            queries, np.array([self._row[passage] for passage in passages], np.int64)
+        )

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from jaxtyping import Float32
 
-from whet.encode import fingerprint_of
+from whet.encoder.packed import fingerprint_of
 from whet.records import Collection, Encoder, Vectors
 
 if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
+    from sentence_transformers import (
+        CrossEncoder,
+        MultiVectorEncoder,
+        SentenceTransformer,
+        SparseEncoder,
+    )
     from torch import Tensor
 
     Embedder: TypeAlias = SentenceTransformer | SparseEncoder | MultiVectorEncoder
@@ -39,18 +44,23 @@ class VectorTeacher:
         """The encoder's."""
         return self.encoder.fingerprint
 
-    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
+    def score(
+        self, queries: Sequence[str], passages: Sequence[str]
+    ) -> Float32[np.ndarray, " pair"]:
         """The similarity of each query with the passage beside it; KeyError for a text of another collection."""
         left, right = self._queries, self._passages
         rows = [left[0][text] for text in queries], [right[0][text] for text in passages]
-        found: Float32[np.ndarray, " pair"] = np.einsum("pd,pd->p", left[1][rows[0]], right[1][rows[1]])
+        found: Float32[np.ndarray, " pair"] = np.einsum(
+            "pd,pd->p", left[1][rows[0]], right[1][rows[1]]
+        )
         return found
 
     @cached_property
     def _queries(self) -> tuple[dict[str, int], Vectors]:
         """Row of every query's text, and the vectors; each split by itself, as mining and dev evaluation have them."""
         splits = [
-            [self.collection.queries[query] for query in self.collection.positives(split)] for split in ("train", "dev")
+            [self.collection.queries[query] for query in self.collection.positives(split)]
+            for split in ("train", "dev")
         ]
         vectors = np.concatenate([self.encoder.encode_queries(texts) for texts in splits if texts])
         return _rows([text for texts in splits for text in texts]), vectors
@@ -79,7 +89,9 @@ class EmbeddingTeacher:
         """Hash of weights, prompts, pooling and whatever else decides an embedding."""
         return fingerprint_of(self.model)
 
-    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
+    def score(
+        self, queries: Sequence[str], passages: Sequence[str]
+    ) -> Float32[np.ndarray, " pair"]:
         """The model's similarity of each query with the passage beside it."""
         from sentence_transformers import MultiVectorEncoder
 
@@ -87,7 +99,9 @@ class EmbeddingTeacher:
         options = {} if isinstance(self.model, MultiVectorEncoder) else {"convert_to_tensor": True}
         left = self._queries.take(queries, partial(self.model.encode_query, **options))
         right = self._passages.take(passages, partial(self.model.encode_document, **options))
-        found: Float32[np.ndarray, " pair"] = self.model.similarity_pairwise(left, right).float().cpu().numpy()
+        found: Float32[np.ndarray, " pair"] = (
+            self.model.similarity_pairwise(left, right).float().cpu().numpy()
+        )
         return found
 
 
@@ -98,7 +112,9 @@ class CrossEncoderTeacher:
 
     def __init__(self, model: "CrossEncoder", name: str) -> None:
         if model.num_labels != 1:
-            raise ValueError(f"{name} gives {model.num_labels} scores a pair; expected a ranker, which gives one")
+            raise ValueError(
+                f"{name} gives {model.num_labels} scores a pair; expected a ranker, which gives one"
+            )
         self.model, self.name = model, name
 
     @cached_property
@@ -106,7 +122,9 @@ class CrossEncoderTeacher:
         """Hash of weights, activation and whatever else decides a score."""
         return fingerprint_of(self.model)
 
-    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
+    def score(
+        self, queries: Sequence[str], passages: Sequence[str]
+    ) -> Float32[np.ndarray, " pair"]:
         """The model's score of each query with the passage beside it."""
         pairs = list(zip(queries, passages, strict=True))
         found: Float32[np.ndarray, " pair"] = self.model.predict(pairs, show_progress_bar=False)

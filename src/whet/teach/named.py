@@ -4,10 +4,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from whet.address import check_address
 from whet.artifacts import read_json, source_digest
 from whet.errors import ConfigError
 from whet.records import Collection, Encoder, Teacher
+from whet.servers import check_address
 from whet.teach.lexical import Bm25Teacher
 from whet.teach.outside import KEY, EndpointTeacher, FileTeacher
 
@@ -55,7 +55,9 @@ def check_teacher_name(name: str) -> None:
         return
     close = get_close_matches(name, KNOWN, n=1)
     meant = f" Did you mean {close[0]}?" if close else ""
-    raise ConfigError(f"teacher {name!r}: there is no such teacher, file or folder.{meant} Expected {FORMS}.")
+    raise ConfigError(
+        f"teacher {name!r}: there is no such teacher, file or folder.{meant} Expected {FORMS}."
+    )
 
 
 def teacher_digest(name: str) -> str:
@@ -65,7 +67,12 @@ def teacher_digest(name: str) -> str:
 
 
 def _model_teacher(name: str, kind: str | None, model: str) -> Teacher:
-    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
+    from sentence_transformers import (
+        CrossEncoder,
+        MultiVectorEncoder,
+        SentenceTransformer,
+        SparseEncoder,
+    )
 
     from whet.teach.models import CrossEncoderTeacher, EmbeddingTeacher
 
@@ -78,9 +85,13 @@ def _model_teacher(name: str, kind: str | None, model: str) -> Teacher:
     try:
         kind = kind or kind_of(model)
         loaded = classes[kind](model)
-        return CrossEncoderTeacher(loaded, name) if kind == "cross" else EmbeddingTeacher(loaded, name)
+        return (
+            CrossEncoderTeacher(loaded, name) if kind == "cross" else EmbeddingTeacher(loaded, name)
+        )
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"teacher {name!r} cannot be loaded: {error}. Expected {FORMS}.") from error
+        raise ConfigError(
+            f"teacher {name!r} cannot be loaded: {error}. Expected {FORMS}."
+        ) from error
 
 
 def kind_of(model: str) -> str:
@@ -89,7 +100,11 @@ def kind_of(model: str) -> str:
 
     said = load_file_path(model, "config_sentence_transformers.json")
     found = read_json(Path(said)).get("model_type") if said else None
-    if found in (by_type := dict(zip(("CrossEncoder", "SparseEncoder", "MultiVectorEncoder"), KINDS[1:], strict=True))):
+    if found in (
+        by_type := dict(
+            zip(("CrossEncoder", "SparseEncoder", "MultiVectorEncoder"), KINDS[1:], strict=True)
+        )
+    ):
         return by_type[found]
     config = load_file_path(model, "config.json")
     classes = read_json(Path(config)).get("architectures") or [] if config and not said else []

@@ -32,7 +32,9 @@ class FileTeacher:
         """Hash of the file."""
         return digest("file", file_digest(self.path))
 
-    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
+    def score(
+        self, queries: Sequence[str], passages: Sequence[str]
+    ) -> Float32[np.ndarray, " pair"]:
         """The file's scores; raises ConfigError when a pair is not in it."""
         found = [self._scores.get(pair) for pair in zip(queries, passages, strict=True)]
         if None in found:
@@ -50,7 +52,12 @@ class FileTeacher:
         for where, row in table_rows(self.path, faults):
             missing = [name for name in COLUMNS if name not in row]
             if missing:
-                faults.error("no-column", where, f"there is no {', '.join(missing)}", f"Name the columns {COLUMNS}.")
+                faults.error(
+                    "no-column",
+                    where,
+                    f"there is no {', '.join(missing)}",
+                    f"Name the columns {COLUMNS}.",
+                )
                 break
             query, passage = str(row["query_id"]), str(row["passage_id"])
             if query not in self.collection.queries or passage not in self.collection.passages:
@@ -58,9 +65,16 @@ class FileTeacher:
             try:
                 score = float(row["score"])
             except (TypeError, ValueError):
-                faults.error("bad-score", where, f"score is {row['score']!r}, expected a number", "Mend or delete it.")
+                faults.error(
+                    "bad-score",
+                    where,
+                    f"score is {row['score']!r}, expected a number",
+                    "Mend or delete it.",
+                )
                 continue
-            scores[self.collection.queries[query], self.collection.passages[passage].content] = score
+            scores[self.collection.queries[query], self.collection.passages[passage].content] = (
+                score
+            )
         raise_errors(faults)
         return scores
 
@@ -81,7 +95,11 @@ class EndpointTeacher:
     block = 512
 
     def __init__(
-        self, model: str, url: str | None = None, prompts: Mapping[str, str] | None = None, batch_size: int = 64
+        self,
+        model: str,
+        url: str | None = None,
+        prompts: Mapping[str, str] | None = None,
+        batch_size: int = 64,
     ) -> None:
         self.name = self.model = model
         self.url, self.prompts, self.batch_size = url, dict(prompts or {}), batch_size
@@ -98,7 +116,9 @@ class EndpointTeacher:
         openai = require("openai", "openai")
         return openai.OpenAI(base_url=self.url, api_key=os.environ.get(KEY, "none"))
 
-    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Float32[np.ndarray, " pair"]:
+    def score(
+        self, queries: Sequence[str], passages: Sequence[str]
+    ) -> Float32[np.ndarray, " pair"]:
         """Cosine of each query with the passage beside it."""
         left, right = self._embedded(queries, "query"), self._embedded(passages, "document")
         found: Float32[np.ndarray, " pair"] = (left * right).sum(axis=1, dtype=np.float32)
@@ -108,8 +128,13 @@ class EndpointTeacher:
         unique = list(dict.fromkeys(texts))
         found: list[list[float]] = []
         for start in range(0, len(unique), self.batch_size):
-            asked = [self.prompts.get(task, "") + text for text in unique[start : start + self.batch_size]]
-            reply = self._client.embeddings.create(model=self.model, input=asked, encoding_format="float")
+            asked = [
+                self.prompts.get(task, "") + text
+                for text in unique[start : start + self.batch_size]
+            ]
+            reply = self._client.embeddings.create(
+                model=self.model, input=asked, encoding_format="float"
+            )
             if len(reply.data) != len(asked):
                 raise ConfigError(
                     f"{self.url}: {len(asked)} texts were sent and {len(reply.data)} embeddings came back"

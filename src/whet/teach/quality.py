@@ -27,7 +27,9 @@ class Quality:
         return self.auc > CHANCE
 
 
-def agreement(scores: Mapping[str, Shaped[np.ndarray, " pair"]]) -> Float64[np.ndarray, "teacher teacher"]:
+def agreement(
+    scores: Mapping[str, Shaped[np.ndarray, " pair"]],
+) -> Float64[np.ndarray, "teacher teacher"]:
     """Spearman's rank correlation between the teachers' scores; NaN with one that scores all pairs alike."""
     from scipy.stats import rankdata
 

@@ -18,7 +18,9 @@ from whet.errors import TeacherError, WhetError
 from whet.progress import Bar, say
 from whet.records import Teacher
 
-PART = 2**17  # pairs that are looked up at a time, so that memory holds little beside pairs and scores
+PART = (
+    2**17
+)  # pairs that are looked up at a time, so that memory holds little beside pairs and scores
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads two hashes over one
 
 
@@ -69,7 +71,9 @@ class ScoreStore:
         from pyarrow import parquet
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((int(path.stem.removeprefix("part-")) for path in self._parts()), default=0)
+        number = 1 + max(
+            (int(path.stem.removeprefix("part-")) for path in self._parts()), default=0
+        )
         path = self.folder / f"part-{number:06}.parquet"
         aside = path.with_suffix(".tmp")
         parquet.write_table(pa.table({"query": query, "passage": passage, "score": scores}), aside)
@@ -117,7 +121,9 @@ def ask(teacher: Teacher, pairs: Pairs, folder: Path) -> Float32[np.ndarray, " p
             query, passage = pairs.keys[0][pairs.query[part]], pairs.keys[1][pairs.passage[part]]
             scores[part] = store.find(query, passage)
             missing = np.flatnonzero(np.isnan(scores[part]))
-            _, first, back = np.unique(_mixed(query[missing], passage[missing]), return_index=True, return_inverse=True)
+            _, first, back = np.unique(
+                _mixed(query[missing], passage[missing]), return_index=True, return_inverse=True
+            )
             once, found = missing[first], np.empty(len(first), np.float32)
             bar.advance(len(part) - len(once))
             for at in range(0, len(once), teacher.block):
@@ -149,7 +155,9 @@ def _checked(
     except Exception as error:  # a teacher is anybody's code
         raise TeacherError(f"{where}: {_told(error)}. {last}") from error
     if scores.shape != (len(rows),):
-        raise TeacherError(f"{where}: got scores of shape {scores.shape}, expected ({len(rows)},). {last}")
+        raise TeacherError(
+            f"{where}: got scores of shape {scores.shape}, expected ({len(rows)},). {last}"
+        )
     if len(broken := np.flatnonzero(~np.isfinite(scores))):
         first = f"{queries[broken[0]][:60]!r} with {passages[broken[0]][:60]!r}"
         raise TeacherError(
@@ -158,12 +166,17 @@ def _checked(
     return scores
 
 
-def _mixed(query: UInt64[np.ndarray, " pair"], passage: UInt64[np.ndarray, " pair"]) -> UInt64[np.ndarray, " pair"]:
+def _mixed(
+    query: UInt64[np.ndarray, " pair"], passage: UInt64[np.ndarray, " pair"]
+) -> UInt64[np.ndarray, " pair"]:
     """One number for a pair; two pairs of a million have the same one with a probability of 3e-8."""
     mixed: UInt64[np.ndarray, " pair"] = query + MIX * (passage ^ (passage >> np.uint64(29)))
     return mixed
 
 
 def _hashes(texts: Sequence[str]) -> UInt64[np.ndarray, " text"]:
-    digests = (hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
+    digests = (
+        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        for text in texts
+    )
     return np.frombuffer(b"".join(digests), np.uint64)

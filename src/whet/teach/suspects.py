@@ -40,12 +40,16 @@ def relevance(found: Features, known: Bool[np.ndarray, " pair"]) -> Float64[np.n
     from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
     if known.all() or not known.any():
-        raise ValueError(f"{int(known.sum())} of {len(known)} pairs are known answers: both kinds are needed")
+        raise ValueError(
+            f"{int(known.sum())} of {len(known)} pairs are known answers: both kinds are needed"
+        )
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     probability: Float64[np.ndarray, " pair"] = model.fit(found, known).predict_proba(found)[:, 1]
     return probability
 
 
 def _standard(values: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    standard: np.ndarray = np.divide(values - mean, spread, out=np.zeros_like(values), where=spread > 1e-9)
+    standard: np.ndarray = np.divide(
+        values - mean, spread, out=np.zeros_like(values), where=spread > 1e-9
+    )
     return standard

@@ -18,7 +18,15 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 class RandomBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
     """Rows in random order: what the trainer does by itself, but the order of any epoch can be told beforehand."""
 
-    def __init__(self, dataset: Any, batch_size: int, drop_last: bool = False, *, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int,
+        drop_last: bool = False,
+        *,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dataset, batch_size, drop_last, seed=seed, **kwargs)
         self.size = len(dataset)
 
@@ -27,7 +35,9 @@ class RandomBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
 
     def __iter__(self) -> Iterator[list[int]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size).tolist()
-        yield from (order[start : start + self.batch_size] for start in range(0, self.size, self.batch_size))
+        yield from (
+            order[start : start + self.batch_size] for start in range(0, self.size, self.batch_size)
+        )
 
 
 class NeighbourBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
@@ -82,7 +92,11 @@ class NeighbourBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
         inside: set[str] = set()
         barred: set[str] = set()
         for row in self._candidates(waiting, batch):
-            if row not in waiting or self.passages[row] in barred or not inside.isdisjoint(self.known[row]):
+            if (
+                row not in waiting
+                or self.passages[row] in barred
+                or not inside.isdisjoint(self.known[row])
+            ):
                 continue
             del waiting[row]
             batch.append(row)

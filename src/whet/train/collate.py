@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from whet.encode import Task, tokenise
+from whet.encoder.packed import Task, tokenise
 from whet.mine.known import known_positives
 from whet.records import Collection, PositiveQuery
 
@@ -66,35 +66,53 @@ class Knowledge:
 class PairCollator:
     """Makes a batch of pairs; see the module's header for what it yields."""
 
-    def __init__(self, model: "SentenceTransformer", collection: Collection, knowledge: Knowledge) -> None:
+    def __init__(
+        self, model: "SentenceTransformer", collection: Collection, knowledge: Knowledge
+    ) -> None:
         self.model = model
         self.collection = collection
         self.knowledge = knowledge
         self.negatives: dict[str, tuple[str, ...]] = {}
 
-    def refresh(self, negatives: Mapping[str, tuple[str, ...]], stars: Mapping[str, Sequence[str]]) -> None:
+    def refresh(
+        self, negatives: Mapping[str, tuple[str, ...]], stars: Mapping[str, Sequence[str]]
+    ) -> None:
         """From now on give queries these negatives instead of those before, and add what these passages answer."""
         self.negatives |= negatives
-        self.knowledge = replace(self.knowledge, positive_queries={**self.knowledge.positive_queries, **stars})
+        self.knowledge = replace(
+            self.knowledge, positive_queries={**self.knowledge.positive_queries, **stars}
+        )
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Features and relations of a batch; see the module's header."""
         pairs = [
-            Pair(query := row["query_id"], row["positive_id"], tuple(self.negatives.get(query, row["negative_ids"])))
+            Pair(
+                query := row["query_id"],
+                row["positive_id"],
+                tuple(self.negatives.get(query, row["negative_ids"])),
+            )
             for row in rows
         ]
-        passages = list(dict.fromkeys(p for pair in pairs for p in (pair.positive_id, *pair.negative_ids)))
+        passages = list(
+            dict.fromkeys(p for pair in pairs for p in (pair.positive_id, *pair.negative_ids))
+        )
         queries = [self.collection.queries[pair.query_id] for pair in pairs]
         # A batch's query that is also a recorded h* counts once, as the query that it is.
-        found = dict.fromkeys(text for p in passages for text in self.knowledge.positive_queries.get(p, ()))
+        found = dict.fromkeys(
+            text for p in passages for text in self.knowledge.positive_queries.get(p, ())
+        )
         stars = [text for text in found if text not in queries]
         batch: dict[str, Any] = {"label": self._relations(pairs, passages, [*queries, *stars])}
         self._add(batch, "query", [*queries, *stars], "query")
-        self._add(batch, "passage", [self.collection.passages[p].content for p in passages], "document")
+        self._add(
+            batch, "passage", [self.collection.passages[p].content for p in passages], "document"
+        )
         return batch
 
     def _add(self, batch: dict[str, Any], column: str, texts: Sequence[str], task: Task) -> None:
-        batch |= {f"{column}_{name}": value for name, value in tokenise(self.model, texts, task).items()}
+        batch |= {
+            f"{column}_{name}": value for name, value in tokenise(self.model, texts, task).items()
+        }
 
     def _relations(
         self, pairs: Sequence[Pair], passages: Sequence[str], stars: Sequence[str]
@@ -102,16 +120,23 @@ class PairCollator:
         place = {passage: i for i, passage in enumerate(passages)}
         known = [self.knowledge.positives.get(pair.query_id, frozenset()) for pair in pairs]
         doubtful = [
-            self.knowledge.likely.get(pair.query_id, frozenset()).difference(pair.negative_ids) for pair in pairs
+            self.knowledge.likely.get(pair.query_id, frozenset()).difference(pair.negative_ids)
+            for pair in pairs
         ]
-        negative = [[p not in own | barred for p in passages] for own, barred in zip(known, doubtful, strict=True)]
+        negative = [
+            [p not in own | barred for p in passages]
+            for own, barred in zip(known, doubtful, strict=True)
+        ]
         first: dict[str, int] = {}
         for row, text in enumerate(stars):
             first.setdefault(text, row)
         answers = [
             [
                 first[text] == row  # a text counts once, however often it is asked
-                and (text in self.knowledge.positive_queries.get(p, ()) or (row < len(known) and p in known[row]))
+                and (
+                    text in self.knowledge.positive_queries.get(p, ())
+                    or (row < len(known) and p in known[row])
+                )
                 for row, text in enumerate(stars)
             ]
             for p in passages
@@ -123,5 +148,7 @@ class PairCollator:
         }
         if self.knowledge.labels:
             said = [self.knowledge.labels.get(pair.query_id, {}) for pair in pairs]
-            relations["label"] = torch.tensor([[labels.get(p, torch.nan) for p in passages] for labels in said])
+            relations["label"] = torch.tensor(
+                [[labels.get(p, torch.nan) for p in passages] for labels in said]
+            )
         return relations

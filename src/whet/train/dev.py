@@ -15,7 +15,7 @@ import numpy as np
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from whet.artifacts import read_json, write_json
-from whet.encode import PackedEncoder
+from whet.encoder.packed import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY, means, per_query
 from whet.evaluate.retrieve import retrieve
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 HARD = 30  # the deepest rank of BM25 that the pool takes in
-POSITIVE_SHARE = 0.5  # of the budget that positives may take: beyond it, fewer dev queries are asked
+POSITIVE_SHARE = (
+    0.5  # of the budget that positives may take: beyond it, fewer dev queries are asked
+)
 FEWEST = 50  # dev queries that are asked in any case
 RANDOM_SHARE = 0.2  # of the budget that the positives leave, kept for passages drawn at random
 GUARD = f"guard_{PRIMARY}"
@@ -41,7 +43,9 @@ class DevSet:
     passages: Mapping[str, str]
 
 
-def dev_set(collection: Collection, lexical: Ranking, rng: np.random.Generator, budget: int) -> DevSet:
+def dev_set(
+    collection: Collection, lexical: Ranking, rng: np.random.Generator, budget: int
+) -> DevSet:
     """Draw the pool; `lexical` is BM25's ranking of the dev queries, `budget` counts characters.
 
     Every positive is in the pool, then, as far as the budget goes, all first ranks, all second ranks and so on. Where
@@ -97,7 +101,9 @@ class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
     than `floor`, the base model's mean, is worth nothing.
     """
 
-    def __init__(self, dev: DevSet, folder: Path, guard: DevSet | None = None, floor: float = -math.inf) -> None:
+    def __init__(
+        self, dev: DevSet, folder: Path, guard: DevSet | None = None, floor: float = -math.inf
+    ) -> None:
         super().__init__()
         self.dev = dev
         self.folder = folder
@@ -123,7 +129,9 @@ class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
         scores = means(values)
         if self.guard is not None:
             scores[GUARD] = ndcg_on(encoder, self.guard)
-        write_json(self._file(max(steps, 0)), {"epoch": epoch, "means": scores, "per_query": values})
+        write_json(
+            self._file(max(steps, 0)), {"epoch": epoch, "means": scores, "per_query": values}
+        )
         return scores
 
     def each(self, steps: int) -> dict[str, float]:

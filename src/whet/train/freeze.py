@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from whet.blocks import blocks, feed_forward
+from whet.encoder.layers import blocks, feed_forward
 from whet.errors import ConfigError
 from whet.moe.upcycle import expert_layers
 
@@ -29,7 +29,9 @@ def modules_of(model: nn.Module, part: str) -> Iterable[nn.Module]:
         return [model]
     if part == "moe":
         if not (found := expert_layers(model)):
-            raise ConfigError("train_only is moe, but the model has no experts: give --moe N as well")
+            raise ConfigError(
+                "train_only is moe, but the model has no experts: give --moe N as well"
+            )
         return found.values()
     if part == "norms":
         return [module for module in model.modules() if "norm" in type(module).__name__.lower()]

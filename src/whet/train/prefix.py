@@ -20,8 +20,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from whet.blocks import blocks
-from whet.encode import token_lengths
+from whet.encoder.layers import blocks
+from whet.encoder.packed import token_lengths
 from whet.errors import ConfigError
 from whet.moe.upcycle import backbone, expert_layers
 from whet.progress import say
@@ -47,12 +47,17 @@ def frozen_below(model: nn.Module) -> int:
     of_layers = {id(weight) for layer in layers for weight in layer.parameters()}
     if any(weight.requires_grad for weight in inside.parameters() if id(weight) not in of_layers):
         return 0
-    moving = [any(weight.requires_grad for weight in layer.parameters()) or expert_layers(layer) for layer in layers]
+    moving = [
+        any(weight.requires_grad for weight in layer.parameters()) or expert_layers(layer)
+        for layer in layers
+    ]
     return next((at for at, moves in enumerate(moving) if moves), 0)
 
 
 @contextmanager
-def prefix_cache(model: "SentenceTransformer", texts: Sequence[str], passes: float, folder: Path) -> Iterator[None]:
+def prefix_cache(
+    model: "SentenceTransformer", texts: Sequence[str], passes: float, folder: Path
+) -> Iterator[None]:
     """Keep what the frozen lower layers give, where that pays: a text is read more than once, and there is room.
 
     `texts` are those to be read, `passes` how often each is. The file lies in `folder` and is deleted at the end.
@@ -65,11 +70,15 @@ def prefix_cache(model: "SentenceTransformer", texts: Sequence[str], passes: flo
     size, free = _tokens(model, texts) * hidden * FLOAT, shutil.disk_usage(folder).free
     outputs = f"outputs of {below} frozen layers (of {len(blocks(backbone(model)))})"
     if size > SHARE_OF_DISK * free:
-        say(f"not caching {outputs}: they would take {size / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free")
+        say(
+            f"not caching {outputs}: they would take {size / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free"
+        )
         yield
         return
     say(f"caching {outputs} in {folder}, about {max(1, size >> 20):,} MiB, deleted after training")
-    with PrefixCache(model, below, folder / "hidden.f32", min(int(SHARE_OF_DISK * free), PRECISIONS * size)):
+    with PrefixCache(
+        model, below, folder / "hidden.f32", min(int(SHARE_OF_DISK * free), PRECISIONS * size)
+    ):
         yield
 
 
@@ -126,7 +135,10 @@ class PrefixCache:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for module in (self.inside, *self.layers):
             del module.forward  # what the class has stands again
@@ -135,7 +147,14 @@ class PrefixCache:
 
     def _forward(self, *args: Any, **inputs: Any) -> Any:
         ids, mask = inputs.get("input_ids"), inputs.get("attention_mask")
-        if args or self.closed or ids is None or mask is None or mask.ndim != 2 or not _padded_right(mask):
+        if (
+            args
+            or self.closed
+            or ids is None
+            or mask is None
+            or mask.ndim != 2
+            or not _padded_right(mask)
+        ):
             return self.whole(*args, **inputs)
         lengths = mask.sum(dim=1).tolist()
         keys = list(self._keys(inputs, ids.shape, lengths))
@@ -162,25 +181,35 @@ class PrefixCache:
             raise _Recorded
         return given
 
-    def _keys(self, inputs: dict[str, Any], shape: torch.Size, lengths: Sequence[int]) -> Iterable[bytes]:
+    def _keys(
+        self, inputs: dict[str, Any], shape: torch.Size, lengths: Sequence[int]
+    ) -> Iterable[bytes]:
         """What a row's hidden states depend on: all that is given token by token, and the precision in force."""
         device = inputs["input_ids"].device.type
         mode = str(torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else "")
-        rows = [value.cpu().numpy() for value in inputs.values() if isinstance(value, Tensor) and value.shape == shape]
+        rows = [
+            value.cpu().numpy()
+            for value in inputs.values()
+            if isinstance(value, Tensor) and value.shape == shape
+        ]
         for at, length in enumerate(lengths):
             seen = hashlib.blake2b(mode.encode(), digest_size=16)
             for value in rows:
                 seen.update(np.ascontiguousarray(value[at, :length]).tobytes())
             yield seen.digest()
 
-    def _record(self, inputs: dict[str, Any], keys: Sequence[bytes], lengths: Sequence[int]) -> None:
+    def _record(
+        self, inputs: dict[str, Any], keys: Sequence[bytes], lengths: Sequence[int]
+    ) -> None:
         """Run the lower layers over the rows that are not known yet, and keep what they give."""
         new = list({key: at for at, key in enumerate(keys) if key not in self.kept}.values())
         if not new or self.end >= self.most:
             return
         shape = inputs["input_ids"].shape
         rows = {
-            name: value[new] if isinstance(value, Tensor) and value.shape[:1] == shape[:1] else value
+            name: value[new]
+            if isinstance(value, Tensor) and value.shape[:1] == shape[:1]
+            else value
             for name, value in inputs.items()
         }
         self.recording = True
@@ -201,7 +230,9 @@ class PrefixCache:
             self.end += self.file.write(np.ascontiguousarray(row[: lengths[at]]).tobytes())
         self.file.flush()
 
-    def _read(self, keys: Sequence[bytes], ids: Int[Tensor, "doc token"]) -> Float[Tensor, "doc token dim"]:
+    def _read(
+        self, keys: Sequence[bytes], ids: Int[Tensor, "doc token"]
+    ) -> Float[Tensor, "doc token dim"]:
         """The rows' hidden states; zeros in the padding, which nobody attends to."""
         dim = int(self.inside.config.hidden_size)
         found = np.zeros((*ids.shape, dim), np.float32)

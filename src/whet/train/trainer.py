@@ -20,24 +20,24 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
 from whet.artifacts import read_json
-from whet.blocks import blocks
+from whet.encoder.layers import blocks
+from whet.encoder.precision import autocast_dtype
 from whet.errors import ArtifactError, TrainingError
 from whet.evaluate.measures import PRIMARY
 from whet.losses import ContrastivePenaltyLoss, InfoNCELoss, SoftLabelLoss, SoftPart
 from whet.losses.adapters import Packing
 from whet.moe.balance import RoutedLoss
 from whet.moe.upcycle import expert_layers
-from whet.precision import autocast_dtype
 from whet.progress import say
 from whet.train.batches import NeighbourBatchSampler, RandomBatchSampler
+from whet.train.callbacks import LossWatch, ProgressLine, StopEarly, TakeLast
 from whet.train.collate import Knowledge, Pair, PairCollator
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.freeze import train_only, without_dropout
 from whet.train.prefix import prefix_cache
-from whet.train.refresh_plan import RefreshPlan, boundaries
-from whet.train.rounds import Replayed, Rounds
-from whet.train.watch import LossWatch, ProgressLine, StopEarly, TakeLast
+from whet.train.refresh.callback import Replayed, Rounds
+from whet.train.refresh.plan import RefreshPlan, boundaries
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -85,11 +85,16 @@ def train_model(
     Raises TrainingError when going on would be worthless, naming the newest good checkpoint; it stays in `folder`.
     """
     trained, total = train_only(model, config.train_only)
-    say(f"train {trained:,} of {total:,} parameters ({config.train_only}), learning rate {config.peak_learning_rate:g}")
+    say(
+        f"train {trained:,} of {total:,} parameters ({config.train_only}), learning rate {config.peak_learning_rate:g}"
+    )
     if not config.dropout:
         without_dropout(model)
     collator = PairCollator(model, material.collection, material.knowledge)
-    steps, autocast = _steps(config, len(material.pairs)), autocast_dtype(config.precision, model.device)
+    steps, autocast = (
+        _steps(config, len(material.pairs)),
+        autocast_dtype(config.precision, model.device),
+    )
     at = boundaries(plan, steps, config.epochs, config.evaluations) if plan else []
     trainer = _Trainer(
         model=model,
@@ -111,17 +116,23 @@ def train_model(
     if (last := newest_checkpoint(folder)) is not None:
         say(f"go on from {escape(last)}")
     try:
-        with _prefix(model, material, config, 0 if plan and plan.config.background else len(at), folder):
+        with _prefix(
+            model, material, config, 0 if plan and plan.config.background else len(at), folder
+        ):
             trainer.train(resume_from_checkpoint=last)
     except TrainingError as error:
         good = newest_checkpoint(folder)
-        raise TrainingError(f"{error} {f'The last good checkpoint is {good}.' if good else _NO_CHECKPOINT}") from error
+        raise TrainingError(
+            f"{error} {f'The last good checkpoint is {good}.' if good else _NO_CHECKPOINT}"
+        ) from error
     finally:
         for opened in (line, *rounds):
             opened.close()
     state = trainer.state
     best = (state.best_global_step or 0) if evaluator else state.global_step
-    callbacks = trainer.callback_handler.callbacks  # a resumed trainer has made its own from the checkpoint
+    callbacks = (
+        trainer.callback_handler.callbacks
+    )  # a resumed trainer has made its own from the checkpoint
     stopped = any(isinstance(one, StopEarly) and one.stopped for one in callbacks)
     return Trained(trained, total, best, stopped, state.log_history)
 
@@ -147,7 +158,11 @@ def _rounds(
 
 
 def _prefix(
-    model: "SentenceTransformer", material: Material, config: TrainConfig, refreshes: int, folder: Path
+    model: "SentenceTransformer",
+    material: Material,
+    config: TrainConfig,
+    refreshes: int,
+    folder: Path,
 ) -> AbstractContextManager[None]:
     """The cache of frozen lower layers, where it may be and pays."""
     if config.prefix_cache == "off":
@@ -155,7 +170,9 @@ def _prefix(
     collection = material.collection
     texts = {collection.queries[pair.query_id] for pair in material.pairs}
     for pair in material.pairs:
-        texts.update(collection.passages[one].content for one in (pair.positive_id, *pair.negative_ids))
+        texts.update(
+            collection.passages[one].content for one in (pair.positive_id, *pair.negative_ids)
+        )
     if refreshes:
         texts.update(passage.content for passage in collection.passages.values())
     return prefix_cache(model, sorted(texts), config.epochs + refreshes, folder)
@@ -178,18 +195,28 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
     collate: PairCollator
     contrastive_share: float
 
-    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        self.line.tokens += sum(int(v.sum()) for name, v in inputs.items() if name.endswith("attention_mask"))
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        self.line.tokens += sum(
+            int(v.sum()) for name, v in inputs.items() if name.endswith("attention_mask")
+        )
         return super().compute_loss(model, inputs, *args, **kwargs)
 
-    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
         inputs = self.collate(inputs["rows"])
         labels = inputs["label"]
         parts = self.accum_loss_components["train"]
         before = parts.get("contrastive", 0.0)
         loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)
         share = self.contrastive_share
-        contrastive = float(parts["contrastive"] - before) / share if "contrastive" in parts and share else None
+        contrastive = (
+            float(parts["contrastive"] - before) / share
+            if "contrastive" in parts and share
+            else None
+        )
         self.watch.see(float(loss), contrastive, labels, self.state.global_step + 1)
         return loss
 
@@ -212,13 +239,20 @@ def _dataset(pairs: Sequence[Pair]) -> Dataset:
     )
 
 
-def _loss(model: "SentenceTransformer", config: TrainConfig, moe: MoEConfig | None) -> torch.nn.Module:
-    kept, autocast = graph_tokens(model, config.memory_mb), autocast_dtype(config.precision, model.device)
+def _loss(
+    model: "SentenceTransformer", config: TrainConfig, moe: MoEConfig | None
+) -> torch.nn.Module:
+    kept, autocast = (
+        graph_tokens(model, config.memory_mb),
+        autocast_dtype(config.precision, model.device),
+    )
     packing = Packing(graph_tokens=kept, autocast=autocast)
     soft = SoftPart(config.soft_weight or 1.0, config.soft_loss) if config.taught else None
     loss: InfoNCELoss
     if config.loss == "clp":
-        loss = ContrastivePenaltyLoss(model, config.temperature, config.penalty_weight, packing=packing, soft=soft)
+        loss = ContrastivePenaltyLoss(
+            model, config.temperature, config.penalty_weight, packing=packing, soft=soft
+        )
     else:
         made = InfoNCELoss if config.loss == "infonce" else SoftLabelLoss
         loss = made(model, config.temperature, packing=packing, soft=soft)
@@ -287,7 +321,9 @@ def graph_tokens(model: "SentenceTransformer", memory_mb: int) -> int | None:
 
 def newest_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint that was written whole: the trainer writes its state last."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
+    found = sorted(
+        folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True
+    )
     for path in found:
         try:
             read_json(path / TRAINER_STATE_NAME)

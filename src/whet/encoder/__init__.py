@@ -1,0 +1,1 @@
+"""Texts into vectors: one truth for pooling, prompts, batching, precision and stored vectors."""

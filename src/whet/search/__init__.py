@@ -1,0 +1,1 @@
+"""Search: vectors (exact, faiss) and BM25, with one top-k contract."""

@@ -1,0 +1,1 @@
+"""The stages: one file builds one folder of a run."""

@@ -1,0 +1,231 @@
+"""The packed encoder: what sentence-transformers gives, for less work, and with the same gradients."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
+
+from architectures import (
+    ARCHITECTURES,
+    PROMPTS,
+    bert_mean,
+    build,
+    qwen3,
+    qwen3_without_special_tokens,
+    static,
+)
+from tiny import VOCABULARY, WORDS, tiny_bert
+from whet.encoder import packed as encode
+from whet.encoder.packed import PackedEncoder, cut, embed, to_unit_length, token_lengths, token_rows
+
+SAME = {"rtol": 1e-5, "atol": 1e-5}
+
+
+def texts_of(count, seed=0, longest=40):
+    """Texts of all lengths, some beyond what the models read, some twice."""
+    rng = np.random.default_rng(seed)
+    found = [" ".join(rng.choice(WORDS, int(rng.integers(1, longest)))) for _ in range(count)]
+    return [*found, found[0], found[count // 2], WORDS[0]]
+
+
+def forwards(module):
+    """Record the number of rows of every call of a module."""
+    seen = []
+    module.register_forward_pre_hook(lambda _, given: seen.append(len(given[0]["attention_mask"])))
+    return seen
+
+
+@pytest.mark.parametrize("make", ARCHITECTURES, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("task", ["query", "document"])
+def test_gives_what_sentence_transformers_gives(tmp_path, make, task):
+    model = build(make, tmp_path)
+    texts = texts_of(12)
+    expected = (model.encode_query if task == "query" else model.encode_document)(texts)
+    for chunk_tokens in (1, 64, 100_000):
+        found = PackedEncoder(model, chunk_tokens).encode(texts, task)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, **SAME)
+    assert np.abs(np.diff(found, axis=0)).max(axis=1).min() > 1e-3, (
+        "a model that tells nothing apart proves nothing"
+    )
+
+
+def test_searchable_vectors_are_unit_unless_the_model_compares_by_dot(tmp_path):
+    model = build(bert_mean, tmp_path)
+    texts = texts_of(5)
+    raw = model.encode_document(texts)
+    assert np.abs(np.linalg.norm(raw, axis=1) - 1).max() > 0.1
+    unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    np.testing.assert_allclose(PackedEncoder(model).encode_passages(texts), unit, **SAME)
+    model.similarity_fn_name = "dot"
+    np.testing.assert_allclose(PackedEncoder(model).encode_passages(texts), raw, **SAME)
+
+
+def test_every_distinct_text_goes_through_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(encode, "BLOCK", 8)
+    model = build(bert_mean, tmp_path)
+    seen = forwards(model[0])
+    texts = texts_of(20)
+    PackedEncoder(model, 64).encode([*texts, *texts], "document")
+    assert sum(seen) == len(set(texts)) == 21
+    assert len(seen) > 3
+    seen.clear()
+    features = encode.tokenise(model, [*texts, *texts], "document")
+    embed(model, features, chunk_tokens=64)
+    assert sum(seen) == len(set(token_rows(features))) <= 21
+
+
+def test_no_texts_no_vectors(tmp_path):
+    assert PackedEncoder(build(bert_mean, tmp_path)).encode_queries([]).shape == (0, 32)
+
+
+@pytest.mark.parametrize("make", [bert_mean, qwen3, qwen3_without_special_tokens, static])
+def test_empty_texts_pass(tmp_path, make):
+    model = build(make, tmp_path)
+    expected = model.encode_document(["deba dede", "", "defi"])
+    for chunk_tokens in (1, 64):
+        found = PackedEncoder(model, chunk_tokens).encode(["deba dede", "", "defi"], "document")
+        np.testing.assert_allclose(found, expected, **SAME)
+
+
+def test_leaves_the_model_as_it_was(tmp_path):
+    model = build(bert_mean, tmp_path).train()
+    first, second = (PackedEncoder(model).encode(["bade bafi"], "document") for _ in range(2))
+    assert model.training
+    np.testing.assert_array_equal(first, second)  # dropout was off
+
+
+@settings(deadline=None)
+@given(lengths=st.lists(st.integers(0, 60), min_size=1, max_size=40), budget=st.integers(1, 200))
+def test_chunks_hold_every_row_once_within_the_budget(lengths, budget):
+    chunks = cut(torch.tensor(lengths), budget)
+    assert sorted(torch.cat(chunks).tolist()) == list(range(len(lengths)))
+    for chunk in chunks:
+        rows = torch.tensor(lengths)[chunk]
+        assert len(chunk) == 1 or len(chunk) * int(rows.max()) <= budget
+    assert [lengths[i] for i in torch.cat(chunks)] == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize("make", [bert_mean, qwen3])
+def test_token_lengths_count_what_truncation_would_cut(tmp_path, make):
+    model = build(make, tmp_path)
+    model.prompts = PROMPTS
+    texts = texts_of(6, longest=20)
+    model.max_seq_length = 500
+    features = encode.tokenise(model, texts, "document")
+    assert token_lengths(model, texts) == features["attention_mask"].sum(dim=1).tolist()
+    model.max_seq_length = 5
+    assert token_lengths(model, texts) == features["attention_mask"].sum(dim=1).tolist()
+
+
+@pytest.mark.parametrize("make", [bert_mean, qwen3, static])
+def test_token_rows_know_a_text_by_its_tokens(tmp_path, make):
+    model = build(make, tmp_path)
+    first, empty, again, second = token_rows(
+        model.preprocess(["deba dede", "", "deba dede", "defi"])
+    )
+    special = len(empty)
+    assert [len(first) - special, len(second) - special] == [2, 1]
+    assert first == again
+    assert set(first) >= {VOCABULARY.index("deba"), VOCABULARY.index("dede")}
+
+
+def test_token_rows_of_texts_in_one_line():
+    """As flash attention takes them: no padding, and where each text begins."""
+    features = {
+        "input_ids": torch.tensor([[5, 6, 7, 8]]),
+        "cu_seq_lens_q": torch.tensor([0, 1, 4], dtype=torch.int32),
+    }
+    assert token_rows(features) == [(5,), (6, 7, 8)]
+
+
+def test_token_lengths_of_a_static_model(tmp_path):
+    assert token_lengths(build(static, tmp_path), ["deba", ""]) == [
+        4,
+        3,
+    ]  # "bafi bago :" goes before
+
+
+def learned(model, vectors, seed=1):
+    """Gradients of a fixed linear function of the vectors, which must not be zero."""
+    model.zero_grad()
+    weight = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(seed))
+    (vectors * weight).sum().backward()
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    assert max(g.abs().max() for g in found.values()) > 1e-2
+    return found
+
+
+@pytest.mark.parametrize("make", [bert_mean, qwen3])
+def test_gradients_are_those_of_one_plain_forward(tmp_path, make):
+    """Chunked, and computed again on the way back, in whole or in part: same vectors, same gradients."""
+    model = build(make, tmp_path).eval()
+    features = encode.tokenise(model, texts_of(12), "document")
+    plain = model(dict(features))["sentence_embedding"]
+    expected = learned(model, plain)
+    seen = forwards(model[0])
+    chunks = len(cut(torch.tensor([len(row) for row in set(token_rows(features))]), 64))
+    assert chunks > 3
+    for graph_tokens, again in ((None, 0), (10**6, 0), (1, chunks), (128, chunks - 2)):
+        seen.clear()
+        found = embed(model, features, chunk_tokens=64, graph_tokens=graph_tokens)
+        assert len(seen) == chunks
+        torch.testing.assert_close(found, plain, **SAME)
+        torch.testing.assert_close(learned(model, found), expected, rtol=1e-4, atol=1e-4)
+        assert len(seen) == chunks + again
+
+
+def test_dropout_falls_alike_when_computed_again(tmp_path):
+    model = build(bert_mean, tmp_path).train()
+    features = encode.tokenise(model, texts_of(8), "document")
+    found = []
+    for graph_tokens in (None, 1):
+        torch.manual_seed(7)
+        vectors = embed(model, features, chunk_tokens=64, graph_tokens=graph_tokens)
+        found.append((vectors.detach(), learned(model, vectors)))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-6)
+    assert (embed(model, features) - found[0][0]).abs().max() > 1e-2, "dropout is on"
+
+
+def test_what_is_computed_again_is_not_kept(tmp_path):
+    """Between forward and backward no chunk's token vectors are alive."""
+    model = build(bert_mean, tmp_path).eval()
+    made = []
+    model[0].register_forward_hook(
+        lambda _, __, out: made.append(weakref.ref(out["token_embeddings"]))
+    )
+    vectors = embed(
+        model, encode.tokenise(model, texts_of(12), "document"), chunk_tokens=64, graph_tokens=1
+    )
+    gc.collect()
+    assert vectors.requires_grad
+    assert len(made) > 3
+    assert [reference() for reference in made] == [None] * len(made)
+
+
+def test_half_precision_only_where_asked(tmp_path):
+    model = build(bert_mean, tmp_path).eval()
+    features = encode.tokenise(model, texts_of(4), "document")
+    exact, rounded = embed(model, features), embed(model, features, autocast=torch.bfloat16)
+    assert rounded.dtype == torch.float32
+    assert 1e-5 < (exact - rounded).abs().max() < 0.3
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # the trainer's own is left on
+        torch.testing.assert_close(embed(model, features), rounded)
+
+
+def test_a_model_of_dot_products_is_trained_to_unit_length_and_saved_so(tmp_path):
+    model = SentenceTransformer(str(tiny_bert(tmp_path / "dot", normalise=False, similarity="dot")))
+    assert not np.allclose(np.linalg.norm(model.encode(["stone"]), axis=1), 1)
+    assert to_unit_length(model)
+    assert not to_unit_length(model)
+    model.save_pretrained(str(tmp_path / "unit"))
+    vectors = SentenceTransformer(str(tmp_path / "unit")).encode(["stone", "oil"])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    assert not to_unit_length(
+        SentenceTransformer(str(tiny_bert(tmp_path / "cosine", normalise=False)))
+    )
