@@ -20,7 +20,7 @@ from ladder import RESULTS, machine
 from whet.artifacts import peak_memory_mb, write_json
 from whet.generate.config import GenerateConfig
 from whet.generate.named import generator_of
-from whet.records import Brief, Passage
+from whet.records import GenerationRequest, Passage
 
 RESULT = RESULTS / "generate_throughput.json"
 TESTS = Path(__file__).parents[1] / "tests"
@@ -79,7 +79,7 @@ def ask(url: str, concurrency: int, folder: Path, count: int) -> dict[str, Any]:
     config = GenerateConfig(generator=f"openai:x@{url}", concurrency=concurrency)
     generator = generator_of(config, "reverse", (), folder / "replies.sqlite", yes=True)
     briefs = [
-        Brief(Passage(str(at), f"passage {at} " + "about lamps and rooms " * 20))
+        GenerationRequest(Passage(str(at), f"passage {at} " + "about lamps and rooms " * 20))
         for at in range(count)
     ]
     before, began = peak_memory_mb(), time.monotonic()

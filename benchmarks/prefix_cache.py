@@ -24,7 +24,7 @@ from whet.models import DEFAULT_MODEL, load_model
 from whet.moe.upcycle import upcycle
 from whet.records import Collection
 from whet.train import trainer
-from whet.train.collate import Knowledge, Pair, PairCollator
+from whet.train.collate import KnownRelevance, Pair, PairCollator
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.freeze import train_only, without_dropout
 from whet.train.prefix import PrefixCache, frozen_below
@@ -98,7 +98,7 @@ def train(collection: Collection, pairs: list[Pair], experts: int, use: str) -> 
         upcycle(model, moe.layers, moe.site, experts, seed=0)
     which = "moe" if experts else "last-2"
     config = TrainConfig(train_only=which, epochs=EPOCHS, precision="fp32", prefix_cache=use)
-    material = trainer.Material(collection, pairs, Knowledge.of(collection))
+    material = trainer.TrainingData(collection, pairs, KnownRelevance.of(collection))
     BEGAN.clear()
     with tempfile.TemporaryDirectory() as folder:
         trainer.train_model(model, material, None, config, Path(folder), moe)

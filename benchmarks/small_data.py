@@ -33,10 +33,10 @@ from whet.pipeline import build
 from whet.records import Collection, Encoder
 from whet.run.folder import Run, open_run
 from whet.search.dense import top_k
-from whet.stages.train.attempt import StageFolders, material_of
+from whet.stages.train.attempt import StageFolders, training_data_of
 from whet.train.config import GuardConfig
 from whet.train.dev import ndcg_on
-from whet.train.forgetting import guard_set
+from whet.train.forgetting import forgetting_set
 from whet.train.trainer import train_model
 
 RESULT = RESULTS / "small_data.json"
@@ -79,7 +79,7 @@ def main() -> None:
     )
     wanted = parser.parse_args()
     known = read_json(RESULT)["cells"] if RESULT.exists() else {}
-    guard = None if wanted.table else guard_set(GuardConfig())
+    guard = None if wanted.table else forgetting_set(GuardConfig())
     for seed in () if wanted.table else wanted.seeds:
         for size in wanted.sizes:
             for name in wanted.sets:
@@ -148,7 +148,7 @@ def cell(
         build(run, "teach")
         model = run.fresh_model()
         sources = StageFolders(*(folder / stage for stage in ("mine", "generate", "teach")))
-        material = material_of(run, run.collection, sources)
+        material = training_data_of(run, run.collection, sources)
         train_model(model, material, None, run.recipe.train, folder / "scratch")
     seconds = time.monotonic() - began
     encoder = run.base_encoder if row == "base" else PackedEncoder(model)

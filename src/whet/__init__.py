@@ -5,6 +5,7 @@
 ['Collection', 'load', 'tune']
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from whet.data.read import load
     from whet.pipeline import tune
     from whet.records import Collection
+
+logging.getLogger("whet").addHandler(logging.NullHandler())
 
 _HOMES = {"Collection": "whet.records", "load": "whet.data.read", "tune": "whet.pipeline"}
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.markup import escape
 
 from whet import __version__
@@ -128,9 +127,7 @@ def _shortened(run: Run, own: int | None) -> list[str]:
 
 def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
     from whet.mine.ance import mine_negatives
-    from whet.mine.likely import likely_positives, write_likely
     from whet.mine.mined import write_mined
-    from whet.mine.neighbours import neighbours
     from whet.mine.summary import MiningSummary
 
     def write(folder: Path) -> None:
@@ -142,23 +139,8 @@ def _mine(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         mined, summary = mine_negatives(data, queries, passages, run.recipe.mine)
         write_mined(folder / "negatives.jsonl", mined)
         write_json(folder / "summary.json", summary.to_json())
-        if nearest:
-            near = neighbours(data, queries, passages, data.pairs("train"), nearest)
-            np.save(folder / "neighbours.npy", near, allow_pickle=False)
-        if train.mask_likely:
-            write_likely(
-                folder / "likely.jsonl", likely_positives(data, queries, passages, run.recipe.mine)
-            )
 
-    train = run.recipe.train
-    nearest = (
-        run.recipe.neighbours if train.batches == "neighbour" else 0
-    )  # both searches are made only where used
-    config = {
-        "mine": run.recipe.mine.model_dump(),
-        "neighbours": nearest,
-        "likely": train.mask_likely,
-    }
+    config = {"mine": run.recipe.mine.model_dump()}
     written = {"written": digest(run.written)} if run.written else {}
     made = run_stage(run.path, "mine", inputs=run.inputs | written, config=config, build=write)
     if not made.skipped:
@@ -219,7 +201,7 @@ def _train(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         name: [part.model_dump() for part in trial] for name, trial in run.recipe.trials().items()
     }
     guard = run.recipe.guard.model_dump() | {"file": source_digest(run.recipe.guard.data)}
-    refresh = run.recipe.refresh.model_dump() | {"file": source_digest(run.recipe.refresh.replay)}
+    refresh = run.recipe.refresh.model_dump()
     config = {
         "trials": trials,
         "refresh": refresh,

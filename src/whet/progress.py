@@ -1,52 +1,105 @@
-"""Progress and messages on stderr: a bar on a terminal, a line now and then elsewhere, nothing when quiet."""
+"""Progress of long work, shown by whatever display the program has set.
 
+The library reports messages through `logging.getLogger("whet")` and the progress of long work through `Bar` and
+`track`. By default a bar writes a log line now and then. The command line sets a display with real bars.
+"""
+
+import logging
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
-console = Console(stderr=True, highlight=False)
+logger = logging.getLogger("whet")
 
-LINE_EVERY_S = 15.0
-
-
-def set_quiet(quiet: bool) -> None:
-    """Silence everything that goes to stderr through this module."""
-    console.quiet = quiet
+LOG_EVERY_SECONDS = 15.0
 
 
-def say(message: str) -> None:
-    """One line for the user; rich markup is understood."""
-    console.print(message, soft_wrap=True)
+class Task(Protocol):
+    """One piece of work on a display."""
+
+    def advance(self, by: int, note: str) -> None:
+        """Count `by` more items as done; `note` is shown beside them."""
+        ...
+
+    def close(self) -> None:
+        """Remove the task from the display."""
+        ...
+
+
+class Display(Protocol):
+    """Shows tasks."""
+
+    def start(self, name: str, total: int, done: int) -> Task:
+        """Show a new task of `total` items, of which `done` are done already."""
+        ...
+
+
+class LoggedTask:
+    """A task that writes a log line every LOG_EVERY_SECONDS."""
+
+    def __init__(self, name: str, total: int, done: int) -> None:
+        self.name = name
+        self.total = total
+        self.done = done
+        self.done_at_start = done
+        self.started = time.monotonic()
+        self.last_line = self.started
+
+    def advance(self, by: int, note: str) -> None:
+        """Count items, and log a line if the last one is old."""
+        self.done += by
+        now = time.monotonic()
+        is_due = now - self.last_line >= LOG_EVERY_SECONDS
+        if not is_due or not self.done_at_start < self.done < self.total:
+            return
+        self.last_line = now
+        seconds_per_item = (now - self.started) / (self.done - self.done_at_start)
+        seconds_left = seconds_per_item * (self.total - self.done)
+        line = f"{self.name} {self.done}/{self.total}, about {seconds_left:.0f} s left {note}"
+        logger.info(line.rstrip())
+
+    def close(self) -> None:
+        """Nothing to remove."""
+
+
+class LogDisplay:
+    """The default display: log lines."""
+
+    def start(self, name: str, total: int, done: int) -> Task:
+        """Start a task that logs."""
+        return LoggedTask(name, total, done)
+
+
+_display: Display = LogDisplay()
+
+
+@contextmanager
+def shown_on(display: Display) -> Iterator[None]:
+    """Show all progress on this display while the context is open."""
+    global _display
+    previous = _display
+    _display = display
+    try:
+        yield
+    finally:
+        _display = previous
 
 
 class Bar:
-    """How far a piece of work is, with a note and the time left; a context manager.
+    """How far a piece of work is; a context manager. `total` and `done` count items."""
 
-    `total` and `done` count items. Off a terminal a plain line appears now and then, so that a log shows life.
-    """
-
-    def __init__(self, what: str, total: int, done: int = 0) -> None:
-        self.what, self.total, self.done, self.first = what, total, done, done
-        self.began = self.last = time.monotonic()
-        columns = (
-            TextColumn(what),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        self.live = console.is_terminal and not console.quiet
-        self.bar = Progress(*columns, console=console, transient=True, disable=not self.live)
-        self.task = self.bar.add_task(what, total=total, completed=done, note="")
+    def __init__(self, name: str, total: int, done: int = 0) -> None:
+        self.name = name
+        self.total = total
+        self.done = done
+        self.task: Task | None = None
 
     def __enter__(self) -> "Bar":
-        self.bar.start()
+        self.task = _display.start(self.name, self.total, self.done)
         return self
 
     def __exit__(
@@ -55,26 +108,32 @@ class Bar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.bar.stop()
+        self.close()
 
     def advance(self, by: int = 1, note: str = "") -> None:
         """Count `by` more items as done."""
-        self.done += by
-        self.bar.update(self.task, advance=by, note=note)
-        now = time.monotonic()
-        if (
-            not self.live
-            and now - self.last >= LINE_EVERY_S
-            and self.first < self.done < self.total
-        ):
-            self.last = now
-            left = (now - self.began) / (self.done - self.first) * (self.total - self.done)
-            say(f"{self.what} {self.done}/{self.total}, about {left:.0f} s left {note}".rstrip())
+        if self.task is not None:
+            self.task.advance(by, note)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self.task is not None:
+            self.task.close()
+            self.task = None
 
 
-def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+def track(items: Iterable[T], name: str, total: int) -> Iterator[T]:
     """Yield the items while showing how far it is."""
-    with Bar(what, total) as bar:
+    with Bar(name, total) as bar:
         for item in items:
             yield item
             bar.advance()
+
+
+def say(markup: str) -> None:
+    """Log a line of rich markup. Transitional: modules are to use their own logger and plain text."""
+    import re
+
+    text = re.sub(r"(?<!\\)\[/?(yellow|dim|bold|red)\]", "", markup).replace("\\[", "[")
+    level = logging.WARNING if "[yellow]" in markup else logging.INFO
+    logger.log(level, text)

@@ -169,7 +169,7 @@ class Teacher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
+class GenerationRequest:
     """What a generator is asked for: `count` queries that the passage answers; with `query`, that one reworded."""
 
     passage: Passage
@@ -179,7 +179,7 @@ class Brief:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class GenerationResult:
     """What a generator gave for a brief, best first, or why there is nothing."""
 
     texts: tuple[str, ...]
@@ -195,7 +195,7 @@ class Generator(Protocol):
         """What reports and errors call it."""
         ...
 
-    def generate(self, briefs: Sequence[Brief]) -> list[Written]:
+    def generate(self, briefs: Sequence[GenerationRequest]) -> list[GenerationResult]:
         """What is written for every brief, in order."""
         ...
 

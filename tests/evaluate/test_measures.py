@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from whet.errors import WhetError
 from whet.evaluate.measures import MEASURES, means, measurable, per_query
-from whet.evaluate.runs import untie
+from whet.evaluate.runs import break_ties
 
 PASSAGES = [f"p{number}" for number in range(8)]
 grades = st.dictionaries(st.sampled_from(PASSAGES), st.integers(-1, 3), min_size=1)
@@ -81,7 +81,7 @@ def test_nothing_is_left_for_trec_eval_to_break(judged, found):
     evaluator = pytrec_eval.RelevanceEvaluator(
         {"q": clipped}, {"ndcg_cut_10", "map_cut_10", "recall_100"}
     )
-    theirs = evaluator.evaluate({"q": untie(found)})["q"]
+    theirs = evaluator.evaluate({"q": break_ties(found)})["q"]
     ours = per_query({"q": judged}, {"q": found})
     assert theirs["ndcg_cut_10"] == ours["nDCG@10"]["q"]
     assert theirs["map_cut_10"] == ours["AP@10"]["q"]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from whet.errors import ArtifactError
 from whet.evaluate.measures import per_query
-from whet.evaluate.runs import read_trec, untie, write_qrels, write_trec
+from whet.evaluate.runs import read_trec, break_ties, write_qrels, write_trec
 
 finite = st.floats(-1e6, 1e6) | st.sampled_from([0.0, -0.0, 0.5, 1e-40])
 ids = st.text(
@@ -16,17 +16,17 @@ ids = st.text(
 
 @given(st.dictionaries(ids, finite, max_size=30))
 def test_untied_scores_fall_strictly_in_float32_and_keep_the_order(scores):
-    untied = untie(scores)
+    untied = break_ties(scores)
     assert list(untied) == sorted(scores, key=lambda passage: -scores[passage])
     assert (np.diff(np.array(list(untied.values()), dtype=np.float32)) < 0).all()
     for passage, score in scores.items():
         assert untied[passage] == pytest.approx(score, rel=1e-5, abs=1e-5)
-    assert untie(untied) == untied
+    assert break_ties(untied) == untied
 
 
 def test_untied_scores_change_only_where_they_are_tied():
     scores = {"a": np.float32(0.7).item(), "b": np.float32(0.6).item()}
-    assert {p: np.float32(s) for p, s in untie(scores).items()} == {
+    assert {p: np.float32(s) for p, s in break_ties(scores).items()} == {
         p: np.float32(s) for p, s in scores.items()
     }
 
@@ -35,7 +35,7 @@ def test_untied_scores_change_only_where_they_are_tied():
 def test_a_run_comes_back_as_it_was_written(tmp_path_factory, ranking):
     path = tmp_path_factory.mktemp("run") / "run.trec"
     write_trec(path, ranking, tag="base model")
-    untied = {query: untie(scores) for query, scores in ranking.items()}
+    untied = {query: break_ties(scores) for query, scores in ranking.items()}
     assert read_trec(path) == untied
     assert [list(scores) for scores in read_trec(path).values()] == [
         list(scores) for scores in untied.values()

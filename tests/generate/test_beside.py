@@ -24,7 +24,12 @@ from whet.mine.mined import read_mined
 from whet.pipeline import build
 from whet.run.folder import open_run
 from whet.stages.audit import audit
-from whet.stages.train.attempt import StageFolders, material_of, taught_by_written, train_once
+from whet.stages.train.attempt import (
+    StageFolders,
+    training_data_of,
+    pretrain_on_synthetic,
+    train_once,
+)
 from whet.stages.train.stage import write_training
 from whet.teach.label_file import read_labels
 from whet.train.config import GuardConfig, MoEConfig
@@ -125,8 +130,8 @@ def test_experts_and_other_parts_start_from_it_too(taught, tmp_path, only):
     run = replace(taught, recipe=taught.recipe.model_copy(update={"train": train, "moe": moe}))
     changed = train.model_copy(update={"learning_rate": 0.02})
     learning = replace(run, recipe=run.recipe.model_copy(update={"train": changed}))
-    kept = taught_by_written(learning, tmp_path / "written", sources(run))
-    material = material_of(run, run.collection, sources(run))
+    kept = pretrain_on_synthetic(learning, tmp_path / "written", sources(run))
+    material = training_data_of(run, run.collection, sources(run))
     places = tmp_path / "scratch", tmp_path / "refresh"
     model, _, _ = train_once(run, material, None, train, moe, *places, kept)
     texts = list(run.passages.values())[:20]
@@ -139,7 +144,7 @@ def test_the_way_back_leads_to_base_and_what_was_learned_first_is_kept(
     taught, tmp_path, monkeypatch
 ):
     scratch = tmp_path / "written"
-    kept = taught_by_written(taught, scratch, sources(taught))
+    kept = pretrain_on_synthetic(taught, scratch, sources(taught))
     base = {name: value.detach() for name, value in taught.fresh_model().named_parameters()}
     half = load_file(kept)
     assert set(half) == set(base)
@@ -152,7 +157,7 @@ def test_the_way_back_leads_to_base_and_what_was_learned_first_is_kept(
             update={"guard": GuardConfig(data="none", interpolate=True)}
         ),
     )
-    material = material_of(taught, taught.collection, sources(taught))
+    material = training_data_of(taught, taught.collection, sources(taught))
     _, before, _ = train_once(
         walked, material, None, train, moe, tmp_path / "a", tmp_path / "b", kept
     )
@@ -162,7 +167,7 @@ def test_the_way_back_leads_to_base_and_what_was_learned_first_is_kept(
         raise AssertionError("what was learned first was learned again")
 
     monkeypatch.setattr("whet.stages.train.attempt.train_model", fail)
-    assert taught_by_written(taught, scratch, sources(taught)) == kept
+    assert pretrain_on_synthetic(taught, scratch, sources(taught)) == kept
 
 
 def test_an_audit_and_a_check_are_of_what_was_asked(taught, tmp_path):

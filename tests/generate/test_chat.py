@@ -24,7 +24,7 @@ from whet.generate.named import check_generator, check_generator_name, generator
 from whet.generate.pace import asked_pause
 from whet.generate.reply_store import spent_in
 from whet.progress import console
-from whet.records import Brief, Passage
+from whet.records import GenerationRequest, Passage
 
 SWIFT = {"backoff": 0.01, "timeout": 0.5, "concurrency": 4}
 INSIDE = re.compile(r"===== (\w+) =====\n(.*)\n===== \1 =====", re.DOTALL)
@@ -66,7 +66,7 @@ def written(tmp_path):
     def write(url, count, yes=True, **config):
         chosen = GenerateConfig(generator=f"openai:tiny@{url}", **SWIFT | config)
         generator = generator_of(chosen, "reverse", (), tmp_path / "replies.sqlite", yes=yes)
-        return generator.generate([Brief(passage) for passage in passages(count)])
+        return generator.generate([GenerationRequest(passage) for passage in passages(count)])
 
     return write
 
@@ -259,9 +259,9 @@ from pathlib import Path
 from generate.test_chat import passages, SWIFT
 from whet.generate.config import GenerateConfig
 from whet.generate.named import generator_of
-from whet.records import Brief
+from whet.records import GenerationRequest
 config = GenerateConfig(generator=f"openai:tiny@{sys.argv[1]}", **SWIFT | {"timeout": 30})
-found = generator_of(config, "reverse", (), Path(sys.argv[2]), yes=True).generate([Brief(p) for p in passages(25)])
+found = generator_of(config, "reverse", (), Path(sys.argv[2]), yes=True).generate([GenerationRequest(p) for p in passages(25)])
 assert all(one.texts for one in found)
 """
 

@@ -15,7 +15,7 @@ from whet.generate.extractive import (
     sentences,
 )
 from whet.generate.form import FEWEST, Form
-from whet.records import Brief, Passage, Written
+from whet.records import GenerationRequest, Passage, GenerationResult
 from whet.search.bm25 import Bm25, terms
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -68,7 +68,8 @@ def test_the_sentence_that_tells_the_passage_apart_comes_first():
         for number, word in enumerate(["pension", "passport", "zoo"])
     ]
     found = [
-        one.texts for one in ExtractiveGenerator(passages).generate([Brief(p) for p in passages])
+        one.texts
+        for one in ExtractiveGenerator(passages).generate([GenerationRequest(p) for p in passages])
     ]
     assert [pieces[0] for pieces in found] == [
         f"The {word} office opens on Monday morning." for word in ("pension", "passport", "zoo")
@@ -78,8 +79,10 @@ def test_the_sentence_that_tells_the_passage_apart_comes_first():
 
 def test_a_passage_too_short_gives_nothing():
     passages = [Passage("a", "top"), Passage("b", "ls -l"), Passage("c", ""), Passage("d", "…")]
-    found = ExtractiveGenerator(passages).generate([Brief(passage) for passage in passages])
-    assert found == [Written((), "too short to take a piece from")] * 4
+    found = ExtractiveGenerator(passages).generate(
+        [GenerationRequest(passage) for passage in passages]
+    )
+    assert found == [GenerationResult((), "too short to take a piece from")] * 4
 
 
 @pytest.mark.parametrize("name", ["eda_tiny", "integreat_de", "nl2bash_a"])
@@ -88,7 +91,8 @@ def test_pieces_stand_in_their_passage_and_lead_back_to_it(name):
         pytest.skip(f"{SHARED / name} is not here")
     passages = list(whet.load(SHARED / name).passages.values())[:600]
     found = [
-        one.texts for one in ExtractiveGenerator(passages).generate([Brief(p) for p in passages])
+        one.texts
+        for one in ExtractiveGenerator(passages).generate([GenerationRequest(p) for p in passages])
     ]
     for passage, pieces in zip(passages, found, strict=True):
         content = " ".join(f"{passage.title}\n{passage.text}".split())
@@ -107,7 +111,7 @@ def test_pieces_take_the_form_of_the_users_queries():
         Passage("a", f"{sentence} It is Quite near the Station."),
         Passage("b", "other words. Of no account."),
     ]
-    brief = [Brief(passages[0])]
+    brief = [GenerationRequest(passages[0])]
     plain = ExtractiveGenerator(passages).generate(brief)[0].texts
     few = ExtractiveGenerator(passages, ["when open"] * (FEWEST - 1)).generate(brief)[0].texts
     assert few == plain
@@ -143,11 +147,12 @@ def test_each_wording_is_made_of_the_passages_own_terms():
     ]
     generator = ExtractiveGenerator(passages)
     found = {
-        style: generator.generate([Brief(passages[0], style)])[0].texts
+        style: generator.generate([GenerationRequest(passages[0], style)])[0].texts
         for style in ("question", "keywords", "long", "misspelt")
     }
     assert found == {
-        style: generator.generate([Brief(passages[0], style)])[0].texts for style in found
+        style: generator.generate([GenerationRequest(passages[0], style)])[0].texts
+        for style in found
     }
     own = terms(passages[0].content)
     assert set(terms(found["keywords"][0])) <= set(own)

@@ -24,7 +24,7 @@ from whet.generate.named import generator_of
 from whet.generate.paraphrases import is_paraphrase
 from whet.generate.spending import Spending
 from whet.pipeline import build
-from whet.records import Brief, Collection, Passage
+from whet.records import GenerationRequest, Collection, Passage
 from whet.run.folder import open_run
 from whet.stages.audit import candidates
 
@@ -71,17 +71,20 @@ def test_a_local_model_writes_for_every_passage_and_is_asked_once(config, tmp_pa
     passages = texts()
     chosen = GenerateConfig(**config())
     generator = generator_of(chosen, "reverse", (), tmp_path / "replies.sqlite")
-    found = generator.generate([Brief(passage) for passage in passages])
+    found = generator.generate([GenerationRequest(passage) for passage in passages])
     assert [one.texts for one in found] == [(last(passage.text),) for passage in passages]
     monkeypatch.setattr(LocalModel, "_replies", None)  # it would fail if it were asked again
     again = generator_of(chosen, "reverse", (), tmp_path / "replies.sqlite")
-    assert again.generate([Brief(passage) for passage in reversed(passages)]) == found[::-1]
+    assert (
+        again.generate([GenerationRequest(passage) for passage in reversed(passages)])
+        == found[::-1]
+    )
 
 
 def test_caps_hold_for_local_models_and_a_missing_one_is_named(config, tmp_path):
     chosen = GenerateConfig(**config(max_calls=3))
     found = generator_of(chosen, "reverse", (), tmp_path / "r").generate(
-        [Brief(passage) for passage in texts()]
+        [GenerationRequest(passage) for passage in texts()]
     )
     assert sum(bool(one.texts) for one in found) == 3
     assert {one.failure for one in found if not one.texts} == {
@@ -90,7 +93,7 @@ def test_caps_hold_for_local_models_and_a_missing_one_is_named(config, tmp_path)
     with pytest.raises(ConfigError, match=r"generator local:nowhere cannot be loaded"):
         generator_of(
             GenerateConfig(generator="local:nowhere"), "reverse", (), tmp_path / "s"
-        ).generate([Brief(texts()[0])])
+        ).generate([GenerationRequest(texts()[0])])
 
 
 @pytest.fixture
@@ -189,7 +192,7 @@ def test_a_sequence_to_sequence_model_writes_too(tmp_path, model):
     tokenizer.save_pretrained(tmp_path / "t5")
     chosen = GenerateConfig(generator=f"local:{tmp_path / 't5'}", reply_tokens=16)
     found = generator_of(chosen, "queries", (), tmp_path / "r").generate(
-        [Brief(passage) for passage in texts(3)]
+        [GenerationRequest(passage) for passage in texts(3)]
     )
     assert len(found) == 3
     assert all(bool(one.texts) != bool(one.failure) for one in found)

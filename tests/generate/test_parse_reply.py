@@ -11,8 +11,8 @@ import pytest
 from whet.errors import ConfigError
 from whet.generate.parse_reply import queries_in
 from whet.generate.prompts import OURS, prompt_of
-from whet.generate.sieve import Sieve
-from whet.records import Brief, Collection, Passage
+from whet.generate.query_filter import QueryFilter
+from whet.records import GenerationRequest, Collection, Passage
 from whet.search.bm25 import Bm25
 
 
@@ -68,7 +68,7 @@ EVIL = Passage(
 @pytest.mark.parametrize("purpose", ["queries", "reverse", "paraphrases"])
 def test_a_passage_is_data_and_cannot_leave_its_place(purpose):
     prompt = prompt_of(purpose, examples=["how to knit"])
-    first = prompt.messages(Brief(EVIL, count=2, query="who obeys"))
+    first = prompt.messages(GenerationRequest(EVIL, count=2, query="who obeys"))
     marker = next(
         line
         for line in first[-1]["content"].splitlines()
@@ -76,7 +76,7 @@ def test_a_passage_is_data_and_cannot_leave_its_place(purpose):
     )
     # Even one who knows the marker of one passage cannot write it into the passage: it would change.
     evil = Passage("p", EVIL.text.replace("===== {m} =====", marker))
-    system, user = prompt.messages(Brief(evil, count=2, query="who obeys"))
+    system, user = prompt.messages(GenerationRequest(evil, count=2, query="who obeys"))
     markers = [
         line
         for line in user["content"].splitlines()
@@ -91,7 +91,9 @@ def test_a_passage_is_data_and_cannot_leave_its_place(purpose):
 
 def test_users_prompts_replace_ours_and_broken_ones_are_named(tmp_path):
     (tmp_path / "reverse.txt").write_text("Be brief.\n---\n{{ count }} for: {{ passage }}")
-    found = prompt_of("reverse", tmp_path).messages(Brief(Passage("p", "text", "Title"), count=3))
+    found = prompt_of("reverse", tmp_path).messages(
+        GenerationRequest(Passage("p", "text", "Title"), count=3)
+    )
     assert found == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "3 for: Title text"},
@@ -101,7 +103,7 @@ def test_users_prompts_replace_ours_and_broken_ones_are_named(tmp_path):
     with pytest.raises(
         ConfigError, match=r"queries.txt: not a prompt.*'pasage' is undefined.*may use passage"
     ):
-        prompt_of("queries", tmp_path).messages(Brief(Passage("p", "text")))
+        prompt_of("queries", tmp_path).messages(GenerationRequest(Passage("p", "text")))
     with pytest.raises(ConfigError, match="whet generate prompts"):
         prompt_of("reverse", tmp_path / "nowhere")
 
@@ -109,13 +111,14 @@ def test_users_prompts_replace_ours_and_broken_ones_are_named(tmp_path):
 def test_wordings_and_examples_reach_the_prompt():
     prompt = prompt_of("queries", examples=["how to knit"])
     texts = {
-        style: prompt.messages(Brief(Passage("p", "text"), style))[-1]["content"]
+        style: prompt.messages(GenerationRequest(Passage("p", "text"), style))[-1]["content"]
         for style in ("question", "keywords", "long", "misspelt")
     }
     assert len(set(texts.values())) == 4
     assert all("- how to knit" in text for text in texts.values())
     assert (
-        "the language of the passage" in prompt.messages(Brief(Passage("p", "text")))[0]["content"]
+        "the language of the passage"
+        in prompt.messages(GenerationRequest(Passage("p", "text")))[0]["content"]
     )
 
 
@@ -136,7 +139,7 @@ def sieve():
     collection = Collection(
         "t", {p: Passage(p, text) for p, text in texts.items()}, {"q": "who empties bins"}, {}
     )
-    return Sieve(
+    return QueryFilter(
         collection, [Bm25(list(texts.values())).top_k], within=1, modelled=True, distinct=True
     )
 
@@ -166,5 +169,5 @@ def test_every_filter_has_its_reason(sieve):
 
 
 def test_what_the_offline_generator_copies_by_design_passes(sieve):
-    offline = Sieve(sieve.collection, sieve.searches, within=1)
+    offline = QueryFilter(sieve.collection, sieve.searches, within=1)
     assert offline.sift([("card", TEXT[:100]), ("card", TEXT[:100])]) == [True, True]

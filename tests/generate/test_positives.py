@@ -9,8 +9,8 @@ import whet
 from whet.data.split import same_text
 from whet.generate.extractive import ExtractiveGenerator
 from whet.generate.positives import positive_queries, read_positive_queries, write_positive_queries
-from whet.generate.sieve import Sieve
-from whet.records import Collection, MinedQuery, Negative, Passage, PositiveQuery, Written
+from whet.generate.query_filter import QueryFilter
+from whet.records import Collection, MinedQuery, Negative, Passage, PositiveQuery, GenerationResult
 from whet.search.bm25 import Bm25
 from whet.search.dense import Hits
 
@@ -36,12 +36,12 @@ class Scripted:
     name = "scripted"
 
     def generate(self, briefs):
-        return [Written(tuple(self.texts.get(brief.passage.id, ()))) for brief in briefs]
+        return [GenerationResult(tuple(self.texts.get(brief.passage.id, ()))) for brief in briefs]
 
 
 def writers(data, generator, *searches, within=3):
     """The generator as the offline one, behind a sieve with these searches, BM25 first."""
-    return {"extractive": (generator, Sieve(data, [lexical(data), *searches], within))}
+    return {"extractive": (generator, QueryFilter(data, [lexical(data), *searches], within))}
 
 
 def dropped(summary):
@@ -54,9 +54,12 @@ def test_a_models_texts_come_before_the_offline_ones():
     sources = {
         "generated": (
             Scripted({"fish": ["what swims"], "dogs": ["fish swim"]}),
-            Sieve(data, [], modelled=True),
+            QueryFilter(data, [], modelled=True),
         ),
-        "extractive": (Scripted({"fish": ["fish swim"], "twin": ["cold water"]}), Sieve(data, [])),
+        "extractive": (
+            Scripted({"fish": ["fish swim"], "twin": ["cold water"]}),
+            QueryFilter(data, []),
+        ),
     }
     found, summary = positive_queries(data, [mined("fish", "dogs", "twin", "mute")], sources)
     assert [(one.passage_id, one.source) for one in found] == [

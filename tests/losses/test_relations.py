@@ -11,7 +11,7 @@ from whet.losses import Relations, clp
 from whet.losses.infonce import contrastive, cosine
 from whet.losses.relations import is_blank, relations_of
 from whet.records import Collection, Passage, PositiveQuery
-from whet.train.collate import Knowledge, PairCollator
+from whet.train.collate import KnownRelevance, PairCollator
 
 BLANK = (2, 3)
 
@@ -45,7 +45,7 @@ def collated(tiny_model, found=()):
         {"query_id": f"q{i}", "positive_id": f"p{i}", "negative_ids": ["n"] if i == 0 else []}
         for i in range(3)
     ]
-    batch = PairCollator(model, collection, Knowledge.of(collection, found))(rows)
+    batch = PairCollator(model, collection, KnownRelevance.of(collection, found))(rows)
     return batch, Relations(**batch["label"])
 
 

@@ -13,7 +13,7 @@ from whet.errors import ConfigError
 from whet.evaluate.slices import query_rows
 from whet.records import Collection, Passage
 from whet.serve.compare import create_app, run_locally
-from whet.serve.ranks import SHOWN, Pairing, Side, known_answers, rank_both
+from whet.serve.ranks import SHOWN, ModelPair, SearchedModel, known_answers, rank_both
 
 WORDS = ["cat", "dog", "fish", "bird"]
 PASSAGES = {
@@ -52,13 +52,13 @@ class WordCounts:
 @pytest.fixture
 def pairing():
     base, tuned = (
-        Side(name, encoder, encoder.encode_passages([p.text for p in PASSAGES.values()]))
+        SearchedModel(name, encoder, encoder.encode_passages([p.text for p in PASSAGES.values()]))
         for name, encoder in (("plain", WordCounts()), ("sharp <1>", WordCounts(cat=0.2, bird=3.0)))
     )
     ranking = {"q0": {"p1": 0.9, "p3": 0.8}, "q2": {"p0": 0.7, "p2": 0.6}}
     better = {"q0": {"p3": 0.9, "p1": 0.8}, "q2": {"p0": 0.7, "p2": 0.6}}
     rows = query_rows(COLLECTION.queries, PASSAGES, COLLECTION.qrels["test"], ranking, better)
-    return Pairing(COLLECTION, base, tuned, rows)
+    return ModelPair(COLLECTION, base, tuned, rows)
 
 
 @pytest.fixture
@@ -105,9 +105,10 @@ def test_known_answers_are_found_by_text_the_test_split_first():
 def test_no_more_than_ten_a_side_and_answers_however_deep():
     many = {f"p{i}": Passage(f"p{i}", "cat " * (i + 1) + "dog") for i in range(40)}
     encoder = WordCounts()
-    side = Side("plain", encoder, encoder.encode_passages([p.text for p in many.values()]))
+    side = SearchedModel("plain", encoder, encoder.encode_passages([p.text for p in many.values()]))
     both = rank_both(
-        Pairing(Collection("c", many, {"q": "cat"}, {"test": {"q": {"p0": 1}}}), side, side), "cat"
+        ModelPair(Collection("c", many, {"q": "cat"}, {"test": {"q": {"p0": 1}}}), side, side),
+        "cat",
     )
     assert len(both.base) == len(both.tuned) == SHOWN
     assert [(f.passage.id, f.base_rank) for f in both.answers] == [("p0", 40)]

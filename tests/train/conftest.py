@@ -14,12 +14,12 @@ from whet.mine.config import MineConfig
 from whet.records import PositiveQuery
 from whet.search.dense import top_k
 from whet.train import trainer as trainer_module
-from whet.train.collate import Knowledge, Pair
+from whet.train.collate import KnownRelevance, Pair
 from whet.train.config import RefreshConfig, TrainConfig
 from whet.train.dev import DevEvaluator, dev_set
 from whet.train.refresh import round_folder as round_module
 from whet.train.refresh.plan import RefreshPlan
-from whet.train.trainer import Material, train_model
+from whet.train.trainer import TrainingData, train_model
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -33,7 +33,7 @@ def collection(tiny_data):
 def material(collection):
     pairs = [Pair(query, passage) for query, passage in collection.pairs("train")]
     near = np.random.default_rng(0).integers(0, len(pairs), (len(pairs), 8), dtype=np.int32)
-    return Material(collection, pairs, Knowledge.of(collection), near)
+    return TrainingData(collection, pairs, KnownRelevance.of(collection), near)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def medquad():
     if not (SHARED / "medquad").is_dir():
         pytest.skip(f"{SHARED / 'medquad'} is not on this machine")
     collection = with_splits(read(SHARED / "medquad")[0], seed=13)[0]
-    return collection, collection.pairs("train"), Knowledge.of(collection).positives
+    return collection, collection.pairs("train"), KnownRelevance.of(collection).positives
 
 
 CONFIG = TrainConfig(

@@ -7,7 +7,7 @@ from sentence_transformers import SentenceTransformer
 
 from whet.encoder.packed import tokenise
 from whet.records import Collection, Passage, PositiveQuery
-from whet.train.collate import Knowledge, Pair, PairCollator
+from whet.train.collate import KnownRelevance, Pair, PairCollator
 
 DATA = Collection(
     "made",
@@ -35,11 +35,11 @@ def row(pair):
 
 
 def collate(model, pairs, found=(), data=DATA):
-    return PairCollator(model, data, Knowledge.of(data, found))([row(pair) for pair in pairs])
+    return PairCollator(model, data, KnownRelevance.of(data, found))([row(pair) for pair in pairs])
 
 
 def test_knowledge_reaches_over_splits_equal_queries_and_copies_of_passages():
-    known = Knowledge.of(DATA).positives
+    known = KnownRelevance.of(DATA).positives
     assert known["q2"] == {"c", "e"}
     assert known["q1"] == known["again"] == {"a", "b", "d", "copy"}
     assert known["q3"] == {"title"}
@@ -85,7 +85,7 @@ def test_on_medquad_no_positive_is_a_negative_in_any_batch(medquad, model):
             truth.setdefault(query, set()).update(found)
     several = [pair for pair in pairs if len(truth[pair[0]]) > 1]
     assert len(several) > 100
-    collator = PairCollator(model, data, Knowledge.of(data))
+    collator = PairCollator(model, data, KnownRelevance.of(data))
     for start in range(
         0, min(len(several), 1600), 32
     ):  # in order, so that a query's positives come together
@@ -105,7 +105,7 @@ def test_likely_positives_are_no_negatives_and_no_positives(model):
     pairs = [Pair("q1", "a"), Pair("q2", "c"), Pair("q3", "title")]
 
     def negatives(likely, pairs=pairs):
-        batch = PairCollator(model, DATA, Knowledge.of(DATA, likely=likely))(
+        batch = PairCollator(model, DATA, KnownRelevance.of(DATA, likely=likely))(
             [row(pair) for pair in pairs]
         )
         return batch["label"]["negative"].tolist(), batch["label"]["answers"].tolist()

@@ -24,25 +24,25 @@ from whet.run.results import read_share, read_tradeoff
 from whet.stages.train.selection import _floor
 from whet.train import forgetting as guard
 from whet.train.config import GuardConfig
-from whet.train.forgetting import guard_set, interpolate
+from whet.train.forgetting import forgetting_set, interpolate
 
 
 def test_the_set_holds_answers_and_others_and_is_the_same_each_time(tiny_data):
     collection, _ = read(tiny_data)
     config = GuardConfig(data=str(tiny_data), queries=10, passages=30)
-    found = guard_set(config)
+    found = forgetting_set(config)
     assert len(found.queries) == len(found.qrels) == 10
     assert len(found.passages) == 30
     for query, judged in found.qrels.items():
         assert found.queries[query] == collection.queries[query]
         assert set(judged) <= set(found.passages)
-    assert found == guard_set(config)
-    assert guard_set(config.model_copy(update={"seed": 1})) != found
-    assert guard_set(GuardConfig(data="none")) is None
+    assert found == forgetting_set(config)
+    assert forgetting_set(config.model_copy(update={"seed": 1})) != found
+    assert forgetting_set(GuardConfig(data="none")) is None
 
 
 def test_the_documentation_of_this_python_is_a_guard():
-    found = guard_set(GuardConfig(data="pydoc", queries=20, passages=50))
+    found = forgetting_set(GuardConfig(data="pydoc", queries=20, passages=50))
     assert len(found.queries) == 20
     assert len(found.passages) == 50
 
@@ -76,7 +76,7 @@ def test_a_set_without_positives_is_refused(monkeypatch):
     empty = Collection("empty", {"p": Passage("p", "x")}, {"q": "y"}, {"test": {"q": {"p": 0}}})
     monkeypatch.setattr(guard, "_collection", lambda config: empty)
     with pytest.raises(ConfigError, match="no query with a positive"):
-        guard_set(GuardConfig(data="x"))
+        forgetting_set(GuardConfig(data="x"))
 
 
 @pytest.mark.parametrize("moe", [0, 2])
@@ -125,7 +125,7 @@ def test_a_set_of_nano_beir_is_looked_for_where_it_lies(monkeypatch, named, aske
     seen = []
     answer = Collection("x", {"p": Passage("p", "x")}, {"q": "y"}, {"train": {"q": {"p": 1}}})
     monkeypatch.setattr(guard, "read", lambda name: (seen.append(name), (answer, ()))[1])
-    assert len(guard_set(GuardConfig(data=named)).queries) == 1
+    assert len(forgetting_set(GuardConfig(data=named)).queries) == 1
     assert seen == [asked]
 
 

@@ -94,7 +94,7 @@ def compare_models(
 
 def finished(path: Path) -> Run:
     """Open a run whose every stage is there, of one making: its data's, its recipe's; raises ConfigError otherwise."""
-    from whet.run.results import of_one_making
+    from whet.run.results import is_consistent
 
     run = reopen(path, record=False)
     if not (path / "model" / "modules.json").exists():
@@ -106,7 +106,7 @@ def finished(path: Path) -> Run:
             f"the data of {path} is not what its results were made from: it has changed, or another version of whet "
             f"made them. Bring them up to date: whet tune {path}"
         )
-    if not of_one_making(run):
+    if not is_consistent(run):
         raise ConfigError(
             f"{path} holds results of different makings: since its model was made, another command has changed its "
             f"recipe, or one of its stages. Make it one again: whet tune {path}, or the command that made the model"

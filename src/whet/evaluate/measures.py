@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from whet.errors import ConfigError, WhetError
-from whet.evaluate.runs import untie
+from whet.evaluate.runs import break_ties
 from whet.records import Judgements, Ranking
 
 MEASURES = ("nDCG@5", "nDCG@10", "RR@10", "AP@10", "R@100")
@@ -39,7 +39,7 @@ def per_query(
         raise WhetError(
             f"none of {len(qrels)} judged queries has a positive passage; expected at least one grade above 0."
         )
-    untied = {query: untie(ranking[query]) for query in judged if ranking.get(query)}
+    untied = {query: break_ties(ranking[query]) for query in judged if ranking.get(query)}
     named = {ir_measures.parse_measure(name): name for name in measures}
     values = {name: dict.fromkeys(judged, 0.0) for name in measures}
     for found in ir_measures.iter_calc(list(named), judged, untied):

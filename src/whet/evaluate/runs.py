@@ -1,7 +1,7 @@
 """TREC run and qrels files, and the one order in which a ranking is read.
 
 Evaluation tools sort a run by its scores and break ties by passage id, each in its own direction (trec_eval downward,
-MS MARCO's script upward), after rounding to float32. `untie` takes that freedom away: measures and files are made from
+MS MARCO's script upward), after rounding to float32. `break_ties` takes that freedom away: measures and files are made from
 scores that fall strictly, so every tool sees the order that the search returned.
 """
 
@@ -19,12 +19,12 @@ from whet.records import Judgements, Ranking
 TIE_STEP = 1e-9  # no smaller: near a score of 0 the next float32 is subnormal, and some builds flush those to 0
 
 
-def untie(scores: dict[str, float]) -> dict[str, float]:
+def break_ties(scores: dict[str, float]) -> dict[str, float]:
     """Passages of one query, best first, with scores that fall strictly also in float32; ties keep their order.
 
     A score changes only where it is tied, by about one float32 step. Raises WhetError on a score that is not finite.
 
-    >>> untie({"a": 0.5, "b": 0.75, "c": 0.5})
+    >>> break_ties({"a": 0.5, "b": 0.75, "c": 0.5})
     {'b': 0.75, 'a': 0.5, 'c': 0.49999994}
     """
     order = sorted(scores, key=lambda passage: -scores[passage])
@@ -52,7 +52,7 @@ def write_trec(path: Path, ranking: Ranking, tag: str) -> None:
         "".join(
             f"{_escape(query)} Q0 {_escape(passage)} {rank} {score!r} {_escape(tag)}\n"
             for query, scores in ranking.items()
-            for rank, (passage, score) in enumerate(untie(scores).items(), start=1)
+            for rank, (passage, score) in enumerate(break_ties(scores).items(), start=1)
         ),
     )
 
@@ -69,7 +69,7 @@ def read_trec(path: Path) -> Ranking:
             raise ArtifactError(
                 f"{path}:{number}: {line!r}; {expected}. Write the run again."
             ) from None
-    return {query: untie(scores) for query, scores in ranking.items()}
+    return {query: break_ties(scores) for query, scores in ranking.items()}
 
 
 def write_qrels(path: Path, qrels: Judgements) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from whet.evaluate.measures import PRIMARY, per_query
-from whet.evaluate.runs import untie
+from whet.evaluate.runs import break_ties
 from whet.evaluate.significance import bootstrap_interval
 from whet.records import Judgements, Passage, Ranking
 from whet.search.bm25 import terms
@@ -180,7 +180,7 @@ def _overlap(words: Sequence[str], passage: str) -> float:
 
 
 def _order(ranking: Ranking, query: str) -> list[str]:
-    return list(untie(ranking.get(query, {})))
+    return list(break_ties(ranking.get(query, {})))
 
 
 def _first_rank(order: Sequence[str], positives: Sequence[str]) -> int | None:

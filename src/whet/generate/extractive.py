@@ -10,7 +10,7 @@ import numpy as np
 
 from whet.artifacts import digest
 from whet.generate.form import Form
-from whet.records import Brief, Passage, Written
+from whet.records import GenerationRequest, Passage, GenerationResult
 from whet.search.bm25 import term_spans, terms
 
 LONGEST = 32  # terms; a longer sentence is cut into clauses, and a longer clause is no query
@@ -44,14 +44,15 @@ class ExtractiveGenerator:
             term: math.log(1 + (size - n + 0.5) / (n + 0.5)) for term, n in frequencies.items()
         }
 
-    def generate(self, briefs: Sequence[Brief]) -> list[Written]:
+    def generate(self, briefs: Sequence[GenerationRequest]) -> list[GenerationResult]:
         """Candidate queries of every passage, best first; none for a passage too short to take a piece from."""
         found = [tuple(self._worded(brief)) for brief in briefs]
         return [
-            Written(texts, "" if texts else "too short to take a piece from") for texts in found
+            GenerationResult(texts, "" if texts else "too short to take a piece from")
+            for texts in found
         ]
 
-    def _worded(self, brief: Brief) -> list[str]:
+    def _worded(self, brief: GenerationRequest) -> list[str]:
         """Pieces in a style: whole sentences, a stretch of the text, keywords, mistyped keywords."""
         if brief.style == "question":
             return self._pieces(brief.passage)

@@ -12,7 +12,7 @@ from whet.generate.prompts import Prompt
 from whet.generate.reply_store import Reply, ReplyStore
 from whet.generate.spending import NOT_ASKED, Spending
 from whet.progress import say
-from whet.records import Brief, Written
+from whet.records import GenerationRequest, GenerationResult
 
 CUT = "cut short"
 
@@ -62,7 +62,7 @@ class ModelGenerator:
         """The model's name."""
         return self.answerer.name
 
-    def generate(self, briefs: Sequence[Brief]) -> list[Written]:
+    def generate(self, briefs: Sequence[GenerationRequest]) -> list[GenerationResult]:
         """Queries for every brief, in order; raises GeneratorError when the model cannot be queried any further."""
         keys = [self._request(brief).key for brief in briefs]
         known = self.replies.find(keys)
@@ -77,7 +77,9 @@ class ModelGenerator:
             )
             known = self.replies.find(keys)
         written = [
-            self._read(known[key], brief.count) if key in known else Written((), failures[key])
+            self._read(known[key], brief.count)
+            if key in known
+            else GenerationResult((), failures[key])
             for key, brief in zip(keys, briefs, strict=True)
         ]
         if cut := sum(one.failure.startswith(CUT) for one in written):
@@ -90,15 +92,15 @@ class ModelGenerator:
     def _limit(self) -> str:
         return f"generate.reply_tokens ({self.spending.config.reply_tokens:,}): raise it, for a model that thinks first"
 
-    def _read(self, reply: Reply, most: int) -> Written:
+    def _read(self, reply: Reply, most: int) -> GenerationResult:
         found = queries_in(reply.text, most)
         cut = not found.texts and reply.tokens_out >= self.spending.config.reply_tokens
-        return Written((), f"{CUT} at {self._limit}") if cut else found
+        return GenerationResult((), f"{CUT} at {self._limit}") if cut else found
 
     def _take(self, request: Request, reply: Reply) -> None:
         self.replies.put(request.key, reply)
 
-    def _request(self, brief: Brief) -> Request:
+    def _request(self, brief: GenerationRequest) -> Request:
         messages = self.prompt.messages(brief)
         return Request(digest(self.answerer.fingerprint, messages), messages)
 

@@ -10,10 +10,10 @@ from whet.encoder.packed import StoredEncoder
 from whet.generate.config import GenerateConfig
 from whet.generate.named import generator_of
 from whet.generate.reply_store import spent_in
-from whet.generate.sieve import Sieve
+from whet.generate.query_filter import QueryFilter
 from whet.generate.training_queries import REPLIES, generate_settings, searches_of
 from whet.progress import say
-from whet.records import Brief, Collection, Generator
+from whet.records import GenerationRequest, Collection, Generator
 
 
 def with_paraphrases(
@@ -34,7 +34,7 @@ def with_paraphrases(
         passages = collection.passages.values()
         generator = generator_of(config, "paraphrases", passages, run / REPLIES, yes=yes)
         searches = searches_of(config, collection, encoder)
-        sieve = Sieve(collection, searches, config.round_trip, modelled=True, distinct=True)
+        sieve = QueryFilter(collection, searches, config.round_trip, modelled=True, distinct=True)
         found = reworded(collection, generator, sieve, config.paraphrases)
         rows = [
             {"query_id": query, "text": text} for query, texts in found.items() for text in texts
@@ -67,12 +67,14 @@ def is_paraphrase(query: str, collection: Collection) -> bool:
 
 
 def reworded(
-    collection: Collection, generator: Generator, sieve: Sieve, count: int
+    collection: Collection, generator: Generator, sieve: QueryFilter, count: int
 ) -> Mapping[str, list[str]]:
     """Training query → its other wordings that pass the sieve with the query's best passage."""
     first = {query: found[0] for query, found in collection.positives("train").items()}
     briefs = [
-        Brief(collection.passages[passage], count=count, query=collection.queries[query])
+        GenerationRequest(
+            collection.passages[passage], count=count, query=collection.queries[query]
+        )
         for query, passage in first.items()
     ]
     tried: list[tuple[str, str]] = []

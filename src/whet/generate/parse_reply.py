@@ -3,7 +3,7 @@
 import json
 import re
 
-from whet.records import Written
+from whet.records import GenerationResult
 
 REFUSAL = re.compile(
     r"^\W*(i'?m sorry|i am sorry|sorry,|i can(?:no|')t|i am unable|i'm unable|as an ai\b|as a language model|"
@@ -24,7 +24,7 @@ OURS = ("queries", "query")  # keys
 QUOTES = "\"'“”„«»`「」"
 
 
-def queries_in(reply: str, most: int) -> Written:
+def queries_in(reply: str, most: int) -> GenerationResult:
     r"""At most `most` queries of a reply, or why there are none.
 
     >>> queries_in('```json\n{"queries": ["how to renew a card"]}\n```', 2).texts
@@ -32,15 +32,15 @@ def queries_in(reply: str, most: int) -> Written:
     >>> queries_in('Here are two:\n1. "how to renew a card"\n2. library card renewal', 2).texts
     ('how to renew a card', 'library card renewal')
     >>> queries_in("I'm sorry, but I can't help with that.", 1)
-    Written(texts=(), failure='refused')
+    GenerationResult(texts=(), failure='refused')
     """
     text = THOUGHT.sub("", reply).strip()
     if not text:
-        return Written((), "empty reply")
+        return GenerationResult((), "empty reply")
     found = _json(text)
     if found is None:
         if REFUSAL.match(text):
-            return Written((), "refused")
+            return GenerationResult((), "refused")
         found = _lines(text)
     cleaned = [" ".join(one.split()).strip(QUOTES).strip() for one in found]
     kept = tuple(
@@ -49,7 +49,9 @@ def queries_in(reply: str, most: int) -> Written:
         )
     )
     refused = any(REFUSAL.match(one) for one in cleaned)
-    return Written(kept[:most], "" if kept else "refused" if refused else "no query in the reply")
+    return GenerationResult(
+        kept[:most], "" if kept else "refused" if refused else "no query in the reply"
+    )
 
 
 def _json(text: str) -> list[str] | None:

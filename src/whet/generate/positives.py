@@ -8,15 +8,22 @@ from typing import Any
 
 from whet.artifacts import read_jsonl, write_jsonl
 from whet.data.split import same_text
-from whet.generate.sieve import Sieve
-from whet.records import Brief, Collection, Generator, MinedQuery, PositiveQuery, QuerySource
+from whet.generate.query_filter import QueryFilter
+from whet.records import (
+    GenerationRequest,
+    Collection,
+    Generator,
+    MinedQuery,
+    PositiveQuery,
+    QuerySource,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PositivesSummary:
     """Mined passages by the source of their queries; `none` are those without: they take no part in the penalty.
 
-    `sieves` says, by source, what became of the texts that a generator wrote (`Sieve.to_json`).
+    `sieves` says, by source, what became of the texts that a generator wrote (`QueryFilter.to_json`).
     """
 
     passages: int
@@ -41,7 +48,7 @@ class PositivesSummary:
 def positive_queries(
     collection: Collection,
     negatives: Sequence[MinedQuery],
-    writers: Mapping[QuerySource, tuple[Generator, Sieve]],
+    writers: Mapping[QuerySource, tuple[Generator, QueryFilter]],
     *,
     most: int = 1,
     sources: Sequence[QuerySource] = ("gold", "given", "generated", "extractive"),
@@ -65,7 +72,9 @@ def positive_queries(
             continue
         lacking = [passage for passage in wanted if not found[passage]]
         written = first_good(
-            [Brief(collection.passages[passage]) for passage in lacking], generator, sieve
+            [GenerationRequest(collection.passages[passage]) for passage in lacking],
+            generator,
+            sieve,
         )
         found |= {
             passage: [PositiveQuery(passage, text, source)] for passage, text in written.items()
@@ -85,7 +94,9 @@ def positive_queries(
     return [query for passage in wanted for query in found[passage][:most]], summary
 
 
-def first_good(briefs: Sequence[Brief], generator: Generator, sieve: Sieve) -> dict[str, str]:
+def first_good(
+    briefs: Sequence[GenerationRequest], generator: Generator, sieve: QueryFilter
+) -> dict[str, str]:
     """Passage id → the first text for its brief that passes the sieve; passages without one are left out.
 
     All first texts are sifted at once, then the second texts of passages still without one, and so on.

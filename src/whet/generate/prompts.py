@@ -19,7 +19,7 @@ from jinja2 import Environment, StrictUndefined, Template, TemplateError
 
 from whet.artifacts import digest
 from whet.errors import ConfigError
-from whet.records import Brief
+from whet.records import GenerationRequest
 
 OURS = Path(__file__).parent / "prompts"
 Purpose = Literal["queries", "reverse", "paraphrases"]
@@ -33,7 +33,7 @@ class Prompt:
     path: Path
     examples: Sequence[str] = ()
 
-    def messages(self, brief: Brief) -> list[dict[str, str]]:
+    def messages(self, brief: GenerationRequest) -> list[dict[str, str]]:
         """Chat messages: system, where the file has such a part, and user."""
         passage = brief.passage.content[:CHARACTERS]
         values = {

@@ -26,9 +26,9 @@ from whet.generate.config import GenerateConfig
 from whet.generate.named import OFFLINE, generator_of, local_model
 from whet.generate.positives import first_good
 from whet.generate.reply_store import spent_in
-from whet.generate.sieve import Search, Sieve
+from whet.generate.query_filter import Search, QueryFilter
 from whet.progress import say
-from whet.records import Brief, Collection, Encoder, Generator, Passage, Vectors
+from whet.records import GenerationRequest, Collection, Encoder, Generator, Passage, Vectors
 from whet.search.bm25 import Bm25, terms
 from whet.search.dense import Hits, top_k
 
@@ -134,7 +134,7 @@ def write_queries(
         passage for passage, free in zip(collection.passages.values(), open_, strict=True) if free
     ]
     chosen = choose(passages, vectors[open_], config.passages, rng)
-    sieve = Sieve(
+    sieve = QueryFilter(
         collection,
         searches_of(config, collection, encoder),
         config.round_trip,
@@ -145,7 +145,9 @@ def write_queries(
     # By turns: every passage's first wording, then every passage's second, so that wordings are spread over passages.
     for turn in range(config.per_passage):
         styles = [config.styles[(at + turn) % len(config.styles)] for at in range(len(chosen))]
-        briefs = [Brief(passage, style) for passage, style in zip(chosen, styles, strict=True)]
+        briefs = [
+            GenerationRequest(passage, style) for passage, style in zip(chosen, styles, strict=True)
+        ]
         style_of = {brief.passage.id: brief.style for brief in briefs}
         for passage, text in first_good(briefs, generator, sieve).items():
             query = f"{PREFIX}{len(rows):06}-{style_of[passage]}"

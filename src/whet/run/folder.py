@@ -20,7 +20,7 @@ from whet.generate.config import GenerateConfig
 from whet.models import load_model, reading, stored_encoder
 from whet.progress import say
 from whet.records import Collection
-from whet.run.recipe import Effort, Recipe, derive, in_full, in_words
+from whet.run.recipe import Effort, Recipe, derive, with_full_paths, describe_recipe
 from whet.train.config import NO_GUARD, PYDOC
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def open_run(
     that has none (`whet.data.test_queries`); `yes` agrees to what calls of a language model's server may cost. Without
     `record` the recipe in the folder stays as it is.
     """
-    path, model, overrides = Path(out), source_of(model), in_full(overrides or {})
+    path, model, overrides = Path(out), source_of(model), with_full_paths(overrides or {})
     _check_place(path, data)
     base = cache(lambda: load_model(model))
     collection, faults = _read(data, base, derive(NO_DATA, effort, overrides))
@@ -175,7 +175,7 @@ def open_run(
     }
     if record:
         _record(path, written | {"resolved": recipe.model_dump(mode="json")})
-    say(f"{in_words(recipe, collection)}; model {escape(model)}")
+    say(f"{describe_recipe(recipe, collection)}; model {escape(model)}")
     return Run(path, collection, split, tuple(faults), model, recipe, force, yes)
 
 
@@ -190,9 +190,9 @@ def _check_what_writing_needs(collection: Collection, draft: Recipe, path: Path)
     wanted = {"queries": unasked or paid, "paraphrases": draft.generate.paraphrases > 0}
     due = any(wanted[stage] and not (path / stage / MANIFEST).exists() for stage in wanted)
     if due and draft.guard.data not in (PYDOC, NO_GUARD):
-        from whet.train.forgetting import guard_set
+        from whet.train.forgetting import forgetting_set
 
-        guard_set(draft.guard)
+        forgetting_set(draft.guard)
 
 
 def _check_place(path: Path, data: str | Path | Collection) -> None:

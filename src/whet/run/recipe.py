@@ -54,9 +54,6 @@ class Recipe(BaseModel):
         None, ge=8, description="tokens read of a text; by default the model's own limit"
     )
     mine: MineConfig = Field(MineConfig(), description="hard negatives")
-    neighbours: int = Field(
-        64, ge=1, description="neighbours per training pair that batches are drawn from"
-    )
     generate: GenerateConfig = Field(GenerateConfig(), description="generated queries")
     passage_tokens: int = Field(
         200,
@@ -181,14 +178,13 @@ def derive(
 NAMING = {
     "guard": ("data",),
     "generate": ("generator", "prompts"),
-    "refresh": ("replay",),
     "teach": ("teachers",),
 }
 # What these settings may hold that is no file, whatever lies in the folder where whet is started.
 WORDS = {PYDOC, NO_GUARD, "base", "bm25", "bm25-characters", "offline"}
 
 
-def in_full(overrides: Mapping[str, Any]) -> dict[str, Any]:
+def with_full_paths(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Overrides in which settings name files and folders by their full paths: a run is opened from anywhere."""
     found = dict(overrides)
     for part, names in NAMING.items():
@@ -232,7 +228,7 @@ def _by_data(collection: Collection, effort: Effort, labelled: int | None) -> di
     return derived
 
 
-def in_words(recipe: Recipe, collection: Collection) -> str:
+def describe_recipe(recipe: Recipe, collection: Collection) -> str:
     """One line, as rich markup, of what is about to be done to what."""
     train = recipe.train
     return (
@@ -242,7 +238,7 @@ def in_words(recipe: Recipe, collection: Collection) -> str:
             for name in SPLIT_ORDER
             if (found := len(collection.positives(name)))
         )
-        + f" queries. effort {recipe.effort}: {train.epochs} epoch(s), {train.batches} batches of {train.batch_size}, "
+        + f" queries. effort {recipe.effort}: {train.epochs} epoch(s), batches of {train.batch_size}, "
         f"{train.negatives} mined negative(s) a query, {train.loss}, λ {train.penalty_weight}, τ {train.temperature}"
         f"{''.join(_besides(recipe, collection))}"
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from whet.evaluate.slices import QueryRow, Slice
     from whet.evaluate.verdict import Evaluation
     from whet.export.card import Origin
-    from whet.serve.ranks import Pairing
+    from whet.serve.ranks import ModelPair
 
 EXAMPLES = 3  # queries of each kind that the compare page offers
 
@@ -79,7 +79,7 @@ def read_judge(run: Run) -> str:
     return str(found.get("judge", "dev" if run.collection.positives("dev") else "cross-validation"))
 
 
-def of_one_making(run: Run) -> bool:
+def is_consistent(run: Run) -> bool:
     """Whether a finished run's model and report come from the stages that lie there, by the recipe that lies there."""
     model = read_json(run.path / "model" / MANIFEST)["inputs"]
     report = run.path / "report" / MANIFEST
@@ -160,18 +160,20 @@ def _licence(base: str) -> str | None:
     return licence_of(folder) if folder else None
 
 
-def pairing_of(run: Run) -> "Pairing":
+def pairing_of(run: Run) -> "ModelPair":
     """Both models of a finished run side by side, with the queries whose ranking changed most as examples."""
     from whet.evaluate.slices import most_changed
-    from whet.serve.ranks import Pairing, Side
+    from whet.serve.ranks import ModelPair, SearchedModel
 
     _, rows, _ = read_evaluation(run.path)
     wins, losses = most_changed(rows, EXAMPLES)
     tuned = stored_encoder(run.model, run.path)
     texts = list(run.passages.values())
-    return Pairing(
+    return ModelPair(
         collection=run.collection,
-        base=Side(run.base, run.base_encoder.encoder, run.base_encoder.encode_passages(texts)),
-        tuned=Side(str(run.path / "model"), tuned.encoder, tuned.encode_passages(texts)),
+        base=SearchedModel(
+            run.base, run.base_encoder.encoder, run.base_encoder.encode_passages(texts)
+        ),
+        tuned=SearchedModel(str(run.path / "model"), tuned.encoder, tuned.encode_passages(texts)),
         examples=(*wins, *losses),
     )

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from whet.errors import ConfigError, require
 from whet.progress import say
-from whet.serve.ranks import Pairing, rank_both
+from whet.serve.ranks import ModelPair, rank_both
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -25,7 +25,7 @@ HEADERS = {
 }
 
 
-def create_app(pairing: Pairing) -> "Starlette":
+def create_app(pairing: ModelPair) -> "Starlette":
     """Make the application: GET / shows the examples, GET /?q=… the ranks of both models; nothing else, nothing stored.
 
     Raises MissingExtra when starlette is not installed.

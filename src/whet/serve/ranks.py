@@ -14,7 +14,7 @@ SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class SearchedModel:
     """One model: its name, its encoder, and its vectors of the passages, (doc, dim), in the collection's order."""
 
     name: str
@@ -23,12 +23,12 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
+class ModelPair:
     """Two models over one collection, and test queries worth a look (`evaluate.slices.most_changed` finds them)."""
 
     collection: Collection
-    base: Side
-    tuned: Side
+    base: SearchedModel
+    tuned: SearchedModel
     examples: Sequence[QueryRow] = ()
 
 
@@ -61,7 +61,7 @@ class SideBySide:
     answers: list[Found]
 
 
-def rank_both(pairing: Pairing, query: str, shown: int = SHOWN) -> SideBySide:
+def rank_both(pairing: ModelPair, query: str, shown: int = SHOWN) -> SideBySide:
     """Rank all passages with both models; a query that the collection holds brings its known answers along."""
     split, grades = known_answers(pairing.collection, query)
     base, tuned = (_scores(side, query) for side in (pairing.base, pairing.tuned))
@@ -99,7 +99,7 @@ def known_answers(collection: Collection, query: str) -> tuple[str | None, dict[
     return None, {}
 
 
-def _scores(side: Side, query: str) -> Float32[np.ndarray, " doc"]:
+def _scores(side: SearchedModel, query: str) -> Float32[np.ndarray, " doc"]:
     """Similarity of every passage to the query."""
     scores: Float32[np.ndarray, " doc"] = side.vectors @ side.encoder.encode_queries([query])[0]
     return scores

@@ -8,7 +8,7 @@ from whet.artifacts import write_json
 from whet.generate.extractive import ExtractiveGenerator
 from whet.generate.named import OFFLINE, generator_of
 from whet.generate.positives import PositivesSummary, positive_queries, write_positive_queries
-from whet.generate.sieve import Sieve
+from whet.generate.query_filter import QueryFilter
 from whet.generate.training_queries import REPLIES, searches_of
 from whet.progress import say
 from whet.records import Collection, Generator, MinedQuery, PositiveQuery, QuerySource
@@ -53,7 +53,9 @@ def positives_finder(run: Run, collection: Collection, *, ask: bool = True) -> F
         sieves = {
             source: (
                 writer,
-                Sieve(collection, searches, config.round_trip, modelled=source == "generated"),
+                QueryFilter(
+                    collection, searches, config.round_trip, modelled=source == "generated"
+                ),
             )
             for source, writer in writers.items()
         }

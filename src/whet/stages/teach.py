@@ -33,7 +33,7 @@ Ids = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class TeacherScores:
     """One teacher's scores of the training pairs, calibrated, and its quality on dev."""
 
     scores: Float64[np.ndarray, " pair"]
@@ -55,7 +55,7 @@ def write_teaching(run: Run, folder: Path, *, mine: Path) -> None:
     relevant = np.array(
         [run.collection.qrels["train"][query].get(passage, 0) > 0 for query, passage in ids]
     )
-    heard: dict[str, Heard] = {}
+    heard: dict[str, TeacherScores] = {}
     for name in config.teachers:
         teacher = teacher_of(name, run.collection, run.base_encoder)
         heard[name] = _hear(run, teacher, ids)
@@ -127,14 +127,14 @@ def pairs_to_teach(run: Run, mine: Path) -> Ids:
     return [pair for pair in found if pair in own or pair[1] not in known[pair[0]]]
 
 
-def _hear(run: Run, teacher: Teacher, ids: Ids) -> Heard:
+def _hear(run: Run, teacher: Teacher, ids: Ids) -> TeacherScores:
     config, store = run.recipe.teach, run.path / "scores"
     pairs = _texts(run.collection, ids)
     background = None
     if config.calibration == "background":
         background = ask(teacher, random_pairs(run), store)
     scores = calibrated(ask(teacher, pairs, store), pairs.query, config.calibration, background)
-    return Heard(scores, _quality(run, teacher))
+    return TeacherScores(scores, _quality(run, teacher))
 
 
 def _quality(run: Run, teacher: Teacher) -> Quality:
@@ -209,8 +209,8 @@ def random_pairs(run: Run) -> Pairs:
 
 
 def _summary(
-    heard: dict[str, Heard],
-    kept: dict[str, Heard],
+    heard: dict[str, TeacherScores],
+    kept: dict[str, TeacherScores],
     labels: Float64[np.ndarray, " pair"],
     relevant: Bool[np.ndarray, " pair"],
 ) -> dict[str, Any]:

@@ -28,46 +28,38 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
+class KnownRelevance:
     """What is known about the training texts, beyond the batch at hand.
 
     `positives` are all known positives of a query, so that none is ever pushed away: those of every split, those of
     queries with the same text, and passages with the text of one of them. `positive_queries` are texts of queries
-    that a mined negative answers. `likely` are passages that may answer a query though nobody said so; they are left
-    out of its negatives, and counted as nothing else. `labels` is what the teachers say of a query and a passage, in
+    that a mined negative answers. `labels` is what the teachers say of a query and a passage, in
     [0, 1].
     """
 
     positives: Mapping[str, frozenset[str]]
     positive_queries: Mapping[str, Sequence[str]]
-    likely: Mapping[str, frozenset[str]] = field(default_factory=dict)
     labels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-
-    def unfit(self, query: str) -> frozenset[str]:
-        """Passages that must not be a negative of a query."""
-        return self.positives.get(query, frozenset()) | self.likely.get(query, frozenset())
 
     @classmethod
     def of(
         cls,
         collection: Collection,
         found: Sequence[PositiveQuery] = (),
-        likely: Mapping[str, Sequence[str]] | None = None,
         labels: Mapping[str, Mapping[str, float]] | None = None,
-    ) -> "Knowledge":
-        """Gather it from the qrels of every split, the queries found for negatives, and what mining holds likely."""
+    ) -> "KnownRelevance":
+        """Gather it from the qrels of every split, the queries found for negatives."""
         stars: dict[str, list[str]] = {}
         for star in found:
             stars.setdefault(star.passage_id, []).append(star.text)
-        doubtful = {query: frozenset(passages) for query, passages in (likely or {}).items()}
-        return cls(known_positives(collection), stars, doubtful, labels or {})
+        return cls(known_positives(collection), stars, labels or {})
 
 
 class PairCollator:
     """Makes a batch of pairs; see the module's header for what it yields."""
 
     def __init__(
-        self, model: "SentenceTransformer", collection: Collection, knowledge: Knowledge
+        self, model: "SentenceTransformer", collection: Collection, knowledge: KnownRelevance
     ) -> None:
         self.model = model
         self.collection = collection
@@ -119,14 +111,7 @@ class PairCollator:
     ) -> dict[str, torch.Tensor]:
         place = {passage: i for i, passage in enumerate(passages)}
         known = [self.knowledge.positives.get(pair.query_id, frozenset()) for pair in pairs]
-        doubtful = [
-            self.knowledge.likely.get(pair.query_id, frozenset()).difference(pair.negative_ids)
-            for pair in pairs
-        ]
-        negative = [
-            [p not in own | barred for p in passages]
-            for own, barred in zip(known, doubtful, strict=True)
-        ]
+        negative = [[passage not in own for passage in passages] for own in known]
         first: dict[str, int] = {}
         for row, text in enumerate(stars):
             first.setdefault(text, row)

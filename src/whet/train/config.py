@@ -50,16 +50,8 @@ class TrainConfig(BaseModel):
         "kl",
         description="loss against the teachers' labels: kl over a query's passages, or mse or cosent over pairs",
     )
-    batches: Literal["neighbour", "random"] = Field(
-        "random",
-        description="how batches are drawn: neighbour puts queries together whose positives look alike",
-    )
     negatives: int = Field(
         1, ge=0, description="mined hard negatives per query beside the in-batch ones"
-    )
-    mask_likely: bool = Field(
-        False,
-        description="do not use as in-batch negatives passages that score within mine's margin of the query's positive",
     )
     train_only: str = Field(
         "intermediate",
@@ -227,16 +219,9 @@ class RefreshConfig(BaseModel):
         False, description="let a language model write queries (h*) for new negatives, at its price"
     )
     background: bool = Field(False, description="mine in a second process while training goes on")
-    replay: str | None = Field(
-        None, description="folder of refreshes by an earlier run, RUN/train/refresh, to repeat"
-    )
 
     @model_validator(mode="after")
     def _agrees(self) -> "RefreshConfig":
-        if self.replay is not None and isinstance(self.times, int):
-            raise ValueError(
-                "replay repeats what was recorded, so times has no say: leave one of them out"
-            )
         idle = [name for name in ("background", "generate") if getattr(self, name)]
         if self.off and idle:
             raise ValueError(
@@ -248,7 +233,7 @@ class RefreshConfig(BaseModel):
     @property
     def off(self) -> bool:
         """Whether negatives stay as they were mined."""
-        return self.replay is None and self.times in (0, "off")
+        return self.times in (0, "off")
 
 
 class GuardConfig(BaseModel):

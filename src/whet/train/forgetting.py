@@ -24,7 +24,7 @@ PYDOC_PAIRS = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class InterpolationPoint:
     """A model between base (share 0) and tuned weights (share 1): its scores on dev and on the guard, if any."""
 
     share: float
@@ -32,7 +32,7 @@ class Point:
     guard: float | None
 
 
-def guard_set(config: GuardConfig) -> DevSet | None:
+def forgetting_set(config: GuardConfig) -> DevSet | None:
     """The set that guards, cut to the recipe's size: every answer of some queries, and passages drawn at random.
 
     None where the recipe names none. Raises DataError or ConfigError when its data cannot be used.
@@ -78,7 +78,7 @@ def _collection(config: GuardConfig) -> Collection:
     return collection
 
 
-def best_on_dev(points: Sequence[Point]) -> Point:
+def best_on_dev(points: Sequence[InterpolationPoint]) -> InterpolationPoint:
     """The point that does best on dev, of equals the nearest to base."""
     return max(points, key=lambda point: (point.dev, -point.share))
 
@@ -89,8 +89,8 @@ def interpolate(
     score: Callable[[float], tuple[float, float | None]],
     shares: Sequence[float],
     floor: float | None,
-    choose: Callable[[Sequence[Point]], Point] = best_on_dev,
-) -> tuple[float, list[Point]]:
+    choose: Callable[[Sequence[InterpolationPoint]], InterpolationPoint] = best_on_dev,
+) -> tuple[float, list[InterpolationPoint]]:
     """Leave in `model` the best weights between `base` and its own; returns the share of the latter, and the line.
 
     `base` are parameters by name, `score` says dev and guard of the model as it stands for a share, and `floor` is the
@@ -103,7 +103,7 @@ def interpolate(
     line = []
     for share in sorted(shares):
         mix(model, base, tuned, share)
-        line.append(Point(share, *score(share)))
+        line.append(InterpolationPoint(share, *score(share)))
     good = [
         point
         for point in line

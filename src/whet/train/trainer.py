@@ -1,4 +1,4 @@
-"""One training: pairs, negatives and neighbours in; the weights of a checkpoint in the model, and a log, out.
+"""One training: pairs and negatives in; the weights of a checkpoint in the model, and a log, out.
 
 Thin over `SentenceTransformerTrainer`, which brings AdamW, schedules, checkpoints, trackers and DDP.
 """
@@ -6,14 +6,11 @@ Thin over `SentenceTransformerTrainer`, which brings AdamW, schedules, checkpoin
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from datasets import Dataset
-from jaxtyping import Int32
 from rich.markup import escape
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
@@ -29,14 +26,14 @@ from whet.losses.adapters import Packing
 from whet.moe.balance import RoutedLoss
 from whet.moe.upcycle import expert_layers
 from whet.progress import say
-from whet.train.batches import NeighbourBatchSampler, RandomBatchSampler
+from whet.train.batches import RandomBatchSampler
 from whet.train.callbacks import LossWatch, ProgressLine, StopEarly, TakeLast
-from whet.train.collate import Knowledge, Pair, PairCollator
+from whet.train.collate import KnownRelevance, Pair, PairCollator
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.freeze import train_only, without_dropout
 from whet.train.prefix import prefix_cache
-from whet.train.refresh.callback import Replayed, Rounds
+from whet.train.refresh.callback import Rounds
 from whet.train.refresh.plan import RefreshPlan, boundaries
 
 if TYPE_CHECKING:
@@ -48,13 +45,12 @@ _NO_CHECKPOINT = "No checkpoint had been written yet."
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """What a training learns from. `neighbours` (row, neighbour) ranks rows for each row, padded with -1."""
+class TrainingData:
+    """What a training learns from."""
 
     collection: "Collection"
     pairs: Sequence[Pair]
-    knowledge: Knowledge
-    neighbours: Int32[np.ndarray, "row neighbour"] | None = None
+    knowledge: KnownRelevance
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ class Trained:
 
 def train_model(
     model: "SentenceTransformer",
-    material: Material,
+    material: TrainingData,
     evaluator: DevEvaluator | None,
     config: TrainConfig,
     folder: Path,
@@ -150,16 +146,14 @@ def _rounds(
     pairs: Sequence[Pair],
     at: Sequence[int],
     autocast: torch.dtype | None,
-) -> list[Rounds | Replayed]:
-    """What mines anew on the way, or repeats what was mined."""
-    if plan and plan.config.replay:
-        return [Replayed(Path(plan.config.replay), plan, collator)]
+) -> list[Rounds]:
+    """What mines anew on the way."""
     return [Rounds(plan, collator, pairs, at, autocast)] if plan and at else []
 
 
 def _prefix(
     model: "SentenceTransformer",
-    material: Material,
+    material: TrainingData,
     config: TrainConfig,
     refreshes: int,
     folder: Path,
@@ -264,7 +258,12 @@ def _steps(config: TrainConfig, pairs: int) -> int:
 
 
 def _arguments(
-    config: TrainConfig, material: Material, folder: Path, moe: MoEConfig | None, *, watched: bool
+    config: TrainConfig,
+    material: TrainingData,
+    folder: Path,
+    moe: MoEConfig | None,
+    *,
+    watched: bool,
 ) -> SentenceTransformerTrainingArguments:
     every = max(1, -(-_steps(config, len(material.pairs)) // config.evaluations))
     return SentenceTransformerTrainingArguments(
@@ -276,7 +275,7 @@ def _arguments(
         weight_decay=config.weight_decay,
         warmup_steps=config.warmup,
         lr_scheduler_type="linear",
-        batch_sampler=_sampler(config, material),
+        batch_sampler=RandomBatchSampler,
         eval_strategy="steps" if watched else "no",
         eval_steps=every,
         save_strategy="steps",
@@ -294,17 +293,6 @@ def _arguments(
         data_seed=config.seed,
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
-    )
-
-
-def _sampler(config: TrainConfig, material: Material) -> Any:
-    if config.batches == "random" or material.neighbours is None:
-        return RandomBatchSampler
-    return partial(
-        NeighbourBatchSampler,
-        neighbours=material.neighbours,
-        passages=[pair.positive_id for pair in material.pairs],
-        known=[material.knowledge.unfit(pair.query_id) for pair in material.pairs],
     )
 
 

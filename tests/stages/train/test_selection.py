@@ -26,7 +26,7 @@ from whet.evaluate.verdict import FEWEST, verdict
 from whet.pipeline import build
 from whet.records import PositiveQuery
 from whet.run.folder import open_run
-from whet.stages.train.attempt import StageFolders, material_of
+from whet.stages.train.attempt import StageFolders, training_data_of
 from whet.stages.train.selection import (
     FEW,
     CrossValidated,
@@ -37,7 +37,7 @@ from whet.stages.train.selection import (
 )
 from whet.stages.train.stage import write_training
 from whet.train.dev import DevEvaluator
-from whet.train.forgetting import Point
+from whet.train.forgetting import InterpolationPoint
 from whet.train.trainer import Trained
 
 INTERPOLATED = RECIPE | {
@@ -97,9 +97,9 @@ def test_nothing_of_a_folds_own_queries_is_learned_from(mined):
     gold = [PositiveQuery(p, mined.collection.queries[query], "gold")
             for query, found in mined.collection.positives("train").items() for p in found]  # fmt: skip
     whet.generate.positives.write_positive_queries(mined.path / "generate" / "queries.jsonl", gold)
-    whole = material_of(mined, mined.collection, sources(mined))
+    whole = training_data_of(mined, mined.collection, sources(mined))
     for fold in folds(mined.collection, mined.recipe.seed):
-        material = material_of(mined, fold, sources(mined))
+        material = training_data_of(mined, fold, sources(mined))
         unseen = {same_text(fold.queries[query]) for query in fold.positives("dev")}
         texts = {
             same_text(text)
@@ -230,7 +230,8 @@ def worsened(queries, by):
         for share, moved in by.items()
     }
     line = [
-        Point(share, float(np.mean(list(values.values()))), None) for share, values in each.items()
+        InterpolationPoint(share, float(np.mean(list(values.values()))), None)
+        for share, values in each.items()
     ]
     return SimpleNamespace(each=base, base=0.8, queries=queries), line, each
 

@@ -13,9 +13,7 @@ from safetensors.torch import load_file, save_file
 from whet.data.split import same_text
 from whet.encoder.packed import to_unit_length
 from whet.generate.positives import read_positive_queries
-from whet.mine.likely import read_likely
 from whet.mine.mined import read_mined
-from whet.mine.neighbours import of_rows
 from whet.moe.upcycle import upcycle
 from whet.progress import say
 from whet.records import Collection
@@ -24,12 +22,12 @@ from whet.search.bm25 import Bm25
 from whet.search.dense import top_k
 from whet.stages.generate import positives_finder
 from whet.teach.label_file import read_labels
-from whet.train.collate import Knowledge, Pair
+from whet.train.collate import KnownRelevance, Pair
 from whet.train.config import FIRST_SHARE, MoEConfig, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.forgetting import mix, set_weights
 from whet.train.refresh.plan import RefreshPlan
-from whet.train.trainer import Material, Trained, train_model
+from whet.train.trainer import TrainingData, Trained, train_model
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -54,7 +52,7 @@ class StageFolders:
 
 def train_once(
     run: Run,
-    material: Material,
+    material: TrainingData,
     evaluator: DevEvaluator | None,
     train: TrainConfig,
     moe: MoEConfig,
@@ -64,7 +62,7 @@ def train_once(
 ) -> "tuple[SentenceTransformer, Mapping[str, Tensor], Trained]":
     """The trained model, base's weights, where the way back is to be walked, and what was done.
 
-    Files go to `scratch` and `refresh`; `first` are weights to start from instead of base's (`taught_by_written`).
+    Files go to `scratch` and `refresh`; `first` are weights to start from instead of base's (`pretrain_on_synthetic`).
     """
     model = _fresh(run, train, moe)
     if to_unit_length(model):
@@ -78,7 +76,7 @@ def train_once(
     return model, before, train_model(model, material, evaluator, train, scratch, moe, plan)
 
 
-def taught_by_written(run: Run, scratch: Path, sources: StageFolders) -> Path | None:
+def pretrain_on_synthetic(run: Run, scratch: Path, sources: StageFolders) -> Path | None:
     """Weights that have learned from the queries written beside those asked: a file, made where it is not there.
 
     Every training starts from them, so that what was asked has the last word. None where nothing was written.
@@ -101,7 +99,7 @@ def taught_by_written(run: Run, scratch: Path, sources: StageFolders) -> Path | 
     model = run.fresh_model()
     to_unit_length(model)
     before = _parameters(model)
-    train_model(model, material_of(run, alone, sources), None, train, scratch)
+    train_model(model, training_data_of(run, alone, sources), None, train, scratch)
     mix(model, before, _parameters(model), FIRST_SHARE)
     save_file(_parameters(model), half := scratch / "half.safetensors")
     half.replace(kept)
@@ -165,7 +163,7 @@ def refresh_plan_of(
         run.base_encoder.encode_passages(passages),
     )
     first = top_k(queries, vectors, run.recipe.mine.skip + config.depth).indices
-    if run.recipe.mine.strategy == "mix" and config.cost != "full" and config.replay is None:
+    if run.recipe.mine.strategy == "mix" and config.cost != "full":
         first = np.concatenate([first, Bm25(passages).top_k(texts, first.shape[1]).indices], axis=1)
     penalised = train.loss == "clp" and train.penalty_weight > 0
     finder = cache(
@@ -183,7 +181,7 @@ def refresh_plan_of(
     )
 
 
-def material_of(run: Run, collection: Collection, sources: StageFolders) -> Material:
+def training_data_of(run: Run, collection: Collection, sources: StageFolders) -> TrainingData:
     """What a training on the collection's train split learns from.
 
     The collection is the run's own, or a part of it: nothing of its dev queries is in what comes out.
@@ -195,17 +193,12 @@ def material_of(run: Run, collection: Collection, sources: StageFolders) -> Mate
         )
         for query in read_mined(sources.mine / "negatives.jsonl")
     }
-    own = collection.pairs("train")
-    pairs = [Pair(query, passage, mined.get(query, ())) for query, passage in own]
-    place = {pair: row for row, pair in enumerate(run.augmented.pairs("train"))}
+    pairs = [
+        Pair(query, passage, mined.get(query, ())) for query, passage in collection.pairs("train")
+    ]
     unseen = {same_text(collection.queries[query]) for query in collection.positives("dev")}
     stars = read_positive_queries(sources.generate / "queries.jsonl")
     found = [star for star in stars if same_text(star.text) not in unseen]
-    likely = read_likely(sources.mine / "likely.jsonl") if train.mask_likely else {}
     labels: dict[str, dict[str, float]] = read_labels(sources.teach) if train.taught else {}
-    knowledge = Knowledge.of(collection, found, likely, labels)
-    near = None
-    if train.batches == "neighbour":
-        whole = np.load(sources.mine / "neighbours.npy", allow_pickle=False)
-        near = of_rows(whole, [place[pair] for pair in own])
-    return Material(collection, pairs, knowledge, near)
+    knowledge = KnownRelevance.of(collection, found, labels)
+    return TrainingData(collection, pairs, knowledge)

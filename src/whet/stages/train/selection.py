@@ -18,10 +18,15 @@ from whet.evaluate.verdict import shown_worse
 from whet.progress import say
 from whet.records import Collection, Encoder, Ranking
 from whet.run.folder import Run
-from whet.stages.train.attempt import StageFolders, material_of, taught_by_written, train_once
+from whet.stages.train.attempt import (
+    StageFolders,
+    training_data_of,
+    pretrain_on_synthetic,
+    train_once,
+)
 from whet.train.config import MoEConfig, TrainConfig
 from whet.train.dev import GUARD, HARD, DevEvaluator, DevSet, dev_set, ndcg_each, ndcg_on
-from whet.train.forgetting import Point, best_on_dev, guard_set, interpolate
+from whet.train.forgetting import InterpolationPoint, best_on_dev, forgetting_set, interpolate
 from whet.train.trainer import Trained
 
 if TYPE_CHECKING:
@@ -44,7 +49,7 @@ class Trial:
     guard: float | None
     better: bool
     share: float = 1.0
-    line: Sequence[Point] = ()
+    line: Sequence[InterpolationPoint] = ()
 
     @property
     def rank(self) -> tuple[bool, float]:
@@ -91,19 +96,19 @@ class HeldOut:
         say(
             f"dev: {self.queries} queries, searched in {len(self.dev.passages):,} of {len(run.passages):,}"
         )
-        self.material = material_of(run, run.collection, sources)
-        self.guard_set = guard_set(run.recipe.guard)
-        evaluator = DevEvaluator(self.dev, folder / "dev", self.guard_set)
+        self.material = training_data_of(run, run.collection, sources)
+        self.forgetting_set = forgetting_set(run.recipe.guard)
+        evaluator = DevEvaluator(self.dev, folder / "dev", self.forgetting_set)
         found = evaluator(run.base_model, steps=0)
         self.base, self.guard, self.each = found[PRIMARY], found.get(GUARD), evaluator.each(0)
         self.few = self.queries < FEW and "dev" not in run.collection.synthetic
-        self.first = taught_by_written(run, folder / SCRATCH / WRITTEN, sources)
+        self.first = pretrain_on_synthetic(run, folder / SCRATCH / WRITTEN, sources)
 
     def trial(self, part: str, train: TrainConfig, moe: MoEConfig) -> Trial:
         """Train, with early stopping, and go back towards base as far as dev and guard say."""
         scores, guard = self.folder / "dev" / part, self.run.recipe.guard
         floor = -math.inf if self.few and guard.interpolate else self.base
-        evaluator = DevEvaluator(self.dev, scores, self.guard_set, floor)
+        evaluator = DevEvaluator(self.dev, scores, self.forgetting_set, floor)
         places = self.folder / SCRATCH / part, self.folder / REFRESH / part
         model, before, trained = train_once(
             self.run, self.material, evaluator, train, moe, *places, self.first
@@ -116,7 +121,7 @@ class HeldOut:
                 model, trained, found[PRIMARY], found.get(GUARD), better=found[PRIMARY] > self.base
             )
         lines, each = (
-            DevEvaluator(self.dev, scores / "shares", self.guard_set),
+            DevEvaluator(self.dev, scores / "shares", self.forgetting_set),
             dict[float, Mapping[str, float]](),
         )
 
@@ -153,7 +158,7 @@ class CrossValidated:
         self.sets = [
             _dev_set(run, fold, lexical, FOLD_POOL, len(self.shares)) for fold in self.folds
         ]
-        self.guard_set = guard_set(run.recipe.guard)
+        self.forgetting_set = forgetting_set(run.recipe.guard)
         self.guard = self._guarded(PackedEncoder(run.base_model))
         self.took: list[float] = []  # seconds of each fold that was trained
         self.each = _all([ndcg_each(run.base_encoder, dev) for dev in self.sets])
@@ -163,7 +168,7 @@ class CrossValidated:
             f"{self.queries} queries are too few for a dev split: {len(self.folds)}-fold cross-validation, then all, "
             f"{len(self.folds) + 1} trainings in all"
         )
-        self.first = taught_by_written(run, folder / SCRATCH / WRITTEN, sources)
+        self.first = pretrain_on_synthetic(run, folder / SCRATCH / WRITTEN, sources)
 
     def trial(self, part: str, train: TrainConfig, moe: MoEConfig) -> Trial:
         """Train on each fold's rest, then on everything, and go as far from base as the folds and the guard say."""
@@ -171,7 +176,7 @@ class CrossValidated:
         lines = [self._fold(at, scores, scratch, train, moe) for at in range(len(self.folds))]
         expected = {share: _all([line[share] for line in lines]) for share in self.shares}
         say(f"last, train on all {self.queries} queries")
-        material = material_of(self.run, self.run.collection, self.sources)
+        material = training_data_of(self.run, self.run.collection, self.sources)
         places = scratch / "whole", self.folder / REFRESH / part
         model, before, trained = train_once(
             self.run, material, None, train, moe, *places, self.first
@@ -200,7 +205,7 @@ class CrossValidated:
                 f"fold {at + 1} of {len(self.folds)}: train on {len(fold.positives('train'))} queries{self._left(at)}"
             )
             began = time.monotonic()
-            material = material_of(self.run, fold, self.sources)
+            material = training_data_of(self.run, fold, self.sources)
             places = scratch / f"fold-{at + 1}", scratch / f"fold-{at + 1}" / REFRESH
             model, before, _ = train_once(self.run, material, None, train, moe, *places, self.first)
             rows: list[dict[str, Any]] = []
@@ -225,15 +230,15 @@ class CrossValidated:
         )
 
     def _guarded(self, encoder: Encoder) -> float | None:
-        return None if self.guard_set is None else ndcg_on(encoder, self.guard_set)
+        return None if self.forgetting_set is None else ndcg_on(encoder, self.forgetting_set)
 
 
 def _farthest(
     run: Run, each: Mapping[float, Mapping[str, float]]
-) -> Callable[[Sequence[Point]], Point]:
+) -> Callable[[Sequence[InterpolationPoint]], InterpolationPoint]:
     """Choose the farthest of some points that is not shown to be worse than the best; `each`: share → query → value."""
 
-    def choose(points: Sequence[Point]) -> Point:
+    def choose(points: Sequence[InterpolationPoint]) -> InterpolationPoint:
         best = each[best_on_dev(points).share]
         return [point for point in points if not shown_worse(each[point.share], best, _rng(run))][
             -1
@@ -299,9 +304,9 @@ def _on_line(
     model: "SentenceTransformer",
     trained: Trained,
     share: float,
-    line: Sequence[Point],
+    line: Sequence[InterpolationPoint],
 ) -> Trial:
-    base, floor = Point(0.0, judge.base, judge.guard), _floor(run, judge.guard)
+    base, floor = InterpolationPoint(0.0, judge.base, judge.guard), _floor(run, judge.guard)
     for point in (base, *line):
         kept = "" if point.guard is None else f", guard {100 * point.guard:.2f}"
         if point.guard is not None and floor is not None and point.guard < floor:

@@ -16,9 +16,8 @@ from whet.run.folder import Run
 from whet.stages.train.attempt import StageFolders, why_not_refresh
 from whet.stages.train.selection import Judge, Trial, judge_of
 from whet.train.config import PYDOC
-from whet.train.forgetting import guard_set
+from whet.train.forgetting import forgetting_set
 from whet.train.freeze import modules_of
-from whet.train.refresh.round_folder import recorded
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -52,7 +51,7 @@ def check_trials(run: Run) -> None:
     ConfigError, or DataError with every fault of the guard's data.
     """
     model = run.base_model
-    if run.recipe.guard.data != PYDOC and (guard := guard_set(run.recipe.guard)):
+    if run.recipe.guard.data != PYDOC and (guard := forgetting_set(run.recipe.guard)):
         trained = {same_text(run.passages[passage]) for _, passage in run.collection.pairs("train")}
         known = sum(same_text(text) in trained for text in guard.passages.values())
         if known:
@@ -75,18 +74,10 @@ def check_trials(run: Run) -> None:
 def _check_refresh(run: Run) -> None:
     """Raise ConfigError where a refresh that was asked for cannot be made, or would ask for money on the way."""
     config, generator = run.recipe.refresh, run.recipe.generate.generator
-    asked = config.replay is not None or config.times not in ("auto", "off", 0)
+    asked = config.times not in ("auto", "off", 0)
     if asked and (why := why_not_refresh(run)):
         raise ConfigError(
             f"negatives cannot be mined anew: {why}. Leave --refresh out, or change that."
-        )
-    if config.replay is not None and (run.recipe.candidates or not run.collection.positives("dev")):
-        raise ConfigError(
-            "refresh.replay repeats one training, and this recipe makes several (candidates, or folds)"
-        )
-    if config.replay is not None and not recorded(Path(config.replay)):
-        raise ConfigError(
-            f"refresh.replay: {config.replay} holds no rounds; give RUN/train/refresh of a finished run"
         )
     if config.generate and generator == OFFLINE:
         raise ConfigError(

@@ -20,11 +20,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.markup import escape
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from whet.artifacts import read_json, write_json
-from whet.errors import ConfigError, TrainingError
+from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY
 from whet.mine.mined import read_mined
 from whet.progress import say
@@ -43,7 +42,6 @@ from whet.train.refresh.round_folder import (
     Round,
     by_number,
     finish,
-    recorded,
 )
 
 LOW_RECALL = 0.8  # of a pool
@@ -272,58 +270,6 @@ class Rounds(TrainerCallback):  # type: ignore[misc]
         one = Round.read(folder, self.plan.negatives)
         self.rounds.append(one)
         self.collator.refresh(one.negatives, one.positive_queries)
-
-
-class Replayed(TrainerCallback):  # type: ignore[misc]
-    """Takes up the rounds of an earlier training from the steps that it recorded: the same training once more.
-
-    Raises ConfigError when the folder has no rounds, or rounds of other data.
-    """
-
-    def __init__(self, record: Path, plan: RefreshPlan, collator: PairCollator) -> None:
-        self.collator, self.folder, self.threads = collator, plan.folder, torch.get_num_threads()
-        self.sources = recorded(record)
-        self.rounds = [Round.read(path, plan.negatives) for path in self.sources]
-        if not self.rounds or not all(_is_of(one, plan.collection) for one in self.rounds):
-            what = "rounds of other data" if self.rounds else "no rounds"
-            raise ConfigError(
-                f"refresh.replay: {record} holds {what}; give RUN/train/refresh of a run on this data"
-            )
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Take up the rounds before this step, with as many threads as there were."""
-        torch.set_num_threads(self.rounds[0].log["threads"])
-        for path, one in zip(self.sources, self.rounds, strict=True):
-            shutil.copytree(path, self.folder / path.name, dirs_exist_ok=True)
-            if one.used_from <= state.global_step:
-                self.collator.refresh(one.negatives, one.positive_queries)
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Checkpoints as there were, and new negatives when they came."""
-        for one in self.rounds:
-            if state.global_step in one.log["boundaries"]:
-                control.should_save = True
-                control.should_evaluate = args.eval_strategy != "no"
-            if one.used_from == state.global_step:
-                say(f"replayed: {escape(_line(one.log))}")
-                self.collator.refresh(one.negatives, one.positive_queries)
-
-    def close(self) -> None:
-        """As many threads as before."""
-        torch.set_num_threads(self.threads)
-
-
-def _is_of(one: Round, collection: Collection) -> bool:
-    """Whether a round's queries and passages are the collection's."""
-    passages = {passage for found in one.negatives.values() for passage in found}
-    return (
-        one.negatives.keys() <= collection.positives("train").keys()
-        and passages <= collection.passages.keys()
-    )
 
 
 def _last_dev(state: TrainerState) -> float | None:

@@ -86,8 +86,6 @@ def boundaries(plan: RefreshPlan, steps: int, epochs: int, evaluations: int) -> 
     before the end.
     """
     times = 0
-    if plan.config.replay:
-        return []
     if isinstance(plan.config.times, int):
         times = plan.config.times
     elif plan.config.times == "auto":

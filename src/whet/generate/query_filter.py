@@ -26,7 +26,7 @@ ABOUT = re.compile(
 
 
 @dataclass
-class Sieve:
+class QueryFilter:
     """Sifts (passage id, text) pairs; a text must find its passage, or one that reads the same, in every search.
 
     `modelled` texts come from a language model, which may copy, chatter, and change the language; what is copied out
