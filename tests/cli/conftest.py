@@ -9,7 +9,6 @@ import yaml
 
 from tiny import RECIPE
 from whet.cli.main import main
-from whet.progress import set_quiet
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +37,7 @@ def whet(monkeypatch, capfd):
         printed = capfd.readouterr()
         return subprocess.CompletedProcess(arguments, end.value.code or 0, printed.out, printed.err)
 
-    yield run
-    set_quiet(False)
+    return run
 
 
 @pytest.fixture(scope="session")

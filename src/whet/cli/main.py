@@ -5,15 +5,15 @@ import os
 import sys
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from whet import __version__
 from whet.cli import generate
 from whet.cli.demo import demo
 from whet.cli.results import clean_run, compare_models, export_run, write_report
 from whet.cli.stages import add_stages
+from whet.cli.terminal import print_line, stderr_console
 from whet.errors import WhetError
-from whet.progress import console
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 OF_THE_PLACE = (
@@ -66,10 +66,9 @@ def main() -> None:
     except (WhetError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in OF_THE_PLACE:
             raise
-        console.quiet = False
-        console.print(f"[red]error[/red] {escape(str(error))}", soft_wrap=True)
+        print_line(stderr_console(), Text.assemble(("error", "red"), f" {error}"))
         sys.exit(error.exit_code if isinstance(error, WhetError) else 1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            console.print("stopped; the same command goes on from here")
+            print_line(stderr_console(), "stopped; the same command goes on from here")
         raise

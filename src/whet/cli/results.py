@@ -10,10 +10,10 @@ import typer
 
 from whet.artifacts import MANIFEST, read_json
 from whet.cli.options import QuietOption, RunArgument
+from whet.cli.terminal import terminal
 from whet.data.read import content_fingerprint
 from whet.errors import ConfigError, require
 from whet.export.folder import Format
-from whet.progress import set_quiet
 from whet.run.folder import RECIPE, Run, is_run, reopen
 
 
@@ -21,9 +21,9 @@ def write_report(run: RunArgument, quiet: QuietOption = False) -> None:
     """Write the report of a finished run, as this version of whet does it, from what lies there, and say where."""
     from whet.pipeline import report_anew
 
-    set_quiet(quiet)
-    report_anew(finished(run))
-    typer.echo(str(run / "report" / "index.html"))
+    with terminal(quiet):
+        report_anew(finished(run))
+        typer.echo(str(run / "report" / "index.html"))
 
 
 def export_run(
@@ -50,20 +50,20 @@ def export_run(
     from whet.run.merged import merge_run
     from whet.run.results import origin_of
 
-    set_quiet(quiet)
-    wanted = cast("list[Format]", ["st", *(formats or []), *(["onnx"] if onnx else [])])
-    made = finished(run)
-    origin, model = origin_of(made, account(made, quoting=False)), run / "model"
-    with ExitStack() as stack:
-        if merge or merge_by != "average":
-            aside = stack.enter_context(TemporaryDirectory(dir=run))
-            found = merge_run(made, merge_by, Path(aside))
-            model, origin = (
-                found.folder,
-                replace(origin, evaluation=found.evaluation, note=found.sentence(merge_by)),
-            )
-            typer.echo(origin.note)
-        typer.echo(str(export_model(model, to, origin=origin, formats=wanted)))
+    with terminal(quiet):
+        wanted = cast("list[Format]", ["st", *(formats or []), *(["onnx"] if onnx else [])])
+        made = finished(run)
+        origin, model = origin_of(made, account(made, quoting=False)), run / "model"
+        with ExitStack() as stack:
+            if merge or merge_by != "average":
+                aside = stack.enter_context(TemporaryDirectory(dir=run))
+                found = merge_run(made, merge_by, Path(aside))
+                model, origin = (
+                    found.folder,
+                    replace(origin, evaluation=found.evaluation, note=found.sentence(merge_by)),
+                )
+                typer.echo(origin.note)
+            typer.echo(str(export_model(model, to, origin=origin, formats=wanted)))
 
 
 def clean_run(run: RunArgument) -> None:
@@ -86,10 +86,10 @@ def compare_models(
     from whet.run.results import pairing_of
     from whet.serve.compare import create_app, run_locally
 
-    set_quiet(quiet)
-    for module in ("starlette", "uvicorn"):
-        require(module, "serve")
-    run_locally(create_app(pairing_of(finished(run))), port)
+    with terminal(quiet):
+        for module in ("starlette", "uvicorn"):
+            require(module, "serve")
+        run_locally(create_app(pairing_of(finished(run))), port)
 
 
 def finished(path: Path) -> Run:

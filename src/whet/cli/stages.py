@@ -32,9 +32,9 @@ from whet.cli.options import (
     overrides_of,
     run_folder,
 )
+from whet.cli.terminal import terminal
 from whet.errors import ConfigError, DataError
 from whet.models import DEFAULT_MODEL
-from whet.progress import set_quiet
 from whet.run.folder import RECIPE, Run, is_run, is_run_of, open_run, reopen
 from whet.run.recipe import Effort
 
@@ -84,31 +84,32 @@ def verb(name: str) -> Callable[..., None]:
     ) -> None:
         from whet.pipeline import build
 
-        set_quiet(quiet or name == "check")  # what the check finds is its result and goes to stdout
-        options = {
-            "train.train_only": train_only,
-            "moe.experts": moe,
-            "refresh.times": refresh,
-            "refresh.background": refresh_async or None,
-            "refresh.generate": refresh_generate or None,
-            "train.prefix_cache": prefix_cache,
-            "guard.data": guard,
-            "generate.generator": generator,
-            "seed": seed,
-        }
-        files = {"labels": labels, "test_queries": test_queries}
-        try:
-            run = _opened(
-                name, data, model, out, effort, recipe, options, files, force=force, yes=yes
-            )
-        except DataError as error:
-            if name == "check":
-                _show_faults(error, json=json)
-            raise
-        if name == "audit":
-            _show_audit(run, json=json)
-        else:
-            _show(name, build(run, until) if until else run, json=json)
+        # What the check says is its result and goes to stdout.
+        with terminal(quiet or name == "check"):
+            options = {
+                "train.train_only": train_only,
+                "moe.experts": moe,
+                "refresh.times": refresh,
+                "refresh.background": refresh_async or None,
+                "refresh.generate": refresh_generate or None,
+                "train.prefix_cache": prefix_cache,
+                "guard.data": guard,
+                "generate.generator": generator,
+                "seed": seed,
+            }
+            files = {"labels": labels, "test_queries": test_queries}
+            try:
+                run = _opened(
+                    name, data, model, out, effort, recipe, options, files, force=force, yes=yes
+                )
+            except DataError as error:
+                if name == "check":
+                    _show_faults(error, json=json)
+                raise
+            if name == "audit":
+                _show_audit(run, json=json)
+            else:
+                _show(name, build(run, until) if until else run, json=json)
 
     return command
 
