@@ -9,27 +9,24 @@ The measures are those of a review of this code, so that anyone can compare befo
 
 What the figures mean:
 
-- A code line is a line that is not blank, not in a docstring and not only a comment.
-- A function is every `def`, also a method or a `def` inside another. Its length counts its
-  docstring, but not its decorators.
+- Density is expression nodes per code line, as bars.py defines them, sum over sum.
+- A function is every `def`. Its length counts its docstring, but not its decorators.
 - p90 is the value at position 0.9 n of the n sorted values.
 - Parameters are counted without `self`, `cls`, `*args` and `**kwargs`.
 - A function is public when its own name has no leading underscore. It is annotated when all
   its parameters but `self` and `cls`, and what it returns, have a type.
-- An expression node is every `ast.expr`: also names, constants, docstrings and annotations.
-- Density is expression nodes per code line. A package's is the sum over the sum.
 - Characters per code line include the indentation. Long lines are a share of the code lines.
-- A comprehension is a list, set or dict comprehension or a generator expression. The review
-  calls one nested when it holds another or has a second `for`. Inner ones lie inside another.
-- An assigned name is every name in a storing position, as often as it stands there: also loop
-  variables, those of comprehensions and those of `with`.
+- Comprehensions are those of lists, sets and dicts, and generator expressions. The review calls
+  one nested when it holds another or has a second `for`. Inner ones lie inside another.
+- An assigned name is a name in any storing position, each time; so are loop variables.
 - Comment lines hold a comment, also one behind code. They and docstring lines are shares of all.
 - Rooms are the top-level modules and packages, the package's own `__init__` as one of them, and
   the folders `benchmarks` and `scripts` beside the tests. An arrow is a pair of rooms of which
   one imports the other anywhere, also inside a function or under TYPE_CHECKING.
-- Layers are the rooms on the longest chain of arrows, each circle of rooms as one.
+- Layers are the rooms on the longest chain of arrows. A circle of rooms counts as one, and an
+  arrow for type checkers does not count where it closes a circle.
 - "At run time" leaves out `benchmarks`, `scripts` and what only TYPE_CHECKING imports.
-- The largest circle is counted in modules and at run time; 0 where there is none.
+- The largest circle is counted in modules and at run time. Relative imports are not followed.
 """
 
 import argparse
@@ -38,24 +35,30 @@ import io
 import json
 import statistics
 import subprocess
-import sys
 import tarfile
 import tempfile
-import tokenize
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from bars import (
+    LINE_LENGTH,
+    Comprehension,
+    Function,
+    Source,
+    code_line_count,
+    count,
+    density_of,
+    function_length,
+    inner_comprehensions,
+    ratio,
+    read_folder,
+)
+
 ROOT = Path(__file__).parents[1]
 CALLERS = ("benchmarks", "scripts")
-LONG_LINE = 100
 MANY_PARAMETERS = 6
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-Documented = ast.Module | ast.ClassDef | Function
-Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Graph = dict[str, set[str]]
 Measures = dict[str, float | str]
 
@@ -84,115 +87,9 @@ ROWS = (
 )
 
 
-@dataclass(frozen=True)
-class Source:
-    """One Python file that was read and parsed."""
-
-    path: Path
-    text: str
-    tree: ast.Module
-
-    @cached_property
-    def lines(self) -> list[str]:
-        """Its lines, without their ends."""
-        return self.text.splitlines()
-
-    @cached_property
-    def nodes(self) -> list[ast.AST]:
-        """Every node of its tree."""
-        return list(ast.walk(self.tree))
-
-    @cached_property
-    def functions(self) -> list[Function]:
-        """Every function, method and inner function."""
-        return [node for node in self.nodes if isinstance(node, Function)]
-
-    @cached_property
-    def docstring_lines(self) -> set[int]:
-        """The numbers of the lines that docstrings take, from 1."""
-        numbers: set[int] = set()
-        for node in self.nodes:
-            if isinstance(node, Documented) and ast.get_docstring(node) is not None:
-                docstring = node.body[0]
-                numbers.update(range(docstring.lineno, end_line(docstring) + 1))
-        return numbers
-
-    @cached_property
-    def comment_lines(self) -> set[int]:
-        """The numbers of the lines that hold a comment, alone or behind code."""
-        tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
-        return {token.start[0] for token in tokens if token.type == tokenize.COMMENT}
-
-    @cached_property
-    def code_lines(self) -> list[str]:
-        """The lines that are not blank, not in a docstring and not only a comment."""
-        code = []
-        for number, line in enumerate(self.lines, start=1):
-            starts_as_comment = line.lstrip().startswith("#")
-            only_comment = starts_as_comment and number in self.comment_lines
-            if line.strip() and number not in self.docstring_lines and not only_comment:
-                code.append(line)
-        return code
-
-    @cached_property
-    def expression_count(self) -> int:
-        """How many expression nodes its tree has."""
-        return count(node for node in self.nodes if isinstance(node, ast.expr))
-
-    @property
-    def density(self) -> float:
-        """Its expression nodes per code line."""
-        return density_of([self])
-
-
-def read_source(path: Path) -> Source:
-    """Read and parse one file."""
-    text = path.read_text(encoding="utf-8")
-    return Source(path, text, ast.parse(text, str(path)))
-
-
-def read_folder(folder: Path) -> list[Source]:
-    """Read every Python file below a folder, in the order of their paths."""
-    return [read_source(path) for path in sorted(folder.rglob("*.py"))]
-
-
-def count(items: Iterable[object]) -> int:
-    """How many items there are."""
-    return sum(1 for _ in items)
-
-
-def end_line(node: ast.stmt) -> int:
-    """The number of a statement's last line."""
-    return node.end_lineno or node.lineno
-
-
-def function_length(function: Function) -> int:
-    """A function's lines, docstring included and decorators not."""
-    return end_line(function) - function.lineno + 1
-
-
-def ratio(part: float, whole: float) -> float:
-    """Part per whole, and 0 where there is no whole."""
-    return part / whole if whole else 0.0
-
-
-def density_of(sources: list[Source]) -> float:
-    """Expression nodes per code line, over all the given files together."""
-    expressions = sum(source.expression_count for source in sources)
-    code_lines = sum(len(source.code_lines) for source in sources)
-    return ratio(expressions, code_lines)
-
-
-def inner_comprehensions(source: Source) -> list[Comprehension]:
-    """Each comprehension that lies inside another's element, iterable or condition, once."""
-    inner: dict[int, Comprehension] = {}
-    for outer in source.nodes:
-        if not isinstance(outer, Comprehension):
-            continue
-        for node in ast.walk(outer):
-            if isinstance(node, Comprehension) and node is not outer:
-                inner[id(node)] = node
-    return list(inner.values())
+def percent(part: float, whole: float) -> float:
+    """Part per hundred of the whole."""
+    return 100 * ratio(part, whole)
 
 
 def holds_comprehension_or_two_fors(comprehension: Comprehension) -> bool:
@@ -204,10 +101,10 @@ def holds_comprehension_or_two_fors(comprehension: Comprehension) -> bool:
 def spread(name: str, values: list[int]) -> Measures:
     """Median, 90th percentile and maximum of some lengths."""
     ordered = sorted(values) or [0]
-    position = int(0.9 * len(ordered))
+    position_of_p90 = int(0.9 * len(ordered))
     return {
         f"{name}_median": statistics.median(ordered),
-        f"{name}_p90": ordered[position],
+        f"{name}_p90": ordered[position_of_p90],
         f"{name}_max": ordered[-1],
     }
 
@@ -242,9 +139,9 @@ def measure_functions(sources: list[Source]) -> Measures:
     return {
         "functions": len(functions),
         **spread("function", [function_length(function) for function in functions]),
-        "many_parameters": 100 * ratio(wide, len(functions)),
-        "public_docstrings": 100 * ratio(documented, len(public)),
-        "annotated": 100 * ratio(annotated, len(functions)),
+        "many_parameters": percent(wide, len(functions)),
+        "public_docstrings": percent(documented, len(public)),
+        "annotated": percent(annotated, len(functions)),
     }
 
 
@@ -252,14 +149,14 @@ def measure_lines(sources: list[Source], package: Path) -> Measures:
     """How much stands on a code line, in nodes and in characters."""
     code = [line for source in sources for line in source.code_lines]
     worst = max(sources, key=lambda source: source.density)
-    long_lines = count(line for line in code if len(line) > LONG_LINE)
+    long_lines = count(line for line in code if len(line) > LINE_LENGTH)
     return {
         "code_lines": len(code),
         "density": density_of(sources),
         "worst_density": worst.density,
         "worst_file": worst.path.relative_to(package).as_posix(),
         "characters": ratio(sum(len(line) for line in code), len(code)),
-        "long_lines": 100 * ratio(long_lines, len(code)),
+        "long_lines": percent(long_lines, len(code)),
     }
 
 
@@ -272,9 +169,9 @@ def is_packed_assignment(node: ast.AST) -> bool:
 
 def measure_expressions(sources: list[Source]) -> Measures:
     """How often an expression packs several thoughts, and how long its names are."""
+    code_lines = code_line_count(sources)
     nodes = [node for source in sources for node in source.nodes]
-    code_lines = sum(len(source.code_lines) for source in sources)
-    comprehensions = [node for node in nodes if isinstance(node, Comprehension)]
+    comprehensions = [each for source in sources for each in source.comprehensions]
     nested = count(each for each in comprehensions if holds_comprehension_or_two_fors(each))
     inner = sum(len(inner_comprehensions(source)) for source in sources)
     ternaries = count(node for node in nodes if isinstance(node, ast.IfExp))
@@ -282,9 +179,9 @@ def measure_expressions(sources: list[Source]) -> Measures:
     names = [node for node in nodes if isinstance(node, ast.Name)]
     lengths = [len(name.id) for name in names if isinstance(name.ctx, ast.Store)]
     return {
-        "comprehensions": 100 * ratio(len(comprehensions), code_lines),
-        "nested_or_two_fors": 100 * ratio(nested, code_lines),
-        "inner_comprehensions": 100 * ratio(inner, code_lines),
+        "comprehensions": percent(len(comprehensions), code_lines),
+        "nested_or_two_fors": percent(nested, code_lines),
+        "inner_comprehensions": percent(inner, code_lines),
         "ternaries": 1000 * ratio(ternaries, code_lines),
         "packed_assignments": 1000 * ratio(packed, code_lines),
         "name_length": ratio(sum(lengths), len(lengths)),
@@ -298,8 +195,8 @@ def measure_prose(sources: list[Source], tests: list[Source]) -> Measures:
     docstrings = sum(len(source.docstring_lines) for source in sources)
     test_lines = sum(len(test.lines) for test in tests)
     return {
-        "comment_lines": 100 * ratio(comments, lines),
-        "docstring_lines": 100 * ratio(docstrings, lines),
+        "comment_lines": percent(comments, lines),
+        "docstring_lines": percent(docstrings, lines),
         "tests_per_source": ratio(test_lines, lines),
     }
 
@@ -312,44 +209,27 @@ def module_name(path: Path, package: Path) -> str:
     return ".".join(parts)
 
 
-def is_type_checking(node: ast.AST) -> bool:
-    """Whether a node is `if TYPE_CHECKING:`."""
-    if not isinstance(node, ast.If):
-        return False
-    return ast.unparse(node.test).endswith("TYPE_CHECKING")
-
-
 def import_statements(node: ast.AST, at_run_time: bool) -> Iterator[ast.Import | ast.ImportFrom]:
     """Every import below a node; at run time, none of those for type checkers."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         yield node
-    children = list(ast.iter_child_nodes(node))
-    if at_run_time and is_type_checking(node):
-        children = node.orelse
+    children: list[ast.AST] = list(ast.iter_child_nodes(node))
+    if at_run_time and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        children = list(node.orelse)
     for child in children:
         yield from import_statements(child, at_run_time)
 
 
-def imported_from(node: ast.ImportFrom, importer: Source, package: Path) -> str:
-    """The module that a `from` names, with the dots of a relative one resolved."""
-    if not node.level:
-        return node.module or ""
-    parents = module_name(importer.path.parent / "__init__.py", package).split(".")
-    kept = parents[: len(parents) - node.level + 1]
-    return ".".join([*kept, node.module] if node.module else kept)
-
-
-def imports_of(source: Source, package: Path, modules: set[str], at_run_time: bool) -> set[str]:
+def imports_of(source: Source, modules: set[str], at_run_time: bool) -> set[str]:
     """The package's own modules that a file imports."""
     imported: set[str] = set()
     for node in import_statements(source.tree, at_run_time):
         if isinstance(node, ast.Import):
             imported.update(alias.name for alias in node.names)
             continue
-        parent = imported_from(node, source, package)
         for alias in node.names:
-            child = f"{parent}.{alias.name}"
-            imported.add(child if child in modules else parent)
+            child = f"{node.module}.{alias.name}"
+            imported.add(child if child in modules else str(node.module))
     return imported & modules
 
 
@@ -384,8 +264,7 @@ def circles(graph: Graph) -> dict[str, frozenset[str]]:
 def largest_circle(graph: Graph) -> int:
     """How many nodes the largest circle has, 0 where there is none."""
     sizes = [len(circle) for circle in circles(graph).values()]
-    largest = max(sizes, default=0)
-    return largest if largest > 1 else 0
+    return max((size for size in sizes if size > 1), default=0)
 
 
 def layer_count(graph: Graph) -> int:
@@ -405,12 +284,16 @@ def layer_count(graph: Graph) -> int:
 
 def module_graph(sources: list[Source], package: Path, at_run_time: bool) -> Graph:
     """Which module of the package imports which."""
-    named = {module_name(source.path, package): source for source in sources}
-    modules = set(named)
+    modules = {module_name(source.path, package): source for source in sources}
     graph = {}
-    for name, source in named.items():
-        graph[name] = imports_of(source, package, modules, at_run_time) - {name}
+    for name, source in modules.items():
+        graph[name] = imports_of(source, set(modules), at_run_time) - {name}
     return graph
+
+
+def arrow_count(graph: Graph) -> int:
+    """How many arrows a graph has."""
+    return sum(len(targets) for targets in graph.values())
 
 
 def room_graph(modules: Graph) -> Graph:
@@ -423,23 +306,35 @@ def room_graph(modules: Graph) -> Graph:
     return graph
 
 
+def without_closing_arrows(graph: Graph, runtime_graph: Graph) -> Graph:
+    """A graph without the arrows that are for type checkers and close a circle."""
+    kept = {}
+    for node, targets in graph.items():
+        for_types = targets - runtime_graph.get(node, set())
+        closing = {target for target in for_types if node in reachable(graph, target)}
+        kept[node] = targets - closing
+    return kept
+
+
 def measure_imports(sources: list[Source], package: Path, callers: list[Path]) -> Measures:
     """Rooms, layers and arrows, with the callers and without, and the largest circle."""
     runtime_modules = module_graph(sources, package, at_run_time=True)
     runtime_rooms = room_graph(runtime_modules)
     rooms = room_graph(module_graph(sources, package, at_run_time=False))
+    layered_rooms = without_closing_arrows(rooms, runtime_rooms)
     for folder in callers:
-        rooms[folder.name] = set()
+        called: set[str] = set()
         for source in read_folder(folder):
-            targets = imports_of(source, package, set(runtime_modules), at_run_time=False)
-            rooms[folder.name].update(room_of(target) for target in targets)
+            called.update(imports_of(source, set(runtime_modules), at_run_time=False))
+        rooms[folder.name] = {room_of(module) for module in called}
+        layered_rooms[folder.name] = rooms[folder.name]
     return {
         "rooms": len(rooms),
-        "layers": layer_count(rooms),
-        "arrows": sum(len(targets) for targets in rooms.values()),
+        "layers": layer_count(layered_rooms),
+        "arrows": arrow_count(rooms),
         "runtime_rooms": len(runtime_rooms),
         "runtime_layers": layer_count(runtime_rooms),
-        "runtime_arrows": sum(len(targets) for targets in runtime_rooms.values()),
+        "runtime_arrows": arrow_count(runtime_rooms),
         "largest_circle": largest_circle(runtime_modules),
     }
 
@@ -464,7 +359,7 @@ def measure(package: Path, tests: Path) -> Measures:
 def measure_revision(revision: str, package: Path, tests: Path) -> Measures:
     """Take all measures of the same folders as another git revision has them."""
     command = ["git", "archive", "--format=tar", revision]
-    archive = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+    archive = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(folder, filter="data")
@@ -474,18 +369,20 @@ def measure_revision(revision: str, package: Path, tests: Path) -> Measures:
 
 def as_table(columns: dict[str, Measures]) -> str:
     """Lay the measures out as a table with one column a tree."""
-    lines = [f"{'':36}" + "".join(f"{title:>26}" for title in columns)]
+    titles = "".join(f"{title:>26}" for title in columns)
+    lines = [" " * 36 + titles]
     for label, template in ROWS:
         cells = [template.format(**measures) for measures in columns.values()]
-        lines.append(f"{label:36}" + "".join(f"{cell:>26}" for cell in cells))
+        row = "".join(f"{cell:>26}" for cell in cells)
+        lines.append(f"{label:36}{row}")
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the measures of the present tree, beside those of another revision if asked."""
     parser = argparse.ArgumentParser(description="Measure how a package is built.")
-    parser.add_argument("--src", type=Path, default=ROOT / "src" / "whet", metavar="DIR")
-    parser.add_argument("--tests", type=Path, default=ROOT / "tests", metavar="DIR")
+    parser.add_argument("--src", type=Path, default=ROOT / "src/whet")
+    parser.add_argument("--tests", type=Path, default=ROOT / "tests")
     parser.add_argument("--against", metavar="REV", help="a git revision to compare with")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
@@ -500,4 +397,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
