@@ -77,7 +77,9 @@ def measure(passages: int) -> None:
 def ask(url: str, concurrency: int, folder: Path, count: int) -> dict[str, Any]:
     """Have queries written for passages that are made up; all must have one."""
     config = GenerateConfig(generator=f"openai:x@{url}", concurrency=concurrency)
-    generator = generator_of(config, "reverse", (), folder / "replies.sqlite", yes=True)
+    generator = generator_of(
+        config, "reverse", (), folder / "replies.sqlite", confirm=lambda question: True
+    )
     briefs = [
         GenerationRequest(Passage(str(at), f"passage {at} " + "about lamps and rooms " * 20))
         for at in range(count)

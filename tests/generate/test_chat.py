@@ -6,6 +6,7 @@ server's pauses are kept; what concerns all calls ends the work at once; and no 
 """
 
 import json
+import logging
 import os
 import random
 import re
@@ -23,11 +24,15 @@ from whet.generate.config import GenerateConfig
 from whet.generate.named import check_generator, check_generator_name, generator_of
 from whet.generate.pace import asked_pause
 from whet.generate.reply_store import spent_in
-from whet.progress import console
+from whet.generate.spending import refuse
 from whet.records import GenerationRequest, Passage
 
 SWIFT = {"backoff": 0.01, "timeout": 0.5, "concurrency": 4}
 INSIDE = re.compile(r"===== (\w+) =====\n(.*)\n===== \1 =====", re.DOTALL)
+
+
+def agree(question):
+    return True
 
 
 def passages(count):
@@ -63,15 +68,16 @@ def by_passage(faults, once=True):
 def written(tmp_path):
     """Return a function that has a served model write for passages, with one store for all calls of a test."""
 
-    def write(url, count, yes=True, **config):
+    def write(url, count, confirm=agree, **config):
         chosen = GenerateConfig(generator=f"openai:tiny@{url}", **SWIFT | config)
-        generator = generator_of(chosen, "reverse", (), tmp_path / "replies.sqlite", yes=yes)
+        generator = generator_of(chosen, "reverse", (), tmp_path / "replies.sqlite", confirm=confirm)
         return generator.generate([GenerationRequest(passage) for passage in passages(count)])
 
     return write
 
 
-def test_every_passage_gets_its_query_in_order_whatever_the_server_does(written, capsys):
+def test_every_passage_gets_its_query_in_order_whatever_the_server_does(written, caplog):
+    caplog.set_level(logging.INFO)
     faults = {2: "429", 3: "500", 5: "slow", 7: "cut", 11: "429", 12: "500"}
     lost = {4: "malformed", 6: "empty choices", 8: "refusal"}
     chat = Chat(ask_for, by_passage(faults | lost))
@@ -87,7 +93,7 @@ def test_every_passage_gets_its_query_in_order_whatever_the_server_does(written,
         assert calls == 20 + len(faults)
         assert written(url, 20) == found
         assert chat.calls == calls  # all of it came from the store, bad answers too
-    assert "0 of 20 calls failed" in capsys.readouterr().err
+    assert "0 of 20 calls failed" in caplog.text
 
 
 def test_what_always_fails_is_recorded_and_asked_again_the_next_time(written):
@@ -111,7 +117,7 @@ def test_a_server_that_knows_no_schema_is_asked_without(written):
     assert chat.calls == 7
 
 
-def test_a_reply_that_its_limit_cut_short_says_so(written, capsys):
+def test_a_reply_that_its_limit_cut_short_says_so(written, caplog):
     chat = Chat(lambda messages: "<think>what could it be")
     with serving(chat) as url:
         assert written(url, 2)[0].failure == "empty reply"
@@ -119,7 +125,7 @@ def test_a_reply_that_its_limit_cut_short_says_so(written, capsys):
         assert written(url, 2, reply_tokens=16)[0].failure.startswith(
             "cut short at generate.reply_tokens (16): raise"
         )
-    assert "2 of 2 replies hold no query and were cut short" in capsys.readouterr().err
+    assert "2 of 2 replies hold no query and were cut short" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -178,7 +184,8 @@ def test_calls_run_side_by_side(written):
     assert chat.most_under_way == 8
 
 
-def test_a_wrong_key_ends_it_and_no_key_is_ever_shown(written, monkeypatch, tmp_path, capsys):
+def test_a_wrong_key_ends_it_and_no_key_is_ever_shown(written, monkeypatch, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-key")
     chat = Chat(ask_for, lambda number, body: "401")
     with serving(chat) as url:
@@ -190,7 +197,7 @@ def test_a_wrong_key_ends_it_and_no_key_is_ever_shown(written, monkeypatch, tmp_
     assert chat.keys == {"Bearer sk-secret-key"}
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"secret" not in kept
-    assert "secret" not in str(raised.value) + "".join(capsys.readouterr())
+    assert "secret" not in str(raised.value) + caplog.text
 
 
 def test_a_server_that_is_not_there_is_given_up(written):
@@ -241,27 +248,21 @@ def test_names_keys_and_agreement(written, monkeypatch, tmp_path):
         with pytest.raises(
             ConfigError, match=r"3 calls, about \d+ tokens in and 90 out, cost unknown.*--yes"
         ):
-            written(url, 3, yes=False)
+            written(url, 3, confirm=refuse)
         assert chat.calls == 0
-        with pytest.MonkeyPatch.context() as terminal:  # nobody is asked what cannot be seen
-            terminal.setattr(type(console), "is_terminal", True)
-            terminal.setattr("sys.stdin.isatty", lambda: True)
-            terminal.setattr(console, "quiet", True)
-            with pytest.raises(ConfigError, match="--yes"):
-                written(url, 3, yes=False)
         written(url, 3)
-        written(url, 3, yes=False)  # nothing is left to agree to
+        written(url, 3, confirm=refuse)  # nothing is left to agree to
 
 
 KILLED = """
 import sys
 from pathlib import Path
-from generate.test_chat import passages, SWIFT
+from generate.test_chat import agree, passages, SWIFT
 from whet.generate.config import GenerateConfig
 from whet.generate.named import generator_of
 from whet.records import GenerationRequest
 config = GenerateConfig(generator=f"openai:tiny@{sys.argv[1]}", **SWIFT | {"timeout": 30})
-found = generator_of(config, "reverse", (), Path(sys.argv[2]), yes=True).generate([GenerationRequest(p) for p in passages(25)])
+found = generator_of(config, "reverse", (), Path(sys.argv[2]), confirm=agree).generate([GenerationRequest(p) for p in passages(25)])
 assert all(one.texts for one in found)
 """
 

@@ -1,12 +1,9 @@
 """Generators by name: what a recipe writes, and what it means."""
 
-import sys
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-
-from rich.markup import escape
-from rich.prompt import Confirm
 
 from whet.errors import ConfigError
 from whet.generate.chat import PRESETS, ChatServer, Request
@@ -16,10 +13,11 @@ from whet.generate.local import LocalModel
 from whet.generate.model import ModelGenerator
 from whet.generate.prompts import Purpose, prompt_of
 from whet.generate.reply_store import ReplyStore
-from whet.generate.spending import Spending
-from whet.progress import console, say
+from whet.generate.spending import Confirm, Spending, refuse
 from whet.records import Generator, Passage
 from whet.servers import check_address
+
+logger = logging.getLogger(__name__)
 
 OFFLINE, LOCAL = "offline", "local"
 FORMS = (
@@ -36,12 +34,13 @@ def generator_of(
     replies: Path,
     *,
     examples: Sequence[str] = (),
-    yes: bool = False,
+    confirm: Confirm = refuse,
 ) -> Generator:
     """The generator that `config.generator` means; replies of a model are kept in the file `replies`.
 
     `examples` are queries of the user's own: prompts show the first EXAMPLES, offline texts take the form of all.
-    `yes` agrees to what a server's calls may cost. Raises ConfigError when the name means nothing.
+    `confirm` is asked before the first call of a server, with an estimate of its costs. Raises
+    ConfigError when the name means nothing.
     """
     check_generator_name(config.generator)
     if config.generator == OFFLINE:
@@ -59,7 +58,7 @@ def generator_of(
     name, _, url = rest.partition("@")
     server = ChatServer(kind, name, url or None, config)
     return ModelGenerator(
-        server, prompt_of(purpose, folder, shown), store, spending, _agreed(spending, name, yes)
+        server, prompt_of(purpose, folder, shown), store, spending, _agreed(spending, name, confirm)
     )
 
 
@@ -92,18 +91,16 @@ def local_model(name: str) -> str:
     return rest if kind == LOCAL else ""
 
 
-def _agreed(spending: Spending, model: str, yes: bool) -> Callable[[Sequence[Request], int], None]:
-    """Say what calls will take, and go on only when that is agreed to."""
+def _agreed(
+    spending: Spending, model: str, confirm: Confirm
+) -> Callable[[Sequence[Request], int], None]:
+    """Return a function that raises ConfigError unless `confirm` agrees to what calls will cost."""
 
-    def confirm(requests: Sequence[Request], queries: int) -> None:
-        what = (
-            f"{model}: {spending.estimate([request.characters for request in requests], queries)}"
-        )
-        if yes:
-            say(escape(what))
-        elif console.quiet or not (console.is_terminal and sys.stdin.isatty()):
-            raise ConfigError(f"{what}. To agree to that, give the same command with --yes.")
-        elif not Confirm.ask(f"{escape(what)}. Go on?", console=console, default=False):
-            raise ConfigError("nothing was asked; the same command asks again")
+    def check(requests: Sequence[Request], queries: int) -> None:
+        characters = [request.characters for request in requests]
+        estimate = f"{model}: {spending.estimate(characters, queries)}"
+        if not confirm(f"{estimate}. Go on?"):
+            raise ConfigError(f"{estimate}. To agree to that, give the same command with --yes.")
+        logger.info(estimate)
 
-    return confirm
+    return check

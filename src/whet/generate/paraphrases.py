@@ -11,7 +11,7 @@ from whet.generate.config import GenerateConfig
 from whet.generate.named import generator_of
 from whet.generate.reply_store import spent_in
 from whet.generate.query_filter import QueryFilter
-from whet.generate.training_queries import REPLIES, generate_settings, searches_of
+from whet.generate.synthetic_queries import REPLIES, generate_settings, searches_of
 from whet.progress import say
 from whet.records import GenerationRequest, Collection, Generator
 
@@ -32,7 +32,9 @@ def with_paraphrases(
 
     def write(folder: Path) -> None:
         passages = collection.passages.values()
-        generator = generator_of(config, "paraphrases", passages, run / REPLIES, yes=yes)
+        generator = generator_of(
+            config, "paraphrases", passages, run / REPLIES, confirm=lambda question: yes
+        )
         searches = searches_of(config, collection, encoder)
         sieve = QueryFilter(collection, searches, config.round_trip, modelled=True, distinct=True)
         found = reworded(collection, generator, sieve, config.paraphrases)

@@ -1,6 +1,6 @@
 """What generation will cost, what it has cost, and where it must stop."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from whet.errors import ConfigError
@@ -11,6 +11,14 @@ CHARACTERS_PER_TOKEN = 3.5  # of English, with a margin; scripts without spaces 
 SECONDS_PER_CALL = 2.0  # a guess
 TOKENS_PER_QUERY = 30
 NOT_ASKED = "not asked: "  # how the reason of a call begins that a cap forbade
+
+Confirm = Callable[[str], bool]
+"""Answers a question about costs; True agrees to them."""
+
+
+def refuse(question: str) -> bool:  # noqa: ARG001 - the signature of Confirm
+    """Agree to no costs: the default of every library call."""
+    return False
 
 
 @dataclass

@@ -9,7 +9,7 @@ from whet.generate.extractive import ExtractiveGenerator
 from whet.generate.named import OFFLINE, generator_of
 from whet.generate.positives import PositivesSummary, positive_queries, write_positive_queries
 from whet.generate.query_filter import QueryFilter
-from whet.generate.training_queries import REPLIES, searches_of
+from whet.generate.synthetic_queries import REPLIES, searches_of
 from whet.progress import say
 from whet.records import Collection, Generator, MinedQuery, PositiveQuery, QuerySource
 from whet.run.folder import Run
@@ -44,7 +44,12 @@ def positives_finder(run: Run, collection: Collection, *, ask: bool = True) -> F
     writers: dict[QuerySource, Generator] = {}
     if ask and config.generator != OFFLINE and "generated" in config.sources:
         model = generator_of(
-            config, "reverse", passages, run.path / REPLIES, examples=asked, yes=run.yes
+            config,
+            "reverse",
+            passages,
+            run.path / REPLIES,
+            examples=asked,
+            confirm=lambda question: run.yes,
         )
         writers["generated"] = model
     writers["extractive"] = ExtractiveGenerator(passages, asked)
