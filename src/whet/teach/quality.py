@@ -1,20 +1,22 @@
-"""How good teachers are, and how far they agree: who is worth listening to."""
+"""How good each teacher is, and how far the teachers agree."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Shaped
 
-CHANCE = 0.5  # the AUC of a coin
+CHANCE_AUC = 0.5  # of a teacher that scores at random
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One teacher on labelled dev pairs.
+    """One teacher's quality on labelled dev pairs.
 
-    `auc` and `auprc` (areas under the ROC and the precision-recall curve) are over positives and random pairs, `ndcg`
-    is nDCG@10 of ranking each query's positives and the base model's best passages.
+    `auc` and `auprc` are the areas under the ROC and the precision-recall curve, over positives
+    and random pairs. `ndcg` is nDCG@10 of ranking each query's positives together with the base
+    model's best passages.
     """
 
     auc: float
@@ -23,23 +25,45 @@ class Quality:
 
     @property
     def better_than_chance(self) -> bool:
-        """Whether it ranks positives above others more often than not."""
-        return self.auc > CHANCE
+        """Whether it scores a positive above a random pair more often than not."""
+        return self.auc > CHANCE_AUC
+
+    def to_json(self) -> dict[str, float]:
+        """The three numbers by their names."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Quality":
+        """Read what `to_json` wrote."""
+        return cls(auc=values["auc"], auprc=values["auprc"], ndcg=values["ndcg"])
 
 
 def agreement(
     scores: Mapping[str, Shaped[np.ndarray, " pair"]],
 ) -> Float64[np.ndarray, "teacher teacher"]:
-    """Spearman's rank correlation between the teachers' scores; NaN with one that scores all pairs alike."""
+    """Spearman's rank correlation between the scores of every two teachers.
+
+    It is NaN with a teacher that gives all pairs the same score.
+    """
     from scipy.stats import rankdata
 
-    ranks = np.stack([rankdata(one) for one in scores.values()])
+    ranks = np.stack([rankdata(teacher_scores) for teacher_scores in scores.values()])
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Float64[np.ndarray, "teacher teacher"] = np.atleast_2d(np.corrcoef(ranks))
-    return found
+        correlation = np.corrcoef(ranks)  # a bare 1.0 where there is one teacher
+    matrix: Float64[np.ndarray, "teacher teacher"] = np.atleast_2d(correlation)
+    return matrix
 
 
-def weights_by_quality(found: Sequence[Quality]) -> Float64[np.ndarray, " teacher"]:
-    """Weights that sum to 1, in proportion to how far each teacher's AUC lies above chance; equal where none does."""
-    above = np.array([max(0.0, one.auc - CHANCE) for one in found])
-    return above / above.sum() if above.sum() > 0 else np.full(len(found), 1 / len(found))
+def weights_by_quality(qualities: Sequence[Quality]) -> Float64[np.ndarray, " teacher"]:
+    """Each teacher's weight, in proportion to how far its AUC lies above chance.
+
+    The weights sum to 1. They are equal where no teacher is above chance.
+
+    >>> weights_by_quality([Quality(0.9, 0, 0), Quality(0.6, 0, 0)]).round(2).tolist()
+    [0.8, 0.2]
+    """
+    margins = np.array([max(0.0, quality.auc - CHANCE_AUC) for quality in qualities])
+    total = margins.sum()
+    if total > 0:
+        return margins / total
+    return np.full(len(qualities), 1 / len(qualities))
