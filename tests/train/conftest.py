@@ -32,8 +32,7 @@ def collection(tiny_data):
 @pytest.fixture(scope="session")
 def material(collection):
     pairs = [Pair(query, passage) for query, passage in collection.pairs("train")]
-    near = np.random.default_rng(0).integers(0, len(pairs), (len(pairs), 8), dtype=np.int32)
-    return TrainingData(collection, pairs, KnownRelevance.of(collection), near)
+    return TrainingData(collection, pairs, KnownRelevance.of(collection))
 
 
 @pytest.fixture(scope="session")

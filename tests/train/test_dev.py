@@ -12,7 +12,7 @@ from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY, means, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.records import Collection, Passage
-from whet.train.dev import FEWEST, HARD, DevEvaluator, dev_set
+from whet.train.dev import MIN_QUERIES, MAX_BM25_RANK, DevEvaluator, dev_set
 
 LENGTH = 10
 
@@ -54,7 +54,7 @@ def test_where_positives_fill_the_pool_fewer_queries_are_asked():
         assert list(found.queries) == [query for query in many.queries if query in found.queries]
         assert len(found.passages) == 240
     assert set(drawn[0].queries) != set(drawn[1].queries)
-    assert len(dev_set(many, ranking, np.random.default_rng(0), 0).queries) == FEWEST
+    assert len(dev_set(many, ranking, np.random.default_rng(0), 0).queries) == MIN_QUERIES
 
 
 def hard_up_to(rank):
@@ -73,7 +73,7 @@ def test_hard_passages_come_in_rank_by_rank_and_leave_room_for_random_ones():
 
 def test_hard_passages_end_at_a_rank():
     most = pool(budget=180 * LENGTH, seed=2)
-    assert hard_up_to(HARD) < set(most.passages)
+    assert hard_up_to(MAX_BM25_RANK) < set(most.passages)
     assert not hard_up_to(50) < set(most.passages)
 
 

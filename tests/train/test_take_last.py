@@ -22,8 +22,11 @@ def start(tiny_model, material, dev):
 
     def run(folder, config=CONFIG, floor=-np.inf):
         model = SentenceTransformer(str(tiny_model))
-        evaluator = DevEvaluator(dev, folder / "dev", floor=floor)
-        return train_model(model, material, evaluator, config, folder / "scratch"), model
+        evaluator = DevEvaluator(dev, folder / "dev")
+        trained = train_model(
+            model, material, evaluator, config, folder / "scratch", floor=floor
+        )
+        return trained, model
 
     return run
 

@@ -19,7 +19,7 @@ from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY
 from whet.evaluate.verdict import shown_worse
 from whet.progress import Bar, say
-from whet.train.dev import GUARD, DevEvaluator
+from whet.train.dev import FORGETTING, DevEvaluator
 
 PATIENCE = 10  # worthless steps in a row
 
@@ -118,8 +118,9 @@ class TakeLast(TrainerCallback):  # type: ignore[misc]
     whose last weights dev does not put above the evaluator's `floor`, where another checkpoint is above it.
     """
 
-    def __init__(self, evaluator: DevEvaluator, seed: int) -> None:
+    def __init__(self, evaluator: DevEvaluator, floor: float, seed: int) -> None:
         self.evaluator = evaluator
+        self.floor = floor
         self.seed = seed
 
     def on_evaluate(
@@ -132,10 +133,12 @@ class TakeLast(TrainerCallback):  # type: ignore[misc]
             row["step"]: row[key] for row in state.log_history if (key := f"eval_{PRIMARY}") in row
         }
         best, last = max(scores, key=lambda step: scores[step]), state.global_step
-        if best == last or scores[last] <= self.evaluator.floor < scores[best]:
+        if best == last or scores[last] <= self.floor < scores[best]:
             return
         rng = np.random.default_rng(self.seed)
-        if not shown_worse(self.evaluator.each(last), self.evaluator.each(best), rng):
+        last_values = self.evaluator.read(last).primary_per_query
+        best_values = self.evaluator.read(best).primary_per_query
+        if not shown_worse(last_values, best_values, rng):
             state.best_global_step = last
             queries = len(self.evaluator.dev.queries)
             say(
@@ -182,7 +185,7 @@ class ProgressLine(TrainerCallback):  # type: ignore[misc]
             shown = ("loss", "contrastive", "penalty")
             self.note = " ".join(f"{name} {logs[name]:.3f}" for name in shown if name in logs)
         if f"eval_{PRIMARY}" in logs:
-            kept = f", guard {100 * logs[f'eval_{GUARD}']:.2f}" if f"eval_{GUARD}" in logs else ""
+            kept = f", guard {100 * logs[f'eval_{FORGETTING}']:.2f}" if f"eval_{FORGETTING}" in logs else ""
             say(
                 f"step {state.global_step}: dev {PRIMARY} {100 * logs[f'eval_{PRIMARY}']:.2f}{kept}"
             )

@@ -1,15 +1,16 @@
-"""The dev set during training: the final evaluation's measures, on a pool of passages small enough to encode often.
+"""The dev set during training: the final evaluation's measures on a pool of passages.
 
-The pool holds every positive of the dev queries, what BM25 ranks highest for them, and a random sample for the rest of
-a budget. What the base model ranks highest would be its own mistakes and nobody else's: any other model looks better
-against them (docs/LOG.md). Scores on a pool are higher than on the whole corpus, and compared with each other only.
+The pool is small enough to be encoded often. It holds every positive of the dev queries, the
+passages that BM25 ranks highest for them, and a random sample. It holds nothing that the base model
+ranks high: those are the base model's own mistakes, and any other model would look better against
+them (docs/LOG.md). Scores on a pool are higher than on the whole corpus. Compare them with each
+other only.
 """
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sentence_transformers.base.evaluation import BaseEvaluator
@@ -24,19 +25,23 @@ from whet.records import Collection, Encoder, Judgements, Ranking
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-HARD = 30  # the deepest rank of BM25 that the pool takes in
-POSITIVE_SHARE = (
-    0.5  # of the budget that positives may take: beyond it, fewer dev queries are asked
-)
-FEWEST = 50  # dev queries that are asked in any case
-RANDOM_SHARE = 0.2  # of the budget that the positives leave, kept for passages drawn at random
-GUARD = f"guard_{PRIMARY}"
-ALIKE = 1e-3  # standard deviation of cosines below which a model tells nothing apart
+MAX_BM25_RANK = 30  # the deepest rank of BM25 that the pool takes in
+MIN_QUERIES = 50  # dev queries that are taken whatever the budget
+# Share of the budget that positives may take. Where they need more, fewer queries are taken.
+POSITIVE_SHARE = 0.5
+# Share of what the positives leave of the budget that is kept for random passages.
+RANDOM_SHARE = 0.2
+
+FORGETTING = f"guard_{PRIMARY}"  # key of the forgetting check's score
+BASE_KEY = "0"  # key of the base model's scores, as of step 0
+
+SPREAD_PASSAGES = 64  # passages whose cosines are compared
+MIN_SPREAD = 1e-3  # standard deviation of cosines below which all passages look the same
 
 
 @dataclass(frozen=True, slots=True)
 class DevSet:
-    """Dev queries (id → text), their judgements, and the pool of passages (id → text) that they are searched in."""
+    """Queries (id → text), their judgements, and the pool of passages (id → text)."""
 
     queries: Mapping[str, str]
     qrels: Judgements
@@ -46,47 +51,82 @@ class DevSet:
 def dev_set(
     collection: Collection, lexical: Ranking, rng: np.random.Generator, budget: int
 ) -> DevSet:
-    """Draw the pool; `lexical` is BM25's ranking of the dev queries, `budget` counts characters.
+    """Draw the dev queries and their pool.
 
-    Every positive is in the pool, then, as far as the budget goes, all first ranks, all second ranks and so on. Where
-    the positives would take most of the budget, queries are drawn at random, FEWEST at least.
+    `lexical` is BM25's ranking of the dev queries. `budget` is the pool's size in characters. Every
+    positive is in the pool. Then come all first ranks of BM25, all second ranks and so on, then
+    random passages, until the budget is used up. Where positives would take most of the budget,
+    queries are drawn at random, MIN_QUERIES at least.
     """
-    positives = _asked(collection, rng, POSITIVE_SHARE * budget)
-    qrels = {query: collection.qrels["dev"][query] for query in positives}
-    queries = {query: collection.queries[query] for query in positives}
-    ranked = [list(lexical.get(query, {}))[:HARD] for query in queries]
-    hard = [found[rank] for rank in range(HARD) for found in ranked if rank < len(found)]
+    positives = _drawn_positives(collection, rng, POSITIVE_SHARE * budget)
     ids = list(collection.passages)
-    others = [ids[place] for place in rng.permutation(len(ids)).tolist()]
-    wanted = dict.fromkeys(passage for found in positives.values() for passage in found)
-    taken = sum(len(collection.passages[passage].content) for passage in wanted)
-    left = max(budget - taken, (1 / POSITIVE_SHARE - 1) * taken)
-    for source, reserve in ((hard, RANDOM_SHARE * left), (others, 0.0)):
-        for passage in source:
-            if left <= reserve:
-                break
-            if passage not in wanted:
-                wanted[passage] = None
-                left -= len(collection.passages[passage].content)
-    pool = {p: passage.content for p, passage in collection.passages.items() if p in wanted}
-    return DevSet(queries, qrels, pool)
+    random_ids = [ids[row] for row in rng.permutation(len(ids)).tolist()]
+
+    pool: set[str] = set()
+    for passage_ids in positives.values():
+        pool.update(passage_ids)
+    positive_characters = _characters(collection, pool)
+    # At least as much room as positives take, so that they never are the whole pool.
+    least_room = (1 / POSITIVE_SHARE - 1) * positive_characters
+    room = max(budget - positive_characters, least_room)
+    reserve = RANDOM_SHARE * room
+    room = _fill(pool, _rank_by_rank(lexical, positives), collection, room, reserve)
+    _fill(pool, random_ids, collection, room, 0.0)
+
+    return DevSet(
+        queries={query: collection.queries[query] for query in positives},
+        qrels={query: collection.qrels["dev"][query] for query in positives},
+        passages={p: collection.passages[p].content for p in ids if p in pool},
+    )
 
 
-def _asked(collection: Collection, rng: np.random.Generator, room: float) -> dict[str, list[str]]:
-    """Dev queries and their positives: all, or as many as have room for their positives' characters, at random."""
-    positives, drawn, used = collection.positives("dev"), set[str](), 0
+def _drawn_positives(
+    collection: Collection, rng: np.random.Generator, room: float
+) -> dict[str, list[str]]:
+    """Dev queries and their positives: all, or as many as fit into `room` characters, at random."""
+    positives = collection.positives("dev")
     queries = list(positives)
-    for at in rng.permutation(len(queries)).tolist():
-        used += sum(len(collection.passages[passage].content) for passage in positives[queries[at]])
-        if used > room and len(drawn) >= FEWEST:
+    drawn: set[str] = set()
+    used = 0
+    for row in rng.permutation(len(queries)).tolist():
+        query = queries[row]
+        used += _characters(collection, positives[query])
+        if used > room and len(drawn) >= MIN_QUERIES:
             break
-        drawn.add(queries[at])
-    return {query: found for query, found in positives.items() if query in drawn}
+        drawn.add(query)
+    return {query: passages for query, passages in positives.items() if query in drawn}
+
+
+def _rank_by_rank(lexical: Ranking, queries: Iterable[str]) -> list[str]:
+    """Passages by their rank: the first of every query, then the second of every query, …"""
+    rankings = [list(lexical.get(query, {})) for query in queries]
+    passages: list[str] = []
+    for rank in range(MAX_BM25_RANK):
+        passages += [ranking[rank] for ranking in rankings if rank < len(ranking)]
+    return passages
+
+
+def _fill(
+    pool: set[str], source: Iterable[str], collection: Collection, room: float, reserve: float
+) -> float:
+    """Add passages to the pool until only `reserve` of the room is left; returns the room left."""
+    for passage in source:
+        if room <= reserve:
+            break
+        if passage not in pool:
+            pool.add(passage)
+            room -= len(collection.passages[passage].content)
+    return room
+
+
+def _characters(collection: Collection, passages: Iterable[str]) -> int:
+    return sum(len(collection.passages[passage].content) for passage in passages)
 
 
 def ndcg_each(encoder: Encoder, dev: DevSet) -> dict[str, float]:
     """PRIMARY of an encoder for each of the set's queries."""
-    return per_query(dev.qrels, retrieve(encoder, dev.queries, dev.passages), [PRIMARY])[PRIMARY]
+    ranking = retrieve(encoder, dev.queries, dev.passages)
+    return per_query(dev.qrels, ranking, [PRIMARY])[PRIMARY]
 
 
 def ndcg_on(encoder: Encoder, dev: DevSet) -> float:
@@ -94,21 +134,55 @@ def ndcg_on(encoder: Encoder, dev: DevSet) -> float:
     return means({PRIMARY: ndcg_each(encoder, dev)})[PRIMARY]
 
 
-class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
-    """Scores a model on a DevSet, and on one that guards what it knew; leaves each result in `folder` as `STEP.json`.
+@dataclass(frozen=True, slots=True)
+class DevScores:
+    """Scores of one model, as fractions.
 
-    Values of the dev queries are kept one by one, of the guard's the mean of PRIMARY, as GUARD. What scores no more
-    than `floor`, the base model's mean, is worth nothing.
+    `per_query` maps a measure to the values of the dev queries, `means` a measure to their mean.
+    The forgetting check's mean is among `means`, under the key FORGETTING. `epoch` is how far the
+    training was, -1 where that has no meaning.
     """
 
-    def __init__(
-        self, dev: DevSet, folder: Path, guard: DevSet | None = None, floor: float = -math.inf
-    ) -> None:
+    epoch: float
+    means: Mapping[str, float]
+    per_query: Mapping[str, Mapping[str, float]]
+
+    @property
+    def primary(self) -> float:
+        """Mean of PRIMARY over the dev queries."""
+        return self.means[PRIMARY]
+
+    @property
+    def primary_per_query(self) -> Mapping[str, float]:
+        """PRIMARY of each dev query."""
+        return self.per_query[PRIMARY]
+
+    @property
+    def forgetting(self) -> float | None:
+        """Mean of PRIMARY on the forgetting check; None without one."""
+        return self.means.get(FORGETTING)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the object of a file of scores."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "DevScores":
+        """Undo `to_json`."""
+        return cls(record["epoch"], record["means"], record["per_query"])
+
+
+class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
+    """Scores models on a DevSet and on the forgetting check; writes `folder/KEY.json` each time.
+
+    The trainer calls it with the step at hand, which is then the key.
+    """
+
+    def __init__(self, dev: DevSet, folder: Path, forgetting: DevSet | None = None) -> None:
         super().__init__()
         self.dev = dev
         self.folder = folder
-        self.guard = guard
-        self.floor = floor
+        self.forgetting = forgetting
         self.greater_is_better = True
         self.primary_metric = PRIMARY
 
@@ -119,37 +193,52 @@ class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
         epoch: float = -1,
         steps: int = -1,
     ) -> dict[str, float]:
-        """Measure → mean over the dev queries, as fractions.
+        """Score the model at a step: measure → mean. Raises TrainingError as `score` does."""
+        step = max(steps, 0)
+        scores = self.score(model, str(step), epoch=epoch, place=f"step {step}")
+        return dict(scores.means)
 
-        Raises TrainingError when the model gives all texts much the same vector.
+    def score(
+        self, model: "SentenceTransformer", key: str, *, epoch: float = -1, place: str | None = None
+    ) -> DevScores:
+        """Score a model and write its scores under a key.
+
+        Raises TrainingError when the model gives all texts much the same vector; `place` says where
+        in that message. The base model, under BASE_KEY, is never refused.
         """
         encoder = PackedEncoder(model)
-        self._check_spread(encoder, max(steps, 0))
-        values = per_query(self.dev.qrels, retrieve(encoder, self.dev.queries, self.dev.passages))
-        scores = means(values)
-        if self.guard is not None:
-            scores[GUARD] = ndcg_on(encoder, self.guard)
-        write_json(
-            self._file(max(steps, 0)), {"epoch": epoch, "means": scores, "per_query": values}
-        )
+        if key != BASE_KEY:
+            self._check_spread(encoder, place or key)
+        ranking = retrieve(encoder, self.dev.queries, self.dev.passages)
+        values = per_query(self.dev.qrels, ranking)
+        mean_values = means(values)
+        if self.forgetting is not None:
+            mean_values[FORGETTING] = ndcg_on(encoder, self.forgetting)
+        scores = DevScores(epoch, mean_values, values)
+        write_json(self._file(key), scores.to_json())
         return scores
 
-    def each(self, steps: int) -> dict[str, float]:
-        """PRIMARY of every dev query, by the evaluation at a step."""
-        found: dict[str, float] = read_json(self._file(steps))["per_query"][PRIMARY]
-        return found
+    def read(self, key: str | int) -> DevScores:
+        """Scores that were written under a key, or at a step. Raises ArtifactError without them."""
+        return DevScores.from_json(read_json(self._file(str(key))))
 
-    def _file(self, steps: int) -> Path:
-        return self.folder / f"{steps}.json"
+    def _file(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
 
-    def _check_spread(self, encoder: PackedEncoder, step: int) -> None:
-        texts = list(dict.fromkeys(self.dev.passages.values()))[:64]
-        if not step or len(texts) < 3:
+    def _check_spread(self, encoder: PackedEncoder, place: str) -> None:
+        """Raise TrainingError when passages cannot be told apart."""
+        distinct = dict.fromkeys(self.dev.passages.values())
+        texts = list(distinct)[:SPREAD_PASSAGES]
+        if len(texts) < 3:  # one pair has no spread
             return
-        vectors = encoder.encode_passages(texts)
-        spread = float(np.std((vectors @ vectors.T)[np.triu_indices(len(texts), 1)]))
-        if not spread > ALIKE:
+        embeddings = encoder.encode_passages(texts)
+        cosines = embeddings @ embeddings.T  # (passage, passage)
+        each_pair_once = np.triu_indices(len(texts), 1)
+        spread = float(np.std(cosines[each_pair_once]))
+        # "not >" and not "<=": NaN is refused too.
+        if not spread > MIN_SPREAD:
             raise TrainingError(
-                f"at step {step} the model does not tell passages apart: the cosines of {len(texts)} passages have a "
-                f"standard deviation of {spread:.1e}. Lower the learning rate, or train fewer layers."
+                f"at {place} the model does not tell passages apart: the cosines of {len(texts)} "
+                f"passages have a standard deviation of {spread:.1e}. Lower the learning rate, or "
+                "train fewer layers."
             )

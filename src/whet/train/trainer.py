@@ -3,6 +3,7 @@
 Thin over `SentenceTransformerTrainer`, which brings AdamW, schedules, checkpoints, trackers and DDP.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ def train_model(
     folder: Path,
     moe: MoEConfig | None = None,
     plan: RefreshPlan | None = None,
+    floor: float = -math.inf,
 ) -> Trained:
     """Train `model` in place and leave in it the last weights, or those of the best checkpoint (`TakeLast`).
 
@@ -101,7 +103,7 @@ def train_model(
         loss=_loss(model, config, moe),
         callbacks=[
             line := ProgressLine(),
-            *_watchers(evaluator, config),
+            *_watchers(evaluator, config, floor),
             *(rounds := _rounds(plan, collator, material.pairs, at, autocast)),
         ],
     )
@@ -133,11 +135,13 @@ def train_model(
     return Trained(trained, total, best, stopped, state.log_history)
 
 
-def _watchers(evaluator: DevEvaluator | None, config: TrainConfig) -> list[TrainerCallback]:
+def _watchers(
+    evaluator: DevEvaluator | None, config: TrainConfig, floor: float
+) -> list[TrainerCallback]:
     """What dev scores decide: when to stop, and which checkpoint stays."""
     if evaluator is None:
         return []
-    return [StopEarly(early_stopping_patience=config.patience), TakeLast(evaluator, config.seed)]
+    return [StopEarly(early_stopping_patience=config.patience), TakeLast(evaluator, floor, config.seed)]
 
 
 def _rounds(

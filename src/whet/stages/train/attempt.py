@@ -1,5 +1,6 @@
 """One training of a run: what it learns from, what it starts from, and how negatives are mined anew on the way."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -59,6 +60,7 @@ def train_once(
     scratch: Path,
     refresh: Path,
     first: Path | None,
+    floor: float = -math.inf,
 ) -> "tuple[SentenceTransformer, Mapping[str, Tensor], Trained]":
     """The trained model, base's weights, where the way back is to be walked, and what was done.
 
@@ -73,7 +75,9 @@ def train_once(
     if first is not None:
         set_weights(model, _parameters(_fresh(run, train, moe, load_file(first))))
     plan = refresh_plan_of(run, material.collection, train, refresh)
-    return model, before, train_model(model, material, evaluator, train, scratch, moe, plan)
+    return model, before, train_model(
+        model, material, evaluator, train, scratch, moe, plan, floor
+    )
 
 
 def pretrain_on_synthetic(run: Run, scratch: Path, sources: StageFolders) -> Path | None:

@@ -25,7 +25,15 @@ from whet.stages.train.attempt import (
     train_once,
 )
 from whet.train.config import MoEConfig, TrainConfig
-from whet.train.dev import GUARD, HARD, DevEvaluator, DevSet, dev_set, ndcg_each, ndcg_on
+from whet.train.dev import (
+    BASE_KEY,
+    MAX_BM25_RANK,
+    DevEvaluator,
+    DevSet,
+    dev_set,
+    ndcg_each,
+    ndcg_on,
+)
 from whet.train.forgetting import InterpolationPoint, best_on_dev, forgetting_set, interpolate
 from whet.train.trainer import Trained
 
@@ -99,8 +107,9 @@ class HeldOut:
         self.material = training_data_of(run, run.collection, sources)
         self.forgetting_set = forgetting_set(run.recipe.guard)
         evaluator = DevEvaluator(self.dev, folder / "dev", self.forgetting_set)
-        found = evaluator(run.base_model, steps=0)
-        self.base, self.guard, self.each = found[PRIMARY], found.get(GUARD), evaluator.each(0)
+        found = evaluator.score(run.base_model, BASE_KEY)
+        self.base, self.guard = found.primary, found.forgetting
+        self.each = dict(found.primary_per_query)
         self.few = self.queries < FEW and "dev" not in run.collection.synthetic
         self.first = pretrain_on_synthetic(run, folder / SCRATCH / WRITTEN, sources)
 
@@ -108,17 +117,21 @@ class HeldOut:
         """Train, with early stopping, and go back towards base as far as dev and guard say."""
         scores, guard = self.folder / "dev" / part, self.run.recipe.guard
         floor = -math.inf if self.few and guard.interpolate else self.base
-        evaluator = DevEvaluator(self.dev, scores, self.forgetting_set, floor)
+        evaluator = DevEvaluator(self.dev, scores, self.forgetting_set)
         places = self.folder / SCRATCH / part, self.folder / REFRESH / part
         model, before, trained = train_once(
-            self.run, self.material, evaluator, train, moe, *places, self.first
+            self.run, self.material, evaluator, train, moe, *places, self.first, floor
         )
         if not trained.best_step:
             return Trial(model, trained, self.base, self.guard, better=False)
         if not guard.interpolate:
-            found = read_json(scores / f"{trained.best_step}.json")["means"]
+            found = evaluator.read(trained.best_step)
             return Trial(
-                model, trained, found[PRIMARY], found.get(GUARD), better=found[PRIMARY] > self.base
+                model,
+                trained,
+                found.primary,
+                found.forgetting,
+                better=found.primary > self.base,
             )
         lines, each = (
             DevEvaluator(self.dev, scores / "shares", self.forgetting_set),
@@ -126,9 +139,9 @@ class HeldOut:
         )
 
         def score(share: float) -> tuple[float, float | None]:
-            found = lines(model, steps=round(100 * share))
-            each[share] = lines.each(round(100 * share))
-            return found[PRIMARY], found.get(GUARD)
+            found = lines.score(model, str(round(100 * share)))
+            each[share] = found.primary_per_query
+            return found.primary, found.forgetting
 
         choose = _farthest(self.run, each) if self.few else best_on_dev
         share, line = interpolate(
@@ -270,7 +283,7 @@ def _all(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _lexical(run: Run, split: str) -> Ranking:
     queries = {query: run.collection.queries[query] for query in run.collection.positives(split)}
-    return retrieve_lexically(queries, run.passages, HARD)
+    return retrieve_lexically(queries, run.passages, MAX_BM25_RANK)
 
 
 def _dev_set(
