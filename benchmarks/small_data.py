@@ -34,7 +34,7 @@ from whet.records import Collection, Encoder
 from whet.run.folder import Run, open_run
 from whet.search.dense import top_k
 from whet.stages.train.attempt import StageFolders, training_data_of
-from whet.train.config import GuardConfig
+from whet.train.forgetting_config import GuardConfig
 from whet.train.dev import ndcg_on
 from whet.train.forgetting import forgetting_set
 from whet.train.trainer import train_model

@@ -32,7 +32,8 @@ from whet.stages.train.attempt import (
 )
 from whet.stages.train.stage import write_training
 from whet.teach.label_file import read_labels
-from whet.train.config import GuardConfig, MoEConfig
+from whet.moe.config import MoEConfig
+from whet.train.forgetting_config import GuardConfig
 from whet.train.forgetting import set_weights
 from whet.train.trainer import train_model
 

@@ -12,7 +12,10 @@ from whet.mine.config import MineConfig
 from whet.records import Collection, Passage
 from whet.run.recipe import PAIRS_SEEN, Recipe, derive, read_recipe
 from whet.teach.config import TeachConfig
-from whet.train.config import GuardConfig, MoEConfig, RefreshConfig, TrainConfig
+from whet.moe.config import MoEConfig
+from whet.train.config import TrainConfig
+from whet.train.forgetting_config import GuardConfig
+from whet.train.refresh.config import RefreshConfig
 
 
 def collection_of(pairs):

@@ -15,9 +15,10 @@ from whet.records import PositiveQuery
 from whet.search.dense import top_k
 from whet.train import trainer as trainer_module
 from whet.train.collate import KnownRelevance, Pair
-from whet.train.config import RefreshConfig, TrainConfig
+from whet.train.config import TrainConfig
 from whet.train.dev import DevEvaluator, dev_set
 from whet.train.refresh import round_folder as round_module
+from whet.train.refresh.config import RefreshConfig
 from whet.train.refresh.plan import RefreshPlan
 from whet.train.trainer import TrainingData, train_model
 

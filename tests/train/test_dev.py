@@ -12,7 +12,7 @@ from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY, means, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.records import Collection, Passage
-from whet.train.dev import MIN_QUERIES, MAX_BM25_RANK, DevEvaluator, dev_set
+from whet.train.dev import MAX_BM25_RANK, MIN_QUERIES, DevEvaluator, dev_set
 
 LENGTH = 10
 

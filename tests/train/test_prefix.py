@@ -9,9 +9,10 @@ from architectures import FAMILIES, build
 from tiny import tiny_bert
 from whet.encoder.layers import blocks
 from whet.encoder.packed import PackedEncoder
+from whet.moe.config import MoEConfig
 from whet.moe.upcycle import backbone, upcycle
 from whet.train import prefix
-from whet.train.config import MoEConfig, TrainConfig
+from whet.train.config import TrainConfig
 from whet.train.freeze import train_only, without_dropout
 from whet.train.prefix import PrefixCache, frozen_below, prefix_cache
 from whet.train.trainer import train_model

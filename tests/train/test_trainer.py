@@ -14,9 +14,10 @@ from whet.encoder.packed import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY
 from whet.losses import ContrastivePenaltyLoss
+from whet.moe.config import MoEConfig
 from whet.moe.upcycle import backbone, expert_layers, upcycle
 from whet.train import trainer as trainer_module
-from whet.train.config import MoEConfig, TrainConfig
+from whet.train.config import TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.trainer import newest_checkpoint, train_model
 

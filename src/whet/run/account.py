@@ -10,7 +10,8 @@ from whet.evaluate.verdict import points
 from whet.report.contents import excerpt
 from whet.run.folder import RECIPE, Run
 from whet.run.results import count_written, read_judge, read_refreshes, read_teachers
-from whet.train.config import FIRST_SHARE, PYDOC
+from whet.train.config import PRETRAINING_INTERPOLATION_WEIGHT
+from whet.train.forgetting_config import PYDOC
 
 SAMPLES, SAMPLE = 3, 80  # written queries that are shown, and characters of each
 
@@ -63,7 +64,7 @@ def _written(run: Run, quoting: bool) -> Iterator[str]:
         some = ", ".join(f"“{excerpt(row['text'], SAMPLE)}”" for row in rows)
         yield (
             f"Before that, from {count:,} queries that nobody asked, written ({run.recipe.generate.generator}) for "
-            f"passages without one{f', such as {some}' if some else ''}; it went {FIRST_SHARE:.0%} of that way, so "
+            f"passages without one{f', such as {some}' if some else ''}; it went {PRETRAINING_INTERPOLATION_WEIGHT:.0%} of that way, so "
             "that what was asked has the last word."
         )
 

@@ -6,7 +6,7 @@ on it often keeps most of the gain and loses little of what the base model knew.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,21 +15,12 @@ from torch import Tensor, nn
 from whet.data.pydoc_corpus import STANDARD_LIBRARY, build_pydoc_collection
 from whet.data.read import read
 from whet.errors import ConfigError, raise_errors
-from whet.records import Collection, Judgements
-from whet.train.config import NO_GUARD, PYDOC, GuardConfig
+from whet.records import Collection, InterpolationPoint, Judgements
 from whet.train.dev import DevSet
+from whet.train.forgetting_config import NO_GUARD, PYDOC, GuardConfig
 
 NANO_BEIR = "zeta-alpha-ai"  # whose hub ids are NanoNQ, NanoMSMARCO, …
 PYDOC_PAIRS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class InterpolationPoint:
-    """A model between base (share 0) and tuned weights (share 1): its scores on dev and on the guard, if any."""
-
-    share: float
-    dev: float
-    guard: float | None
 
 
 def forgetting_set(config: GuardConfig) -> DevSet | None:

@@ -25,12 +25,13 @@ from whet.evaluate.measures import PRIMARY
 from whet.losses import ContrastivePenaltyLoss, InfoNCELoss, SoftLabelLoss, SoftPart
 from whet.losses.adapters import Packing
 from whet.moe.balance import RoutedLoss
+from whet.moe.config import MoEConfig
 from whet.moe.upcycle import expert_layers
 from whet.progress import say
 from whet.train.batches import RandomBatchSampler
 from whet.train.callbacks import LossWatch, ProgressLine, StopEarly, TakeLast
 from whet.train.collate import KnownRelevance, Pair, PairCollator
-from whet.train.config import MoEConfig, TrainConfig
+from whet.train.config import TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.freeze import train_only, without_dropout
 from whet.train.prefix import prefix_cache

@@ -10,8 +10,8 @@ import torch
 
 from whet.errors import ConfigError, TrainingError
 from whet.mine.mined import read_mined, write_mined
-from whet.train.refresh import callback as rounds
 from whet.train.config import TrainConfig
+from whet.train.refresh import callback as rounds
 
 CONFIG = TrainConfig(
     train_only="all", learning_rate=0.02, epochs=2, batch_size=32, evaluations=4, negatives=2

@@ -13,12 +13,13 @@ from whet.mine.config import MineConfig
 from whet.run.folder import open_run
 from whet.search.bm25 import Bm25
 from whet.stages.train.attempt import refresh_plan_of
-from whet.train.refresh import round_folder as round_module
-from whet.train.refresh import callback as rounds
 from whet.train.collate import PairCollator
-from whet.train.config import RefreshConfig, TrainConfig
+from whet.train.config import TrainConfig
 from whet.train.dev import DevEvaluator
+from whet.train.refresh import callback as rounds
+from whet.train.refresh import round_folder as round_module
 from whet.train.refresh.callback import Rounds
+from whet.train.refresh.config import RefreshConfig
 from whet.train.refresh.plan import boundaries
 from whet.train.refresh.pool import remine
 

@@ -24,7 +24,8 @@ from whet.search.dense import top_k
 from whet.stages.generate import positives_finder
 from whet.teach.label_file import read_labels
 from whet.train.collate import KnownRelevance, Pair
-from whet.train.config import FIRST_SHARE, MoEConfig, TrainConfig
+from whet.moe.config import MoEConfig
+from whet.train.config import PRETRAINING_INTERPOLATION_WEIGHT, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.forgetting import mix, set_weights
 from whet.train.refresh.plan import RefreshPlan
@@ -89,7 +90,7 @@ def pretrain_on_synthetic(run: Run, scratch: Path, sources: StageFolders) -> Pat
     if not run.written or kept.exists():
         return kept if run.written else None
     say(
-        f"first, train on the {len(run.written):,} written queries and go {FIRST_SHARE:.0%} of that way"
+        f"first, train on the {len(run.written):,} written queries and go {PRETRAINING_INTERPOLATION_WEIGHT:.0%} of that way"
     )
     written = {row["query_id"]: {row["passage_id"]: 1} for row in run.written}
     alone = replace(run.augmented, qrels={**run.collection.qrels, "train": written})
@@ -104,7 +105,7 @@ def pretrain_on_synthetic(run: Run, scratch: Path, sources: StageFolders) -> Pat
     to_unit_length(model)
     before = _parameters(model)
     train_model(model, training_data_of(run, alone, sources), None, train, scratch)
-    mix(model, before, _parameters(model), FIRST_SHARE)
+    mix(model, before, _parameters(model), PRETRAINING_INTERPOLATION_WEIGHT)
     save_file(_parameters(model), half := scratch / "half.safetensors")
     half.replace(kept)
     return kept
@@ -124,7 +125,6 @@ def _fresh(
             moe.experts,
             moe.top_k,
             moe.router,
-            moe.level,
             seed=train.seed,
         )
     return model

@@ -24,7 +24,8 @@ from whet.stages.train.attempt import (
     pretrain_on_synthetic,
     train_once,
 )
-from whet.train.config import MoEConfig, TrainConfig
+from whet.moe.config import MoEConfig
+from whet.train.config import TrainConfig
 from whet.train.dev import (
     BASE_KEY,
     MAX_BM25_RANK,

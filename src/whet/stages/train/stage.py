@@ -15,7 +15,7 @@ from whet.progress import say
 from whet.run.folder import Run
 from whet.stages.train.attempt import StageFolders, why_not_refresh
 from whet.stages.train.selection import Judge, Trial, judge_of
-from whet.train.config import PYDOC
+from whet.train.forgetting_config import PYDOC
 from whet.train.forgetting import forgetting_set
 from whet.train.freeze import modules_of
 

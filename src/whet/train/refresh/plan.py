@@ -11,7 +11,7 @@ import numpy as np
 from whet.mine.config import MineConfig
 from whet.progress import say
 from whet.records import Collection, MinedQuery, PositiveQuery
-from whet.train.config import RefreshConfig
+from whet.train.refresh.config import RefreshConfig
 from whet.train.refresh.pool import Pool, Ranks
 
 POOL_PAYS = 0.75  # of the corpus's characters: a pool that is larger saves too little
