@@ -34,7 +34,7 @@ from whet.stages.train.stage import write_training
 from whet.teach.label_file import read_labels
 from whet.moe.config import MoEConfig
 from whet.train.forgetting_config import GuardConfig
-from whet.train.forgetting import set_weights
+from whet.train.interpolate import set_weights
 from whet.train.trainer import train_model
 
 BESIDE = RECIPE | {

@@ -23,8 +23,9 @@ from whet.run.folder import open_run
 from whet.run.results import read_share, read_tradeoff
 from whet.stages.train.selection import _floor
 from whet.train import forgetting as guard
-from whet.train.forgetting import forgetting_set, interpolate
+from whet.train.forgetting import forgetting_set
 from whet.train.forgetting_config import GuardConfig
+from whet.train.interpolate import interpolate
 
 
 def test_the_set_holds_answers_and_others_and_is_the_same_each_time(tiny_data):

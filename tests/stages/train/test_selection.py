@@ -37,7 +37,7 @@ from whet.stages.train.selection import (
 )
 from whet.stages.train.stage import write_training
 from whet.train.dev import DevEvaluator
-from whet.train.forgetting import InterpolationPoint
+from whet.records import InterpolationPoint
 from whet.train.trainer import Trained
 
 INTERPOLATED = RECIPE | {

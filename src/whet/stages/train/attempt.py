@@ -27,7 +27,7 @@ from whet.train.collate import KnownRelevance, Pair
 from whet.moe.config import MoEConfig
 from whet.train.config import PRETRAINING_INTERPOLATION_WEIGHT, TrainConfig
 from whet.train.dev import DevEvaluator
-from whet.train.forgetting import mix, set_weights
+from whet.train.interpolate import mix, set_weights
 from whet.train.refresh.plan import RefreshPlan
 from whet.train.trainer import TrainingData, Trained, train_model
 

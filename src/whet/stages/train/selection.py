@@ -16,7 +16,7 @@ from whet.evaluate.measures import PRIMARY
 from whet.evaluate.retrieve import retrieve_lexically
 from whet.evaluate.verdict import shown_worse
 from whet.progress import say
-from whet.records import Collection, Encoder, Ranking
+from whet.records import Collection, Encoder, InterpolationPoint, Ranking
 from whet.run.folder import Run
 from whet.stages.train.attempt import (
     StageFolders,
@@ -35,7 +35,8 @@ from whet.train.dev import (
     ndcg_each,
     ndcg_on,
 )
-from whet.train.forgetting import InterpolationPoint, best_on_dev, forgetting_set, interpolate
+from whet.train.forgetting import forgetting_set
+from whet.train.interpolate import best_on_dev, interpolate
 from whet.train.trainer import Trained
 
 if TYPE_CHECKING:
