@@ -35,7 +35,7 @@ from whet.artifacts import peak_memory_mb, read_json, read_jsonl, write_json
 from whet.evaluate.significance import compare
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
-from whet.run.folder import open_run
+from whet.run.opening import open_run
 from whet.run.results import read_experts, read_refreshes
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

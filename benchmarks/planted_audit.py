@@ -26,7 +26,8 @@ from whet.data.split import with_splits
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
 from whet.records import Collection, Judgements
-from whet.run.folder import Run, open_run
+from whet.run.folder import Run
+from whet.run.opening import open_run
 from whet.stages.audit import audit, candidates, read_suspects
 
 RESULT = RESULTS / "planted_audit.json"

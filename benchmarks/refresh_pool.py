@@ -24,7 +24,9 @@ from whet.mine.mined import read_mined
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
 from whet.records import Collection
-from whet.run.folder import Run, open_run, seconds_of
+from whet.run.folder import Run
+from whet.run.opening import open_run
+from whet.run.results import seconds_of
 from whet.search.dense import top_k
 from whet.train.refresh.pool import Pool, remine
 from whet.train.refresh.round_folder import Job, by_number

@@ -31,7 +31,8 @@ from whet.evaluate.space import space_of
 from whet.models import DEFAULT_MODEL, load_model
 from whet.pipeline import build
 from whet.records import Collection, Encoder
-from whet.run.folder import Run, open_run
+from whet.run.folder import Run
+from whet.run.opening import open_run
 from whet.search.dense import top_k
 from whet.stages.train.attempt import StageFolders, training_data_of
 from whet.train.forgetting_config import GuardConfig

@@ -18,7 +18,7 @@ from whet.data.read import read
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
 from whet.records import Collection
-from whet.run.folder import open_run
+from whet.run.opening import open_run
 
 RESULT = RESULTS / "unlabelled.json"
 SETS = ("integreat_en", "nl2bash_a", "medquad_mini", "scifact")

@@ -18,8 +18,9 @@ from whet.evaluate.measures import PRIMARY
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
 from whet.progress import set_quiet
-from whet.run.folder import STAGES, open_run, reopen
-from whet.run.results import origin_of
+from whet.run.opening import open_run, reopen
+from whet.run.results import STAGE_NAMES as STAGES
+from whet.run.origin import origin_of
 from without_whet import WITHOUT_WHET
 
 FILES = {

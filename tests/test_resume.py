@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tiny import RECIPE, tiny_collection
-from whet.run.folder import STAGES
+from whet.run.results import STAGE_NAMES as STAGES
 
 KILLED = Path(__file__).with_name("killed.py")
 PLACES = {  # stage, and where in it: what kills, at which call of that stage

@@ -6,7 +6,7 @@ over the positive queries h* of negatives (CLP, arXiv 2412.17364).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -82,16 +82,16 @@ class Collection:
             passage for passages in self.positives(split).values() for passage in passages
         )
 
-    def augmented(self, rows: Sequence[Mapping[str, str]]) -> "Collection":
-        """The collection with more queries behind those of its train split: rows of query_id, text, passage_id."""
-        if not rows:
+    def augmented(self, synthetic: "Sequence[SyntheticQuery]") -> "Collection":
+        """The collection with synthetic queries behind the real ones of its train split."""
+        if not synthetic:
             return self
-        queries = {row["query_id"]: row["text"] for row in rows}
-        train = {row["query_id"]: {row["passage_id"]: 1} for row in rows}
-        judged = {**self.qrels.get("train", {}), **train}
-        return replace(
-            self, queries={**self.queries, **queries}, qrels={**self.qrels, "train": judged}
-        )
+        queries = dict(self.queries)
+        train = dict(self.qrels.get("train", {}))
+        for query in synthetic:
+            queries[query.query_id] = query.text
+            train[query.query_id] = {query.passage_id: 1}
+        return replace(self, queries=queries, qrels={**self.qrels, "train": train})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,28 @@ class PositiveQuery:
     passage_id: str
     text: str
     source: QuerySource
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticQuery:
+    """A training query that was generated for a passage, which answers it."""
+
+    query_id: str
+    text: str
+    passage_id: str
+
+    def to_json(self) -> dict[str, str]:
+        """Give the row of `queries.jsonl`."""
+        return {
+            "query_id": self.query_id,
+            "text": self.text,
+            "passage_id": self.passage_id,
+        }
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, str]) -> "SyntheticQuery":
+        """Undo `to_json`."""
+        return cls(row["query_id"], row["text"], row["passage_id"])
 
 
 @runtime_checkable
@@ -201,6 +223,18 @@ class Generator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class InterpolationPoint:
+    """A model between base (interpolation weight `share` 0) and tuned weights (1), with its scores.
+
+    `dev` and `guard` are means of nDCG@10 in [0, 1]; `guard` is None without a forgetting check.
+    """
+
+    share: float
+    dev: float
+    guard: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class LayerUse:
     """How the experts of one layer share the work.
 
@@ -212,3 +246,13 @@ class LayerUse:
     share: tuple[float, ...]
     entropy: float
     tokens: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "LayerUse":
+        """Read one object of `experts.json`."""
+        return cls(
+            layer=record["layer"],
+            share=tuple(record["share"]),
+            entropy=record["entropy"],
+            tokens=tuple(tuple(tokens) for tokens in record["tokens"]),
+        )

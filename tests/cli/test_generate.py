@@ -23,7 +23,7 @@ from whet.artifacts import read_json, read_jsonl
 from whet.cli.main import app
 from whet.errors import WhetError
 from whet.generate.prompts import OURS
-from whet.run.folder import open_run
+from whet.run.opening import open_run
 
 MODULES = ("textwrap", "shutil")
 PACKAGES = ("rich", "jinja2")

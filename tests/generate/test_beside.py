@@ -22,7 +22,7 @@ from whet.cli.main import app
 from whet.data.split import FOLDS, same_text
 from whet.mine.mined import read_mined
 from whet.pipeline import build
-from whet.run.folder import open_run
+from whet.run.opening import open_run
 from whet.stages.audit import audit
 from whet.stages.train.attempt import (
     StageFolders,

@@ -25,7 +25,7 @@ from whet.generate.paraphrases import is_paraphrase
 from whet.generate.spending import Spending
 from whet.pipeline import build
 from whet.records import GenerationRequest, Collection, Passage
-from whet.run.folder import open_run
+from whet.run.opening import open_run
 from whet.stages.audit import candidates
 
 

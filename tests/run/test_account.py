@@ -8,7 +8,7 @@ import pytest
 from tiny import RECIPE, tiny_collection
 from whet.artifacts import write_json, write_jsonl
 from whet.run.account import account
-from whet.run.folder import open_run
+from whet.run.opening import open_run
 from whet.run.recipe import derive
 
 FOLDS = {"judge": "cross-validation", "judged": 60}

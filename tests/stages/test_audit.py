@@ -22,7 +22,7 @@ from whet.errors import ConfigError, DataError
 from whet.models import load_model
 from whet.pipeline import build
 from whet.records import Collection, Passage
-from whet.run.folder import open_run
+from whet.run.opening import open_run
 from whet.stages.audit import audit, read_suspects
 from whet.teach.suspects import features, relevance
 

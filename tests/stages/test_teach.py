@@ -17,7 +17,7 @@ from tiny import RECIPE, tiny_collection
 from whet.artifacts import read_json, read_jsonl
 from whet.errors import ConfigError
 from whet.pipeline import build
-from whet.run.folder import open_run
+from whet.run.opening import open_run
 from whet.stages.teach import pairs_to_teach
 from whet.teach.label_file import read_labels
 from whet.teach.lexical import Bm25Teacher

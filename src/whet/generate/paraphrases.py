@@ -1,92 +1,74 @@
-"""Other wordings of training queries, for data with few of them (arXiv 2408.11868 makes its pairs many in this way)."""
+"""Paraphrases of training queries, for data with few of them (arXiv 2408.11868 enlarges its pairs in this way)."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from whet.artifacts import read_json, read_jsonl, run_stage_locked, write_json, write_jsonl
-from whet.data.read import content_fingerprint
-from whet.encoder.packed import StoredEncoder
-from whet.generate.config import GenerateConfig
-from whet.generate.named import generator_of
-from whet.generate.reply_store import spent_in
+from whet.artifacts import read_jsonl, write_jsonl
 from whet.generate.query_filter import QueryFilter
-from whet.generate.synthetic_queries import REPLIES, generate_settings, searches_of
-from whet.progress import say
-from whet.records import GenerationRequest, Collection, Generator
+from whet.records import Collection, GenerationRequest, Generator
+
+PARAPHRASES_FILE = "paraphrases.jsonl"
 
 
-def with_paraphrases(
-    collection: Collection,
-    run: Path,
-    encoder: StoredEncoder,
-    config: GenerateConfig,
-    *,
-    yes: bool = False,
-) -> Collection:
-    """The collection with up to `config.paraphrases` other wordings of each training query, which answer as it does.
+@dataclass(frozen=True, slots=True)
+class Paraphrase:
+    """Another wording of a training query, which has that query's answers."""
 
-    The stage RUN/paraphrases. Dev and test queries are neither shown nor reworded. Raises ConfigError where a server's
-    calls are not agreed to.
+    query_id: str
+    text: str
+
+
+def paraphrase_queries(
+    collection: Collection, generator: Generator, query_filter: QueryFilter, count: int
+) -> list[Paraphrase]:
+    """Up to `count` paraphrases of each training query that pass the filter with its best passage.
+
+    Dev and test queries are neither shown nor paraphrased.
     """
-
-    def write(folder: Path) -> None:
-        passages = collection.passages.values()
-        generator = generator_of(
-            config, "paraphrases", passages, run / REPLIES, confirm=lambda question: yes
+    best_passage = {query: passages[0] for query, passages in collection.positives("train").items()}
+    requests = [
+        GenerationRequest(
+            collection.passages[passage], count=count, query=collection.queries[query]
         )
-        searches = searches_of(config, collection, encoder)
-        sieve = QueryFilter(collection, searches, config.round_trip, modelled=True, distinct=True)
-        found = reworded(collection, generator, sieve, config.paraphrases)
-        rows = [
-            {"query_id": query, "text": text} for query, texts in found.items() for text in texts
-        ]
-        write_jsonl(folder / "paraphrases.jsonl", rows)
-        summary = {"generator": generator.name, "queries": len(rows), "sieve": sieve.to_json()}
-        write_json(folder / "summary.json", summary | spent_in(run / REPLIES))
+        for query, passage in best_passage.items()
+    ]
+    proposals: list[Paraphrase] = []
+    for query, result in zip(best_passage, generator.generate(requests), strict=True):
+        proposals += [Paraphrase(query, text) for text in result.texts]
+        if result.failure:
+            query_filter.failed(best_passage[query], result.failure)
+    pairs = [(best_passage[proposal.query_id], proposal.text) for proposal in proposals]
+    passes = query_filter.filter(pairs)
+    return [proposal for proposal, is_good in zip(proposals, passes, strict=True) if is_good]
 
-    inputs = {"data": content_fingerprint(collection), "model": encoder.fingerprint}
-    made = run_stage_locked(
-        run, "paraphrases", inputs=inputs, config=generate_settings(config), build=write
-    ).path
-    rows = read_jsonl(made / "paraphrases.jsonl")
-    turned_down = sum(read_json(made / "summary.json")["sieve"]["turned_down"].values())
-    say(
-        f"{len(rows):,} other wordings of {len(collection.positives('train')):,} training queries; "
-        f"{turned_down:,} turned down (paraphrases/summary.json says why)"
-    )
-    queries, train = dict(collection.queries), dict(collection.qrels["train"])
-    for number, row in enumerate(rows, start=1):
-        query = f"{row['query_id']}~{number}"
-        queries[query], train[query] = row["text"], dict(collection.qrels["train"][row["query_id"]])
+
+def with_paraphrases(collection: Collection, paraphrases: Sequence[Paraphrase]) -> Collection:
+    """The collection with paraphrases behind its training queries; ids are QUERY~1, QUERY~2, …"""
+    queries = dict(collection.queries)
+    train = dict(collection.qrels["train"])
+    for number, paraphrase in enumerate(paraphrases, start=1):
+        query_id = f"{paraphrase.query_id}~{number}"
+        queries[query_id] = paraphrase.text
+        train[query_id] = dict(collection.qrels["train"][paraphrase.query_id])
     return replace(collection, queries=queries, qrels={**collection.qrels, "train": train})
 
 
 def is_paraphrase(query: str, collection: Collection) -> bool:
-    """Whether a training query is another wording of one that was asked, by its id."""
-    asked, tilde, number = query.rpartition("~")
-    return bool(tilde) and number.isdigit() and asked in collection.qrels["train"]
+    """Whether a training query is a paraphrase of another one, by its id."""
+    original, tilde, number = query.rpartition("~")
+    return bool(tilde) and number.isdigit() and original in collection.qrels["train"]
 
 
-def reworded(
-    collection: Collection, generator: Generator, sieve: QueryFilter, count: int
-) -> Mapping[str, list[str]]:
-    """Training query → its other wordings that pass the sieve with the query's best passage."""
-    first = {query: found[0] for query, found in collection.positives("train").items()}
-    briefs = [
-        GenerationRequest(
-            collection.passages[passage], count=count, query=collection.queries[query]
-        )
-        for query, passage in first.items()
+def write_paraphrases(folder: Path, paraphrases: Sequence[Paraphrase]) -> None:
+    """Write paraphrases as JSON lines."""
+    rows: list[Mapping[str, str]] = [
+        {"query_id": paraphrase.query_id, "text": paraphrase.text} for paraphrase in paraphrases
     ]
-    tried: list[tuple[str, str]] = []
-    for query, written in zip(first, generator.generate(briefs), strict=True):
-        tried += [(query, text) for text in written.texts]
-        if written.failure:
-            sieve.failed(first[query], written.failure)
-    passed = sieve.sift([(first[query], text) for query, text in tried])
-    found: dict[str, list[str]] = {}
-    for (query, text), good in zip(tried, passed, strict=True):
-        if good:
-            found.setdefault(query, []).append(text)
-    return found
+    write_jsonl(folder / PARAPHRASES_FILE, rows)
+
+
+def read_paraphrases(folder: Path) -> list[Paraphrase]:
+    """Read what `write_paraphrases` wrote. Raises ArtifactError on a missing or damaged file."""
+    rows = read_jsonl(folder / PARAPHRASES_FILE)
+    return [Paraphrase(row["query_id"], row["text"]) for row in rows]

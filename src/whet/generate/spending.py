@@ -16,6 +16,11 @@ Confirm = Callable[[str], bool]
 """Answers a question about costs; True agrees to them."""
 
 
+def agree(question: str) -> bool:  # noqa: ARG001 - the signature of Confirm
+    """Agree to whatever calls cost: --yes."""
+    return True
+
+
 def refuse(question: str) -> bool:  # noqa: ARG001 - the signature of Confirm
     """Agree to no costs: the default of every library call."""
     return False

@@ -1,179 +1,197 @@
-"""What a finished run holds, read back for reports, model cards and the compare page."""
+"""What a finished run holds, read back from its stage folders as typed records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whet.artifacts import MANIFEST, read_json, read_jsonl
-from whet.models import DEFAULT_MODEL, packaged_model, stored_encoder
+from whet.artifacts import MANIFEST, peak_memory_mb, read_json, read_jsonl
 from whet.records import LayerUse
 from whet.run.folder import Run
+from whet.run.training_result import TrainingResult
+from whet.teach.summary import TeachSummary
+from whet.train.refresh.round_log import RoundLog
 
 if TYPE_CHECKING:
     from whet.evaluate.slices import QueryRow, Slice
-    from whet.evaluate.verdict import Evaluation
-    from whet.export.card import Origin
-    from whet.serve.ranks import ModelPair
-
-EXAMPLES = 3  # queries of each kind that the compare page offers
-
-
-def read_evaluation(path: Path) -> "tuple[Evaluation, list[QueryRow], list[Slice]]":
-    """Evaluation, per-query rows and slices of a run, as `whet.stages.evaluate.write_evaluation` wrote them."""
-    from whet.evaluate.slices import QueryRow, Slice
+    from whet.evaluate.space import Space
     from whet.evaluate.verdict import Evaluation
 
-    folder = path / "evaluate"
-    rows = [QueryRow(**row) for row in read_jsonl(folder / "per_query.jsonl")]
-    slices = [Slice(**part) for part in read_json(folder / "slices.json")]
-    return Evaluation.from_record(read_json(folder / "evaluation.json")), rows, slices
+STAGE_NAMES = (
+    "queries",
+    "paraphrases",
+    "check",
+    "mine",
+    "generate",
+    "teach",
+    "train",
+    "evaluate",
+    "report",
+    "model",
+)
+"""Every stage of `whet tune`, in order; the first two exist only where the recipe asks for them."""
 
 
-def read_experts(path: Path) -> list[LayerUse]:
-    """How the tuned model's experts were used on test passages; empty where it has none."""
-    written = path / "evaluate" / "experts.json"
-    found = read_json(written) if written.exists() else []
-    return [
-        LayerUse(
-            one["layer"],
-            tuple(one["share"]),
-            one["entropy"],
-            tuple(tuple(kind) for kind in one["tokens"]),
-        )
-        for one in found
-    ]
+# ---- stages
 
 
-def read_teachers(path: Path) -> dict[str, Any]:
-    """What the teach stage tells of its teachers; empty where nobody taught."""
-    found: dict[str, Any] = read_json(path / "teach" / "summary.json")
-    return found if found["pairs"] else {}
+def seconds_of(folder: Path) -> float | None:
+    """Seconds that a finished stage took; None where it does not exist."""
+    manifest = folder / MANIFEST
+    if not manifest.exists():
+        return None
+    seconds: float | None = read_json(manifest).get("seconds")
+    return seconds
 
 
-def read_refreshes(path: Path) -> list[dict[str, Any]]:
-    """Summaries of the rounds in which the kept training's negatives were mined anew, in order."""
-    train = path / "train"
-    trial = read_json(train / "result.json")["trial"]
-    found = [
-        read_json(log)
-        for part in (trial, "")
-        for log in (train / "refresh" / part).glob("round-*/summary.json")
-    ]
-    return sorted(found, key=lambda log: int(log["round"]))
+def stage_seconds(path: Path) -> dict[str, float]:
+    """Stage name → seconds, of every finished stage of a run."""
+    seconds = {name: seconds_of(path / name) for name in STAGE_NAMES}
+    return {name: value for name, value in seconds.items() if value is not None}
 
 
-def read_tradeoff(path: Path) -> list[dict[str, float | None]]:
-    """Points from base (share 0) to the tuned weights (1) with their scores on `dev` and, if any, on the `guard`.
+def peak_of(path: Path) -> int:
+    """The most memory, in MB, that a process held which built a stage of the run.
 
-    Where the line between was not walked, base and, if it was kept, the tuned model alone.
+    This process counts where no stage is finished.
     """
-    found = read_json(path / "train" / "result.json")
-    base = {"share": 0.0, "dev": found["dev_base"], "guard": found.get("guard_base")}
-    tuned = {"share": 1.0, "dev": found["dev_best"], "guard": found.get("guard_tuned")}
-    return [base, *found.get("line", [tuned] if found["kept"] == "tuned" else [])]
+    peaks = []
+    for name in STAGE_NAMES:
+        manifest = path / name / MANIFEST
+        if manifest.exists():
+            peaks.append(read_json(manifest).get("peak_memory_mb", 0))
+    return max(peaks, default=peak_memory_mb())
 
 
-def read_judge(run: Run) -> str:
-    """What decided before the test: dev, or cross-validation."""
-    found = read_json(run.path / "train" / "result.json")  # of an earlier version, it does not say
-    return str(found.get("judge", "dev" if run.collection.positives("dev") else "cross-validation"))
+def summary_of(path: Path) -> dict[str, Any]:
+    """The object that `whet tune --json` prints."""
+    result: dict[str, Any] = read_json(path / "evaluate" / "result.json")
+    more = {
+        "seconds": stage_seconds(path),
+        "peak_memory_mb": peak_of(path),
+        "model": str(path / "model"),
+    }
+    return result | more
 
 
 def is_consistent(run: Run) -> bool:
-    """Whether a finished run's model and report come from the stages that lie there, by the recipe that lies there."""
-    model = read_json(run.path / "model" / MANIFEST)["inputs"]
-    report = run.path / "report" / MANIFEST
-    made = read_json(report) if report.exists() else {"inputs": {}, "config": {}}
-    taken = [*model.items(), *made["inputs"].items()]
-    now = {stage: read_json(run.path / stage / MANIFEST)["fingerprint"] for stage, _ in taken}
-    by = {"recipe": run.recipe.in_force(), "model": run.base}
-    return all(now[stage] == then for stage, then in taken) and by == by | {
-        name: value for name, value in made["config"].items() if name in by
-    }
+    """Whether model and report of a finished run were made from the stages and the recipe that lie there."""
+    model_manifest = read_json(run.path / "model" / MANIFEST)
+    if not _comes_from_stages(run.path, model_manifest["inputs"]):
+        return False
+    report_manifest_file = run.path / "report" / MANIFEST
+    if not report_manifest_file.exists():
+        return True
+    report_manifest = read_json(report_manifest_file)
+    config = report_manifest["config"]
+    return (
+        _comes_from_stages(run.path, report_manifest["inputs"])
+        and config.get("model", run.base) == run.base
+        and _is_same_recipe(config.get("recipe", {}), run.recipe.in_force())
+    )
 
 
-def read_share(path: Path) -> float | None:
-    """The share of the way from base to the tuned weights that was kept; None where there was no way between."""
-    found = read_json(path / "train" / "result.json")
-    return found.get("share") if found["kept"] == "tuned" or "share" not in found else 0.0
+def _comes_from_stages(path: Path, inputs: Mapping[str, str]) -> bool:
+    """Whether the stage folders have the fingerprints (stage name → fingerprint) that were recorded."""
+    for stage, fingerprint in inputs.items():
+        if read_json(path / stage / MANIFEST)["fingerprint"] != fingerprint:
+            return False
+    return True
 
 
-def read_spaces(path: Path) -> dict[str, dict[str, float]]:
-    """The embedding spaces of base and tuned; empty where they were not measured."""
-    written = path / "evaluate" / "space.json"
-    found: dict[str, dict[str, float]] = read_json(written) if written.exists() else {}
-    return found
+def _is_same_recipe(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+    """Whether two recipes agree in every setting that both have: a version may add or remove some."""
+    for key in recorded.keys() & current.keys():
+        before = recorded[key]
+        now = current[key]
+        if isinstance(before, Mapping) and isinstance(now, Mapping):
+            if not _is_same_recipe(before, now):
+                return False
+        elif before != now:
+            return False
+    return True
 
 
-def training_curve(folder: Path) -> list[dict[str, float | None]]:
-    """Logged steps of a train stage, with the dev score where it was taken; step 0 is the base model."""
+# ---- train, teach
+
+
+def read_training_result(path: Path) -> TrainingResult:
+    """What the train stage of a run decided."""
+    return TrainingResult.from_json(read_json(path / "train" / "result.json"))
+
+
+def read_refreshes(path: Path) -> list[RoundLog]:
+    """The rounds of re-mining in the training that was kept, in order."""
+    candidate = read_training_result(path).trial
+    folder = path / "train" / "refresh"
+    files = [*(folder / candidate).glob("round-*/summary.json")]
+    files += folder.glob("round-*/summary.json")
+    rounds = [RoundLog.from_json(read_json(file)) for file in files]
+    return sorted(rounds, key=lambda log: log.round)
+
+
+def training_curve(path: Path) -> list[dict[str, float | None]]:
+    """Logged steps of the train stage: `step`, parts of the loss, `share/LAYER/EXPERT`, `dev`.
+
+    Step 0 is the base model. `dev` is there at the steps where it was scored.
+    """
     from whet.evaluate.measures import PRIMARY
     from whet.report.contents import LOSS_PARTS
 
-    rows: list[dict[str, float | None]] = [
-        {"step": 0, "dev": read_json(folder / "result.json")["dev_base"]}
-    ]
-    for entry in read_jsonl(folder / "log.jsonl"):
-        named: dict[str, float | None] = {
+    curve: list[dict[str, float | None]] = [{"step": 0, "dev": read_training_result(path).dev_base}]
+    for entry in read_jsonl(path / "train" / "log.jsonl"):
+        point: dict[str, float | None] = {
             key: value
             for key, value in entry.items()
             if key in ("step", *LOSS_PARTS) or key.startswith("share/")
         }
         if f"eval_{PRIMARY}" in entry:
-            named["dev"] = entry[f"eval_{PRIMARY}"]
-        rows.append(named)
-    return rows
+            point["dev"] = entry[f"eval_{PRIMARY}"]
+        curve.append(point)
+    return curve
 
 
-def count_written(run: Run) -> int:
-    """How many queries training learned from that were written beside those asked."""
+def read_teachers(path: Path) -> TeachSummary | None:
+    """What the teach stage tells of its teachers; None where there were none."""
+    summary = TeachSummary.from_json(read_json(path / "teach" / "summary.json"))
+    return summary if summary.pairs else None
+
+
+def synthetic_count(run: Run) -> int:
+    """How many synthetic queries training learned from beside the real ones."""
     summary = run.path / "queries" / "summary.json"
-    return int(read_json(summary)["queries"]) if run.writes and summary.exists() else 0
+    if not run.adds_queries or not summary.exists():
+        return 0
+    return int(read_json(summary)["queries"])
 
 
-def origin_of(run: Run, account: Sequence[str]) -> "Origin":
-    """What a model card tells of an evaluated run; `account` are sentences on what was done (`whet.run.account`)."""
-    from whet.export.card import Origin
-
-    sizes = {
-        f"{split} queries": len(run.collection.positives(split)) for split in run.collection.qrels
-    }
-    sizes |= {"written training queries": count} if (count := count_written(run)) else {}
-    settings = run.recipe.in_force()
-    experts = {f"moe.{name}": value for name, value in settings["moe"].items()}
-    return Origin(
-        base=run.base,
-        data=run.collection.name,
-        sizes={"passages": len(run.passages)} | sizes,
-        settings=settings["train"] | (experts if run.recipe.moe.experts else {}),
-        evaluation=read_evaluation(run.path)[0],
-        licence=_licence(run.base),
-        account=account,
-    )
+# ---- evaluate
 
 
-def _licence(base: str) -> str | None:
-    """The licence of a base model that lies in a folder; None where it does not, or names none."""
-    from whet.export.card import licence_of
+def read_evaluation(path: Path) -> "tuple[Evaluation, list[QueryRow], list[Slice]]":
+    """Evaluation, rows per query, and slices of a run."""
+    from whet.evaluate.slices import QueryRow, Slice
+    from whet.evaluate.verdict import Evaluation
 
-    folder = packaged_model() if base == DEFAULT_MODEL else Path(base)
-    return licence_of(folder) if folder else None
+    folder = path / "evaluate"
+    evaluation = Evaluation.from_record(read_json(folder / "evaluation.json"))
+    rows = [QueryRow(**row) for row in read_jsonl(folder / "per_query.jsonl")]
+    slices = [Slice(**row) for row in read_json(folder / "slices.json")]
+    return evaluation, rows, slices
 
 
-def pairing_of(run: Run) -> "ModelPair":
-    """Both models of a finished run side by side, with the queries whose ranking changed most as examples."""
-    from whet.evaluate.slices import most_changed
-    from whet.serve.ranks import ModelPair, SearchedModel
+def read_experts(path: Path) -> list[LayerUse]:
+    """How the tuned model's experts were used on test passages; empty where it has none."""
+    file = path / "evaluate" / "experts.json"
+    if not file.exists():
+        return []
+    return [LayerUse.from_json(row) for row in read_json(file)]
 
-    _, rows, _ = read_evaluation(run.path)
-    wins, losses = most_changed(rows, EXAMPLES)
-    tuned = stored_encoder(run.model, run.path)
-    texts = list(run.passages.values())
-    return ModelPair(
-        collection=run.collection,
-        base=SearchedModel(
-            run.base, run.base_encoder.encoder, run.base_encoder.encode_passages(texts)
-        ),
-        tuned=SearchedModel(str(run.path / "model"), tuned.encoder, tuned.encode_passages(texts)),
-        examples=(*wins, *losses),
-    )
+
+def read_spaces(path: Path) -> "dict[str, Space]":
+    """The embedding spaces of base and tuned; empty where they were not measured."""
+    from whet.evaluate.space import Space
+
+    file = path / "evaluate" / "space.json"
+    if not file.exists():
+        return {}
+    return {name: Space(**values) for name, values in read_json(file).items()}

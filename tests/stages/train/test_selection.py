@@ -25,7 +25,7 @@ from whet.evaluate.significance import compare
 from whet.evaluate.verdict import FEWEST, verdict
 from whet.pipeline import build
 from whet.records import PositiveQuery
-from whet.run.folder import open_run
+from whet.run.opening import open_run
 from whet.stages.train.attempt import StageFolders, training_data_of
 from whet.stages.train.selection import (
     FEW,

@@ -10,7 +10,7 @@ import torch
 from whet.encoder.packed import PackedEncoder
 from whet.evaluate.measures import PRIMARY
 from whet.mine.config import MineConfig
-from whet.run.folder import open_run
+from whet.run.opening import open_run
 from whet.search.bm25 import Bm25
 from whet.stages.train.attempt import refresh_plan_of
 from whet.train.collate import PairCollator

@@ -1,148 +1,218 @@
-"""The train stage: one training, or several of which the one that does best on dev is kept."""
+"""Stage `train`: train every candidate of the recipe, and keep the best one or the base model.
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+Reads RUN/mine, RUN/generate, RUN/teach. Writes model/, result.json, log.jsonl, dev/ (scores) and
+refresh/ (rounds of re-mining).
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from whet.artifacts import write_json, write_jsonl
+from whet.artifacts import Artifact, run_stage, source_digest, write_json, write_jsonl
 from whet.data.split import same_text
-from whet.errors import ConfigError
 from whet.evaluate.measures import PRIMARY
-from whet.generate.named import OFFLINE, local_model
+from whet.moe.config import MoEConfig
 from whet.moe.upcycle import backbone, to_replace
-from whet.progress import say
 from whet.run.folder import Run
-from whet.stages.train.attempt import StageFolders, why_not_refresh
-from whet.stages.train.selection import Judge, Trial, judge_of
-from whet.train.forgetting_config import PYDOC
+from whet.run.training_result import CandidateScore, TrainingResult
+from whet.stages.train import cross_validated, held_out
+from whet.stages.train.attempt import StageFolders
+from whet.stages.train.candidate import Baseline, Candidate
+from whet.stages.train.refresh import check_refresh
+from whet.train.config import TrainConfig
 from whet.train.forgetting import forgetting_set
+from whet.train.forgetting_config import NO_GUARD, PYDOC
 from whet.train.freeze import modules_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+NAME = "train"
+MIN_FORGETTING_QUERIES = 100
 
-FEWEST_GUARDING = 100  # queries of a guard
+TrainCandidate: TypeAlias = Callable[[str, TrainConfig, MoEConfig], Candidate]
+"""Subfolder name, settings → the trained candidate."""
+
+logger = logging.getLogger(__name__)
+
+
+def build(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    """Bring `RUN/train` up to date."""
+    sources = StageFolders(done["mine"].path, done["generate"].path, done["teach"].path)
+
+    def write(folder: Path) -> None:
+        write_training(run, folder, sources)
+
+    inputs = dict(run.inputs)
+    for name in ("mine", "generate", "teach"):
+        inputs[name] = done[name].fingerprint
+    trials = {}
+    for name, settings in run.recipe.trials().items():
+        trials[name] = [part.model_dump() for part in settings]
+    guard = run.recipe.guard
+    config = {
+        "trials": trials,
+        "refresh": run.recipe.refresh.model_dump(),
+        "guard": guard.model_dump() | {"file": source_digest(guard.data)},
+        "seed": run.recipe.seed,
+        "force": run.force,
+    }
+    return run_stage(run.path, NAME, inputs=inputs, config=config, build=write)
 
 
 def write_training(run: Run, folder: Path, sources: StageFolders) -> None:
-    """Train by every trial of the recipe and leave in `folder` the model to keep, its log, and all dev scores.
+    """Train all candidates; leave in `folder` the model to keep, its log, and all dev scores.
 
-    What is kept is decided here and nowhere else: of the trials that are better in their judge's eyes the one that does
-    best on dev, or the base model when there is none, unless the run is told to keep the trained one.
+    What is kept is decided here and nowhere else. Of the candidates that may replace the base model
+    it is the one that does best on dev. Without such a candidate it is the base model, unless
+    `run.force` is set.
     """
-    judge, trials = judge_of(run, folder, sources), run.recipe.trials()
-    found: dict[str, Trial] = {}
-    for name, (train, moe) in trials.items():
-        several = len(trials) > 1
-        if several:
-            say(f"trial {len(found) + 1} of {len(trials)}: {name}")
-        trial = judge.trial(name if several else "", train, moe)
-        if not found or trial.rank > max(one.rank for one in found.values()):
-            winner = trial.model
-        found[name] = replace(trial, model=None)
-    _keep(run, folder, winner, judge, found)
+    baseline, train_candidate = _judge(run, folder, sources)
+    settings_of = run.recipe.trials()
+    has_several = len(settings_of) > 1
+    candidates: dict[str, Candidate] = {}
+    best_name = ""
+    best_model = None
+    for number, (name, (train, moe)) in enumerate(settings_of.items(), start=1):
+        if has_several:
+            logger.info(f"candidate {number} of {len(settings_of)}: {name}")
+        candidate = train_candidate(name if has_several else "", train, moe)
+        if not candidates or candidate.rank > candidates[best_name].rank:
+            best_name = name
+            best_model = candidate.model
+        candidates[name] = replace(candidate, model=None)  # one model in memory is enough
+    _keep(run, folder, baseline, candidates, best_name, best_model)
 
 
-def check_trials(run: Run) -> None:
-    """Raise, before any work is done, when the model lacks what the recipe would train or its guard cannot be read.
-
-    ConfigError, or DataError with every fault of the guard's data.
-    """
-    model = run.base_model
-    if run.recipe.guard.data != PYDOC and (guard := forgetting_set(run.recipe.guard)):
-        trained = {same_text(run.passages[passage]) for _, passage in run.collection.pairs("train")}
-        known = sum(same_text(text) in trained for text in guard.passages.values())
-        if known:
-            say(
-                f"[yellow]guard: {known:,} of its {len(guard.passages):,} passages are trained on, too[/yellow]"
-            )
-        if len(guard.queries) < FEWEST_GUARDING:
-            say(
-                f"[yellow]guard: it has {len(guard.queries)} queries; what so few say is mostly chance[/yellow]"
-            )
-    _check_refresh(run)
-    for train, moe in run.recipe.trials().values():
-        if moe.experts:
-            to_replace(backbone(model), moe.layers, moe.site)
-        for part in train.train_only.split("+"):
-            if not (part == "moe" and moe.experts):
-                modules_of(model, part)
-
-
-def _check_refresh(run: Run) -> None:
-    """Raise ConfigError where a refresh that was asked for cannot be made, or would ask for money on the way."""
-    config, generator = run.recipe.refresh, run.recipe.generate.generator
-    asked = config.times not in ("auto", "off", 0)
-    if asked and (why := why_not_refresh(run)):
-        raise ConfigError(
-            f"negatives cannot be mined anew: {why}. Leave --refresh out, or change that."
-        )
-    if config.generate and generator == OFFLINE:
-        raise ConfigError(
-            "refresh.generate has a language model write queries, and no generator is named: give --generator"
-        )
-    if config.generate and not config.off and not run.yes and not local_model(generator):
-        raise ConfigError(
-            "--refresh-generate asks a server in the middle of training: agree to that with --yes"
-        )
+def _judge(run: Run, folder: Path, sources: StageFolders) -> tuple[Baseline, TrainCandidate]:
+    """The base model's scores, and how a candidate is trained: with a dev split, or with folds."""
+    if run.collection.positives("dev"):
+        dev_setup = held_out.prepare(run, folder, sources)
+        return dev_setup.baseline, partial(held_out.train_candidate, dev_setup)
+    fold_setup = cross_validated.prepare(run, folder, sources)
+    return fold_setup.baseline, partial(cross_validated.train_candidate, fold_setup)
 
 
 def _keep(
     run: Run,
     folder: Path,
-    model: "SentenceTransformer | None",
-    judge: Judge,
-    found: Mapping[str, Trial],
+    baseline: Baseline,
+    candidates: Mapping[str, Candidate],
+    best_name: str,
+    best_model: "SentenceTransformer | None",
 ) -> None:
-    """Write the best trial's model, or the base model, and what was done."""
-    name = max(found, key=lambda trial: found[trial].rank)
-    best = found[name]
-    kept = "tuned" if run.force or best.better else "base"
-    where = f"at step {best.trained.best_step}{f', {best.share:.0%} of the way from base' if best.line else ''}"
-    say(
-        f"{judge.name} {PRIMARY}: base {100 * judge.base:.2f}, tuned {100 * best.score:.2f} {where}"
-    )
-    if len(found) > 1:
-        say(
-            "; ".join(f"{trial} {100 * one.score:.2f}" for trial, one in found.items())
-            + f"; best: {name}"
-        )
-    if kept == "base":
-        lost = best.line and not best.share  # `interpolate` found no point that the guard allows
-        why = (
-            "every point loses more than guard.budget"
-            if lost
-            else f"nothing got better by {judge.name}"
-        )
-        say(
-            f"[yellow]{why}: the base model stays (--force trains again, and keeps what comes of it)[/yellow]"
-        )
+    """Write the best candidate's model, or the base model, and the record of the decision."""
+    best = candidates[best_name]
+    result = result_of(baseline, candidates, best_name, keep_tuned=run.force or best.is_better)
+    _log_decision(baseline, candidates, best_name, result)
     write_jsonl(folder / "log.jsonl", best.trained.log)
-    trials = {
-        trial: {
-            "dev": one.score,
-            "trained_parameters": one.trained.trained_parameters,
-            "best_step": one.trained.best_step,
-        }
-        for trial, one in found.items()
-    }
-    done = {k: v for k, v in asdict(best.trained).items() if k != "log"}
-    by = {"judge": judge.name, "judged": judge.queries}
-    result = {
-        "kept": kept,
-        **by,
-        "dev_base": judge.base,
-        "dev_best": best.score,
-        "trial": name,
-        "trials": trials,
-    }
-    guard_tuned = best.guard if kept == "tuned" else judge.guard
-    guarded = {} if judge.guard is None else {"guard_base": judge.guard, "guard_tuned": guard_tuned}
-    way_back = (
-        {"share": best.share, "line": [asdict(point) for point in best.line]} if best.line else {}
+    write_json(folder / "result.json", result.to_json())
+    keeps_tuned = result.kept == "tuned" and best_model is not None
+    model = best_model if keeps_tuned and best_model is not None else run.base_model
+    model.save_pretrained(str(folder / "model"), create_model_card=False)
+
+
+def result_of(
+    baseline: Baseline, candidates: Mapping[str, Candidate], best_name: str, *, keep_tuned: bool
+) -> TrainingResult:
+    """The record of what was trained and kept."""
+    best = candidates[best_name]
+    scores = {}
+    for name, candidate in candidates.items():
+        trained = candidate.trained
+        scores[name] = CandidateScore(candidate.dev, trained.trained_parameters, trained.best_step)
+    guard_tuned = best.guard if keep_tuned else baseline.guard
+    return TrainingResult(
+        kept="tuned" if keep_tuned else "base",
+        judge=baseline.judge,
+        judged=baseline.queries,
+        dev_base=baseline.dev,
+        dev_best=best.dev,
+        trial=best_name,
+        trials=scores,
+        trained_parameters=best.trained.trained_parameters,
+        total_parameters=best.trained.total_parameters,
+        best_step=best.trained.best_step,
+        stopped_early=best.trained.stopped_early,
+        guard_base=baseline.guard,
+        guard_tuned=None if baseline.guard is None else guard_tuned,
+        share=best.share if best.line else None,
+        line=tuple(best.line),
     )
-    write_json(folder / "result.json", done | result | guarded | way_back)
-    chosen = model if kept == "tuned" and model is not None else run.base_model
-    chosen.save_pretrained(str(folder / "model"), create_model_card=False)
+
+
+def _log_decision(
+    baseline: Baseline,
+    candidates: Mapping[str, Candidate],
+    best_name: str,
+    result: TrainingResult,
+) -> None:
+    best = candidates[best_name]
+    place = f"at step {result.best_step}"
+    if best.line:
+        place += f", interpolation weight {best.share:.2f}"
+    logger.info(
+        f"{baseline.judge} {PRIMARY}: base {100 * baseline.dev:.2f}, "
+        f"tuned {100 * best.dev:.2f} {place}"
+    )
+    if len(candidates) > 1:
+        scores = [f"{name} {100 * candidate.dev:.2f}" for name, candidate in candidates.items()]
+        logger.info(f"{'; '.join(scores)}; best: {best_name}")
+    if result.kept == "tuned":
+        return
+    all_rejected = best.line and not best.share  # the forgetting check accepted no point
+    reason = f"nothing got better by {baseline.judge}"
+    if all_rejected:
+        reason = "every interpolation weight loses more than guard.budget"
+    logger.warning(
+        f"{reason}: the base model is kept (--force trains again and keeps the trained one)"
+    )
+
+
+def check_settings(run: Run) -> None:
+    """Raise, before any work, when the model lacks what the recipe would train or cannot be checked.
+
+    ConfigError, or DataError with every fault of the forgetting check's data.
+    """
+    recipe = run.known_recipe
+    if recipe.guard.data not in (PYDOC, NO_GUARD):
+        _check_forgetting_set(run)
+    check_refresh(run)
+    for train, moe in recipe.trials().values():
+        _check_parts(run, train, moe)
+
+
+def _check_parts(run: Run, train: TrainConfig, moe: MoEConfig) -> None:
+    """Raise ConfigError when the model has no such layers to train or to replace."""
+    if moe.experts:
+        to_replace(backbone(run.base_model), moe.layers, moe.site)
+    for part in train.train_only.split("+"):
+        is_new_part = part == "moe" and moe.experts
+        if not is_new_part:
+            modules_of(run.base_model, part)
+
+
+def _check_forgetting_set(run: Run) -> None:
+    forgetting = forgetting_set(run.known_recipe.guard)
+    if forgetting is None:
+        return
+    if len(forgetting.queries) < MIN_FORGETTING_QUERIES:
+        logger.warning(
+            f"forgetting check: it has only {len(forgetting.queries)} queries; "
+            "differences of its score are mostly chance"
+        )
+    if run.lacks_queries:
+        return
+    trained_texts = {
+        same_text(run.labelled.passages[passage].content)
+        for _, passage in run.labelled.pairs("train")
+    }
+    known = sum(same_text(text) in trained_texts for text in forgetting.passages.values())
+    if known:
+        logger.warning(
+            f"forgetting check: {known:,} of its {len(forgetting.passages):,} passages "
+            "are trained on"
+        )
