@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from whet.evaluate.verdict import Evaluation, p_words, points, signed
+from whet.templates import environment
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
@@ -49,13 +49,7 @@ class ModelFacts:
 
 def render_card(name: str, origin: Origin, model: ModelFacts, formats: Sequence[str] = ()) -> str:
     """Write the card as Markdown, under the YAML header that model hubs read; `formats` are those besides ST's own."""
-    templates = Environment(
-        loader=PackageLoader("whet.export", "."),
-        autoescape=False,  # noqa: S701  Markdown, not HTML
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
+    templates = environment("whet.export", autoescape=False, keep_trailing_newline=True)
     templates.filters |= {"points": points, "signed": signed, "p_words": p_words}
     header = f"---\n{yaml.safe_dump(_metadata(origin), sort_keys=False, allow_unicode=True)}---\n"
     return templates.get_template("card.md.j2").render(

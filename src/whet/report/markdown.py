@@ -3,11 +3,10 @@
 import re
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from whet.artifacts import write_text
 from whet.report.contents import ReportInput
 from whet.report.page import template_values
+from whet.templates import environment
 
 
 def write_markdown(path: Path, report: ReportInput) -> None:
@@ -17,15 +16,8 @@ def write_markdown(path: Path, report: ReportInput) -> None:
 
 def render_markdown(report: ReportInput) -> str:
     """Render the report as GitHub Markdown; every value is escaped, and stays text on its line and in its cell."""
-    here = FileSystemLoader(Path(__file__).parent)
-    page = Environment(  # noqa: S701  Markdown: `finalize` escapes instead
-        loader=here,
-        finalize=as_text,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return page.get_template("report.md.j2").render(**template_values(report))
+    templates = environment("whet.report", autoescape=False, finalize=as_text)
+    return templates.get_template("report.md.j2").render(**template_values(report))
 
 
 def as_text(value: object) -> str:

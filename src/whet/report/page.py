@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from whet.artifacts import write_text
@@ -12,6 +11,7 @@ from whet.evaluate.slices import most_changed
 from whet.evaluate.verdict import points, signed
 from whet.report import contents, plots
 from whet.report.contents import ReportInput
+from whet.templates import environment
 
 
 def write_page(path: Path, report: ReportInput) -> None:
@@ -21,16 +21,9 @@ def write_page(path: Path, report: ReportInput) -> None:
 
 def render_page(report: ReportInput) -> str:
     """Render the report as HTML; every text that came from outside is escaped."""
-    here = FileSystemLoader(Path(__file__).parent)
-    page = Environment(
-        loader=here,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = environment("whet.report", autoescape=True)
     loss_chart, dev_chart = training_charts(report)
-    return page.get_template("page.html.j2").render(
+    return templates.get_template("page.html.j2").render(
         **template_values(report),
         marks=_interval_marks(report),
         loss_chart=loss_chart,

@@ -4,11 +4,10 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from whet.errors import ConfigError, require
 from whet.progress import say
 from whet.serve.ranks import ModelPair, rank_both
+from whet.templates import environment
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -37,15 +36,8 @@ def create_app(pairing: ModelPair) -> "Starlette":
     from starlette.responses import HTMLResponse
     from starlette.routing import Route
 
-    loader = PackageLoader("whet.serve", ".")
-    pages = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = pages.get_template("compare.html.j2")
+    templates = environment("whet.serve", autoescape=True)
+    template = templates.get_template("compare.html.j2")
 
     def page(request: "Request") -> "Response":
         query = request.query_params.get("q", "").strip()
