@@ -1,83 +1,95 @@
-"""What the verbs print to stdout: the tables for people, or one JSON object."""
+"""What the verbs print to stdout: tables and lines for people, or one JSON object."""
 
-import json
+import json as json_format
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
-from whet.run.folder import Run
+from whet.artifacts import read_json
 
 if TYPE_CHECKING:
-    from whet.stages.audit import Suspect
+    from whet.teach.audit import AuditSummary, Suspect
 
-CHANGED = 3
-SUSPECTS = 10
+CHANGED_QUERIES = 3  # of each kind
+SHOWN_SUSPECTS = 10
+SUSPECT_LENGTH = 160  # characters of a passage
 
 
-def show_json(value: dict[str, Any]) -> None:
-    """One JSON object on one line, last on stdout."""
-    Console(soft_wrap=True, highlight=False, markup=False, emoji=False).print(
-        json.dumps(value, ensure_ascii=False)
-    )
+def stdout_console() -> Console:
+    """A console on stdout that prints texts as they are, in whole lines where it is no terminal."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.soft_wrap = not console.is_terminal
+    return console
+
+
+def show_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on one line."""
+    show_lines([json_format.dumps(value, ensure_ascii=False)])
 
 
 def show_lines(lines: Sequence[str]) -> None:
-    """Plain lines as they are."""
-    out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    """Print lines whole, whatever the width of the terminal."""
+    console = stdout_console()
     for line in lines:
-        out.print(line)
+        console.print(line, soft_wrap=True)
 
 
-def show_verdict(run: Run, changed: bool = False) -> None:
-    """The verdict and the before/after table; with `changed`, the queries whose ranking changed most, both ways."""
-    from rich.text import Text
+def show_stage(run: Path, stage: str, *, json: bool, summary: str = "summary.json") -> None:
+    """Print where a stage's files are, or its summary as JSON."""
+    folder = run / stage
+    if json:
+        show_json({"stage": stage, "folder": str(folder)} | read_json(folder / summary))
+    else:
+        show_lines(sorted(str(path) for path in folder.glob("*.json*")))
 
+
+def show_verdict(run: Path, *, changed: bool = False) -> None:
+    """Print the verdict and the table of scores; with `changed`, also the largest changes."""
+    from whet.cli.tables import changed_table, results_table, verdict_text
     from whet.evaluate.slices import most_changed
-    from whet.report.tables import changed_table, results_table, verdict_text
     from whet.run.results import read_evaluation
 
-    out = Console(highlight=False)
-    evaluation, rows, _ = read_evaluation(run.path)
-    out.print(verdict_text(evaluation))
-    out.print(results_table(evaluation))
+    console = Console(highlight=False)
+    evaluation, rows, _ = read_evaluation(run)
+    console.print(verdict_text(evaluation))
+    console.print(results_table(evaluation))
     if evaluation.lexical_note:
-        out.print(Text(evaluation.lexical_note, style="yellow"))
+        console.print(Text(evaluation.lexical_note, style="yellow"))
     if changed:
-        wins, losses = most_changed(rows, CHANGED)
-        out.print(changed_table(wins, f"{len(wins)} queries that gained most"))
-        out.print(changed_table(losses, f"{len(losses)} queries that lost most"))
+        wins, losses = most_changed(rows, CHANGED_QUERIES)
+        console.print(changed_table(wins, f"{len(wins)} queries that gained most"))
+        console.print(changed_table(losses, f"{len(losses)} queries that lost most"))
 
 
-def show_suspects(run: Path, summary: Mapping[str, Any], found: "Sequence[Suspect]") -> None:
-    """The most certain suspects, how many there are, and how to go on."""
-    out = Console(highlight=False, soft_wrap=True)
-    for one in found[:SUSPECTS]:
-        out.print(f"{100 * one.probability:.0f} %  {escape(one.query)}")
-        out.print(f"      {escape(one.passage[:160])}")
-        out.print(f"      [dim]{escape(one.reason)}[/dim]")
-    share = f"{100 * summary['share']:.1f} % of {summary['candidates']:,} candidates"
-    if not found:
-        out.print(
-            f"none of {summary['candidates']:,} candidates looks like an answer that nobody marked"
-        )
+def show_suspects(run: Path, summary: "AuditSummary", suspects: "Sequence[Suspect]") -> None:
+    """Print the most probable suspects, how many there are, and what to do next."""
+    console = stdout_console()
+    if not suspects:
+        console.print(f"none of {summary.candidates:,} candidates looks like an unmarked answer")
         return
-    out.print(
-        f"{summary['suspects']:,} may be false negatives, {share}; the likeliest above. Read before you accept."
+    for suspect in suspects[:SHOWN_SUSPECTS]:
+        console.print(f"{100 * suspect.probability:.0f} %  {suspect.query}")
+        console.print(f"      {suspect.passage[:SUSPECT_LENGTH]}")
+        console.print(Text(f"      {suspect.reason}", style="dim"))
+    share = f"{100 * summary.share:.1f} % of {summary.candidates:,} candidates"
+    console.print(
+        f"{summary.suspects:,} may be false negatives, {share}; the most probable are above. "
+        "Read before you accept."
     )
-    path = escape(str(run))
-    out.print(
-        f"mark     {path}/audit/index.html in a browser, or the column accept of {path}/audit/suspects.csv"
-    )
-    out.print(f"train    whet tune {path} --labels {path}/audit/suspects.csv")
+    table = f"{run}/audit/suspects.csv"
+    console.print(f"mark     {run}/audit/index.html in a browser, or the column accept of {table}")
+    console.print(f"train    whet tune {run} --labels {table}")
 
 
-def show_places(run: Run) -> None:
-    """Where the model and the report lie, and what to type next."""
-    out = Console(highlight=False, soft_wrap=True)
-    path = escape(str(run.path))
-    out.print(f'model    {path}/model        SentenceTransformer("{path}/model")')
-    out.print(f"report   {path}/report/index.html")
-    out.print(f"look     whet compare {path}")
+def show_places(run: Path) -> None:
+    """Print where model and report are, and what to type next."""
+    show_lines(
+        [
+            f'model    {run}/model        SentenceTransformer("{run}/model")',
+            f"report   {run}/report/index.html",
+            f"look     whet compare {run}",
+        ]
+    )

@@ -14,9 +14,10 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.prompt import Confirm
+from rich.prompt import Confirm as Question
 from rich.text import Text
 
+from whet.generate.spending import Confirm, refuse
 from whet.progress import Display, LogDisplay, Task, shown_on
 
 STYLES = {logging.WARNING: "yellow", logging.ERROR: "red"}
@@ -114,11 +115,19 @@ def terminal(quiet: bool) -> Iterator[None]:
         logger.setLevel(level_before)
 
 
-def can_ask(quiet: bool) -> bool:
-    """Whether somebody is there to answer a question."""
-    return not quiet and stderr_console().is_terminal and sys.stdin.isatty()
+def confirmation(yes: bool, quiet: bool) -> Confirm:
+    """What answers a question about costs: `--yes`, else whoever sits at the terminal."""
+    if yes:
+        return agree
+    is_interactive = stderr_console().is_terminal and sys.stdin.isatty()
+    return ask if is_interactive and not quiet else refuse
+
+
+def agree(question: str) -> bool:  # noqa: ARG001 - the signature of Confirm
+    """Agree to all costs."""
+    return True
 
 
 def ask(question: str) -> bool:
-    """Ask on stderr, yes or no; no by default."""
-    return Confirm.ask(Text(f"{question}. Go on?"), console=stderr_console(), default=False)
+    """Ask on stderr; no by default."""
+    return Question.ask(Text(question), console=stderr_console(), default=False)

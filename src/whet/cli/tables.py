@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""Tables of results for the terminal."""
 
 from collections.abc import Sequence
 
@@ -9,27 +9,26 @@ from whet.evaluate.slices import QueryRow
 from whet.evaluate.verdict import Evaluation
 from whet.report.contents import excerpt, measure_lines, rank_change
 
-_STYLES = {"better": "green", "worse": "red", "not shown": "yellow"}
+VERDICT_STYLES = {"better": "green", "worse": "red", "not shown": "yellow"}
+NUMBER_COLUMNS = ("BM25", "base", "tuned", "difference", "95 % interval", "p", "won / lost / tied")
+MAX_QUERY_LENGTH = 100  # characters
 
 
 def verdict_text(evaluation: Evaluation) -> Text:
-    """Give the verdict in one sentence, coloured by what it says."""
-    return Text(evaluation.summary_sentence, style=_STYLES[evaluation.verdict])
+    """The verdict in one sentence, in its colour."""
+    return Text(evaluation.summary_sentence, style=VERDICT_STYLES[evaluation.verdict])
 
 
 def results_table(evaluation: Evaluation) -> Table:
-    """Before and after, one measure a row, values × 100; the verdict's measure is bold."""
-    table = Table(
-        title=f"{evaluation.comparison.queries} test queries, values × 100",
-        title_justify="left",
-        box=None,
-    )
+    """One row per measure, values × 100. The row of the verdict's measure is bold."""
+    title = f"{evaluation.comparison.queries} test queries, values × 100"
+    table = Table(title=title, title_justify="left", box=None)
     table.add_column("measure")
-    for heading in ("BM25", "base", "tuned", "difference", "95 % interval", "p"):
+    for heading in NUMBER_COLUMNS:
         table.add_column(heading, justify="right")
-    table.add_column("won / lost / tied", justify="right")
     for line in measure_lines(evaluation):
-        values = (
+        table.add_row(
+            line.measure,
             line.bm25,
             line.base,
             line.tuned,
@@ -37,18 +36,16 @@ def results_table(evaluation: Evaluation) -> Table:
             line.interval,
             line.p_value,
             line.moved,
-        )
-        table.add_row(
-            line.measure, *values, style="bold" if line.measure == evaluation.measure else ""
+            style="bold" if line.measure == evaluation.measure else "",
         )
     return table
 
 
 def changed_table(rows: Sequence[QueryRow], title: str) -> Table:
-    """List queries whose ranking changed, with the rank of their first relevant passage before and after."""
+    """Queries with the rank of their first relevant passage before and after."""
     table = Table(title=title, title_justify="left", box=None, show_header=False)
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("query")
     for row in rows:
-        table.add_row(rank_change(row), Text(excerpt(row.text, 100)))
+        table.add_row(rank_change(row), Text(excerpt(row.text, MAX_QUERY_LENGTH)))
     return table

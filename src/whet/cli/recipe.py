@@ -1,0 +1,14 @@
+"""`whet recipe`: the resolved recipe of a run, as a file for `--recipe`."""
+
+from whet.cli.options import RunArgument
+from whet.cli.terminal import terminal
+
+
+def recipe(run: RunArgument) -> None:
+    """Print all settings of a run as YAML, for `whet tune DATA --recipe FILE`."""
+    from whet.cli.show import show_lines
+    from whet.run.recipe_file import recipe_as_yaml, recorded_recipe
+
+    with terminal(quiet=False):
+        resolved = recorded_recipe(run)
+    show_lines(recipe_as_yaml(resolved).splitlines())
