@@ -28,7 +28,7 @@ from whet.pipeline import build
 from whet.records import Collection, Judgements
 from whet.run.folder import Run
 from whet.run.opening import open_run
-from whet.stages.audit import audit, candidates, read_suspects
+from whet.stages.audit import build_audit, find_candidates, read_suspects
 
 RESULT = RESULTS / "planted_audit.json"
 
@@ -119,9 +119,10 @@ def hide(
 
 def search(run: Run, hidden: set[tuple[str, str]]) -> dict[str, Any]:
     """Audit a run and count what it found of what was hidden."""
-    folder = audit(run).path
+    folder = build_audit(run).path
     queries, passages = list(run.collection.positives("train")), list(run.passages)
-    able = hidden & {(queries[query], passages[passage]) for query, passage, _ in candidates(run)}
+    candidates = find_candidates(run)
+    able = hidden & {(queries[query], passages[passage]) for query, passage, _ in candidates}
     suspects = [(one.query_id, one.passage_id) for one in read_suspects(folder)]
     caught = len(hidden.intersection(suspects))
     first = suspects[: len(hidden)]

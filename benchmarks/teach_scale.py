@@ -22,12 +22,13 @@ from ladder import DATA, RESULTS, machine
 
 from whet.artifacts import write_json
 from whet.data.read import read
-from whet.encoder.packed import PackedEncoder
+from whet.encoder import PackedEncoder
 from whet.models import DEFAULT_MODEL, load_model
 from whet.records import Teacher
 from whet.teach.models import EmbeddingTeacher
 from whet.teach.named import teacher_of
-from whet.teach.scores import Pairs, ask
+from whet.teach.pairs import Pairs
+from whet.teach.scores import score_pairs
 
 MEASURES = (("bm25", 10_000), ("bm25", 100_000), ("bm25", 1_000_000), ("base", 100_000))
 WARM = 1_000
@@ -75,7 +76,7 @@ def measure(name: str, teacher_name: str, count: int) -> dict[str, Any]:
     before = peak_mb()
     with tempfile.TemporaryDirectory() as store:
         began = time.monotonic()
-        scores = ask(teacher, Pairs(*sides, query, passage), Path(store))
+        scores = score_pairs(teacher, Pairs(*sides, query, passage), Path(store))
         seconds, peak = time.monotonic() - began, peak_mb()
         stored = sum(path.stat().st_size for path in Path(store).rglob("*.parquet"))
     assert np.isfinite(scores).all()

@@ -10,23 +10,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from whet.artifacts import Artifact, run_stage, write_json
 from whet.evaluate.measures import PRIMARY, areas, means, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.mine.known import known_positives
 from whet.mine.mined import read_mined
-from whet.records import Judgements, Teacher
+from whet.records import Judgements
 from whet.run.folder import Run
-from whet.teach.calibrate import calibrated
 from whet.teach.dev_pairs import DEV_DEPTH, DevPairs, dev_pairs, draw_passages
 from whet.teach.label_file import write_labels
 from whet.teach.named import check_teacher_name, teacher_digest, teacher_of
-from whet.teach.pairs import PairId, Pairs, pairs_of, random_pairs, training_pairs
+from whet.teach.pairs import PairId, pairs_of, random_pairs, training_pairs
 from whet.teach.quality import Quality
 from whet.teach.scores import score_pairs
 from whet.teach.summary import TeachSummary
-from whet.teach.training_labels import TeacherScores, choose_teachers, labels_of, summarise
+from whet.teach.training_labels import (
+    TeacherScores,
+    calibrated_scores,
+    choose_teachers,
+    labels_of,
+    summarise,
+)
 
 NAME = "teach"
 AUDIT_SETTINGS = {"audit_depth", "suspect"}  # of the audit alone: labels do not depend on them
@@ -97,7 +103,7 @@ def _write_soft_labels(run: Run, folder: Path, pairs: list[PairId]) -> None:
     positives = set(run.collection.pairs("train"))
     relevant = np.array([pair in positives for pair in pairs])
 
-    by_teacher = _score_by_all(run, pairs)
+    by_teacher = _ask_all(run, pairs)
     chosen = choose_teachers(by_teacher, required=run.recipe.train.loss == "soft")
     for name, teacher in by_teacher.items():
         quality = teacher.quality
@@ -111,16 +117,45 @@ def _write_soft_labels(run: Run, folder: Path, pairs: list[PairId]) -> None:
     write_json(folder / "summary.json", summary.to_json())
 
 
-def _score_by_all(run: Run, pairs: list[PairId]) -> dict[str, TeacherScores]:
+def _ask_all(run: Run, pairs: list[PairId]) -> dict[str, TeacherScores]:
     """Every teacher's calibrated scores of the pairs, and its quality on dev."""
     config = run.recipe.teach
+    store = run.path / "scores"
     texts = pairs_of(run.collection, pairs)
-    split, measured_pairs = _dev_pairs(run)
-    qrels = run.collection.qrels[split]
+    background = None
+    if config.calibration == "background":
+        background = random_pairs(run.collection, config.background, config.seed)
+    split, dev = _dev_pairs(run)
+    dev_texts = pairs_of(run.collection, dev.scored)
 
     by_teacher = {}
     for name in config.teachers:
         teacher = teacher_of(name, run.collection, run.base_encoder)
-        scores = score_pairs(teacher, texts, run.path / "scores")
-        ...
+        scores = calibrated_scores(teacher, texts, background, config.calibration, store)
+        dev_scores = score_pairs(teacher, dev_texts, store)
+        quality = _quality(dev, dev_scores, run.collection.qrels[split])
+        by_teacher[name] = TeacherScores(scores, quality)
+        del teacher  # before the next one is loaded
     return by_teacher
+
+
+def _dev_pairs(run: Run) -> tuple[str, DevPairs]:
+    """The pairs that measure the teachers, and the split that their queries are from.
+
+    Without a dev split the training queries serve: no teacher has learned from them.
+    """
+    collection = run.collection
+    split = "dev" if collection.positives("dev") else "train"
+    positives = collection.positives(split)
+    queries = {query: collection.queries[query] for query in positives}
+    drawn = draw_passages(list(queries), list(run.passages), run.recipe.teach.seed)
+    nearest = retrieve(run.base_encoder, queries, run.passages, depth=DEV_DEPTH)
+    near_ids = {query: list(ranking) for query, ranking in nearest.items()}
+    return split, dev_pairs(positives, near_ids, drawn, known_positives(collection))
+
+
+def _quality(dev: DevPairs, scores: Float32[np.ndarray, " pair"], qrels: Judgements) -> Quality:
+    """A teacher's quality from its scores of the dev pairs."""
+    auc, auprc = areas(dev.labelled_scores(scores), dev.is_positive)
+    by_measure = per_query(qrels, dev.ranking(scores), [PRIMARY])
+    return Quality(auc, auprc, means(by_measure)[PRIMARY])

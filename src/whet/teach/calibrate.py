@@ -1,6 +1,7 @@
-"""Scores of any scale as numbers in [0, 1], so that teachers can be averaged (our addition to arXiv 2408.11868).
+"""Scores of any scale as numbers in [0, 1], so that teachers can be averaged.
 
-One model's unrelated pairs score 0.7, another's 0.1, and BM25 knows no bound: without this the loudest teacher wins.
+This is our addition to arXiv 2408.11868. One model gives unrelated pairs 0.7, another 0.1, and
+BM25 has no upper bound. Averaged as they are, the teacher with the widest range would decide.
 """
 
 from typing import Literal
@@ -11,24 +12,27 @@ from jaxtyping import Float64, Int64, Shaped
 Calibration = Literal["none", "minmax", "rank", "background"]
 
 Scores = Shaped[np.ndarray, " pair"]
+Calibrated = Float64[np.ndarray, " pair"]
+Background = Shaped[np.ndarray, " sample"]
 
 
 def calibrated(
     scores: Scores,
     group: Int64[np.ndarray, " pair"],
     how: Calibration,
-    background: Shaped[np.ndarray, " sample"] | None = None,
-) -> Float64[np.ndarray, " pair"]:
-    """One teacher's scores in [0, 1], higher still better.
+    background: Background | None = None,
+) -> Calibrated:
+    """One teacher's scores in [0, 1], where higher is still better.
 
     Args:
         scores: of any scale.
         group: the query of each pair, as a number.
-        how: `none` takes the scores as they are, cut to [0, 1]. `minmax` spreads each query's scores over [0, 1];
-            `rank` puts them at equal distances by rank, ties sharing theirs. A query whose scores are all equal gets
-            0.5. `background` is the normal distribution function of a score's distance from the mean of random pairs'
-            scores, in their standard deviations: it is comparable between queries, and the only one that can say
-            that none of a query's passages is relevant.
+        how: `none` takes the scores as they are, cut to [0, 1]. `minmax` spreads each query's
+            scores over [0, 1]. `rank` puts them at equal distances by rank; ties share a rank. A
+            query whose scores are all equal gets 0.5. `background` is the normal distribution
+            function of a score's distance from the mean of random pairs' scores, in their standard
+            deviations. Only `background` is comparable between queries, and only it can show that
+            none of a query's passages is relevant.
         background: the teacher's scores of random pairs, for `background`.
 
     Raises ValueError when `background` is asked for without a sample.
@@ -40,32 +44,49 @@ def calibrated(
     if how == "none":
         return values.clip(0, 1)
     if how == "background":
-        return _against(values, background)
+        return _against_background(values, background)
+
     from scipy.stats import rankdata
 
-    found = np.empty_like(values)
+    # group        0 1 0 1
+    # order        0 2 1 3      pairs sorted by query
+    # starts       2            places in `order` where a new query begins
+    # np.split →   [0 2] [1 3]  the rows of each query
     order = np.argsort(group, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
-        part = values[rows] if how == "minmax" else rankdata(values[rows])
-        spread = np.ptp(part) if len(part) else 0.0
-        found[rows] = (part - part.min()) / spread if spread > 0 else 0.5
-    return found
+    starts = np.flatnonzero(np.diff(group[order])) + 1
+    result = np.empty_like(values)
+    for rows in np.split(order, starts):
+        query_values = values[rows]
+        if how == "rank":
+            query_values = rankdata(query_values)
+        result[rows] = _stretched(query_values)
+    return result
 
 
-def _against(
-    values: Float64[np.ndarray, " pair"], background: Shaped[np.ndarray, " sample"] | None
-) -> Float64[np.ndarray, " pair"]:
+def _stretched(values: Scores) -> Calibrated:
+    """One query's values spread over [0, 1]; 0.5 for each where all are equal."""
+    spread = np.ptp(values) if len(values) else 0.0
+    if not spread > 0:
+        return np.full(len(values), 0.5)
+    stretched: Calibrated = (values - values.min()) / spread
+    return stretched
+
+
+def _against_background(values: Calibrated, background: Background | None) -> Calibrated:
+    """Φ((score - mean) / standard deviation), both of the background."""
     from scipy.special import ndtr
 
     if background is None or not len(background):
         raise ValueError(
             "calibration against a background needs the teacher's scores of random pairs"
         )
-    mean, spread = (
-        float(np.mean(background, dtype=np.float64)),
-        float(np.std(background, dtype=np.float64)),
-    )
-    if not spread > 0:
-        return np.where(values > mean, 1.0, np.where(values < mean, 0.0, 0.5))
-    found: Float64[np.ndarray, " pair"] = ndtr((values - mean) / spread)
-    return found
+
+    mean = float(np.mean(background, dtype=np.float64))
+    deviation = float(np.std(background, dtype=np.float64))
+    if not deviation > 0:
+        # The limit of Φ: a step at the mean.
+        step: Calibrated = np.heaviside(values - mean, 0.5)
+        return step
+
+    result: Calibrated = ndtr((values - mean) / deviation)
+    return result

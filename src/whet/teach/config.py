@@ -16,12 +16,14 @@ class TeachConfig(BaseModel):
     teachers: tuple[str, ...] = Field(
         ("base", "bm25", "bm25-characters"),
         min_length=1,
-        description="base, bm25, bm25-characters, a sentence-transformers model (folder or hub id; bi:, cross:, "
-        "sparse: or late: before it where its folder does not say what it is), file:PATH, openai:MODEL[@URL]",
+        description="base, bm25, bm25-characters, a sentence-transformers model (folder or hub id; "
+        "bi:, cross:, sparse: or late: before it where its folder does not say what it is), "
+        "file:PATH, openai:MODEL[@URL]",
     )
     calibration: Calibration = Field(
         "minmax",
-        description="how scores become numbers in [0, 1]: none, minmax or rank in a query, or background",
+        description="how scores become numbers in [0, 1]: none, minmax or rank in a query, or "
+        "background",
     )
     labels: LabelKind = Field(
         "soft-1",
@@ -38,7 +40,8 @@ class TeachConfig(BaseModel):
     cross_pairs: int = Field(
         250_000,
         ge=0,
-        description="training queries with all training passages are scored where that is no more pairs",
+        description="training queries with all training passages are scored where that is no "
+        "more pairs",
     )
     audit_depth: int = Field(
         20, ge=1, description="ranks of the base model that the audit looks at"

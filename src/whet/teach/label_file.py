@@ -1,4 +1,4 @@
-"""Labels on disk: one row a pair, with what each teacher said of it."""
+"""Labels on disk: one row for each pair, with every teacher's score."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,23 +18,27 @@ def write_labels(
     labels: Float64[np.ndarray, " pair"],
     scores: Mapping[str, Float64[np.ndarray, " pair"]],
 ) -> None:
-    """Write LABELS: query_id, passage_id, relevant, label, and a column for each teacher's calibrated scores."""
+    """Write LABELS: query_id, passage_id, relevant, label, and each teacher's calibrated scores."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    queries, passages = zip(*ids, strict=True)
+    query_ids, passage_ids = zip(*ids, strict=True)
     columns = {
-        "query_id": queries,
-        "passage_id": passages,
+        "query_id": query_ids,
+        "passage_id": passage_ids,
         "relevant": relevant,
         "label": labels,
         **scores,
     }
-    parquet.write_table(pa.table(columns), folder / LABELS)
+    table = pa.table(columns)
+    parquet.write_table(table, folder / LABELS)
 
 
 def read_labels(folder: Path) -> dict[str, dict[str, float]]:
-    """Query id → passage id → label; raises ArtifactError when the file is missing or damaged."""
+    """Query id → passage id → label.
+
+    Raises ArtifactError when the file is missing or damaged.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -45,9 +49,10 @@ def read_labels(folder: Path) -> dict[str, dict[str, float]]:
         raise ArtifactError(
             f"{path}: cannot be read ({error}). Delete its folder and run the stage again."
         ) from error
-    found: dict[str, dict[str, float]] = {}
-    for query, passage, label in zip(
-        *(column.to_pylist() for column in table.columns), strict=True
-    ):
-        found.setdefault(query, {})[passage] = label
-    return found
+
+    query_ids, passage_ids, labels = (column.to_pylist() for column in table.columns)
+    by_query: dict[str, dict[str, float]] = {}
+    for query_id, passage_id, label in zip(query_ids, passage_ids, labels, strict=True):
+        by_passage = by_query.setdefault(query_id, {})
+        by_passage[passage_id] = label
+    return by_query

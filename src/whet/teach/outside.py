@@ -1,9 +1,13 @@
-"""Teachers that work elsewhere: scores from a file, and embeddings from a server that speaks OpenAI's protocol."""
+"""Teachers that compute elsewhere: scores from a file, and embeddings from a server.
 
+The server is one that speaks OpenAI's protocol.
+"""
+
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32
@@ -13,18 +17,26 @@ from whet.data.faults import Faults
 from whet.data.files import table_rows
 from whet.errors import ConfigError, raise_errors, require
 from whet.records import Collection
+from whet.search.vectors import normalised
 
 COLUMNS = ("query_id", "passage_id", "score")
-KEY = "OPENAI_API_KEY"
+API_KEY_VARIABLE = "OPENAI_API_KEY"
+SHOWN_CHARACTERS = 60  # of each text in an error
+
+Scores: TypeAlias = Float32[np.ndarray, " pair"]
 
 
 class FileTeacher:
-    """Scores that somebody else has computed: a CSV, TSV, JSON-lines or Parquet file with COLUMNS, one row a pair."""
+    """Scores that were computed before, in a CSV, TSV, JSON-lines or Parquet file.
+
+    The file has the columns COLUMNS and one row for each pair.
+    """
 
     block = 65536
 
     def __init__(self, path: Path, collection: Collection) -> None:
-        self.path, self.name = path, path.name
+        self.path = path
+        self.name = path.name
         self.collection = collection
 
     @cached_property
@@ -32,58 +44,50 @@ class FileTeacher:
         """Hash of the file."""
         return digest("file", file_digest(self.path))
 
-    def score(
-        self, queries: Sequence[str], passages: Sequence[str]
-    ) -> Float32[np.ndarray, " pair"]:
+    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Scores:
         """The file's scores; raises ConfigError when a pair is not in it."""
-        found = [self._scores.get(pair) for pair in zip(queries, passages, strict=True)]
-        if None in found:
-            at = found.index(None)
+        pairs = list(zip(queries, passages, strict=True))
+        scores = [self._scores.get(pair) for pair in pairs]
+        if None in scores:
+            query, passage = pairs[scores.index(None)]
             raise ConfigError(
-                f"{self.path} has no score for {found.count(None)} of {len(found)} pairs, such as "
-                f"{queries[at][:60]!r} with {passages[at][:60]!r}"
+                f"{self.path} has no score for {scores.count(None)} of {len(scores)} pairs, "
+                f"such as {query[:SHOWN_CHARACTERS]!r} with {passage[:SHOWN_CHARACTERS]!r}"
             )
-        return np.array(found, np.float32)
+        return np.array(scores, np.float32)
 
     @cached_property
     def _scores(self) -> dict[tuple[str, str], float]:
+        """Texts of query and passage → score; raises DataError with every faulty row."""
         faults = Faults()
         scores = {}
         for where, row in table_rows(self.path, faults):
             missing = [name for name in COLUMNS if name not in row]
             if missing:
-                faults.error(
-                    "no-column",
-                    where,
-                    f"there is no {', '.join(missing)}",
-                    f"Name the columns {COLUMNS}.",
-                )
+                what = f"there is no {', '.join(missing)}"
+                faults.error("no-column", where, what, f"Name the columns {COLUMNS}.")
                 break
-            query, passage = str(row["query_id"]), str(row["passage_id"])
-            if query not in self.collection.queries or passage not in self.collection.passages:
-                continue  # scores of more texts than are asked for do no harm
+
+            query = self.collection.queries.get(str(row["query_id"]))
+            passage = self.collection.passages.get(str(row["passage_id"]))
+            if query is None or passage is None:
+                continue  # the file may hold scores of other texts, too
+
             try:
-                score = float(row["score"])
+                scores[query, passage.content] = float(row["score"])
             except (TypeError, ValueError):
-                faults.error(
-                    "bad-score",
-                    where,
-                    f"score is {row['score']!r}, expected a number",
-                    "Mend or delete it.",
-                )
-                continue
-            scores[self.collection.queries[query], self.collection.passages[passage].content] = (
-                score
-            )
+                what = f"score is {row['score']!r}, expected a number"
+                faults.error("bad-score", where, what, "Correct or delete the row.")
         raise_errors(faults)
         return scores
 
 
 class EndpointTeacher:
-    """Embeddings from a server that speaks OpenAI's protocol (OpenAI, vLLM, Ollama, llama.cpp …), compared by cosine.
+    """Embeddings from a server that speaks OpenAI's protocol, compared by cosine.
 
-    The key is read from the environment variable KEY by the client and stored nowhere. A server may change
-    its model without telling: the fingerprint is that of its name and address.
+    Such servers are OpenAI, vLLM, Ollama and llama.cpp. The client reads the key from the
+    environment variable API_KEY_VARIABLE, and whet stores it nowhere. A server may change its model
+    without notice: the fingerprint covers the model's name and the address only.
 
     Args:
         model: the server's name for the model.
@@ -101,8 +105,11 @@ class EndpointTeacher:
         prompts: Mapping[str, str] | None = None,
         batch_size: int = 64,
     ) -> None:
-        self.name = self.model = model
-        self.url, self.prompts, self.batch_size = url, dict(prompts or {}), batch_size
+        self.name = model
+        self.model = model
+        self.url = url
+        self.prompts = dict(prompts or {})
+        self.batch_size = batch_size
 
     @cached_property
     def fingerprint(self) -> str:
@@ -111,36 +118,45 @@ class EndpointTeacher:
 
     @cached_property
     def _client(self) -> Any:
-        import os
-
         openai = require("openai", "openai")
-        return openai.OpenAI(base_url=self.url, api_key=os.environ.get(KEY, "none"))
+        # A server of one's own may need no key, but the client wants one.
+        key = os.environ.get(API_KEY_VARIABLE, "none")
+        return openai.OpenAI(base_url=self.url, api_key=key)
 
-    def score(
-        self, queries: Sequence[str], passages: Sequence[str]
-    ) -> Float32[np.ndarray, " pair"]:
-        """Cosine of each query with the passage beside it."""
-        left, right = self._embedded(queries, "query"), self._embedded(passages, "document")
-        found: Float32[np.ndarray, " pair"] = (left * right).sum(axis=1, dtype=np.float32)
-        return found
+    def score(self, queries: Sequence[str], passages: Sequence[str]) -> Scores:
+        """Cosine of each query with the passage of the same place.
 
-    def _embedded(self, texts: Sequence[str], task: str) -> Float32[np.ndarray, "pair dim"]:
-        unique = list(dict.fromkeys(texts))
-        found: list[list[float]] = []
-        for start in range(0, len(unique), self.batch_size):
-            asked = [
-                self.prompts.get(task, "") + text
-                for text in unique[start : start + self.batch_size]
-            ]
-            reply = self._client.embeddings.create(
-                model=self.model, input=asked, encoding_format="float"
-            )
-            if len(reply.data) != len(asked):
-                raise ConfigError(
-                    f"{self.url}: {len(asked)} texts were sent and {len(reply.data)} embeddings came back"
-                )
-            found.extend(one.embedding for one in sorted(reply.data, key=lambda one: one.index))
-        vectors = np.array(found, np.float32)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        row = {text: at for at, text in enumerate(unique)}
-        return vectors[[row[text] for text in texts]]
+        Raises ConfigError when the server gives another number of embeddings than it got texts.
+        """
+        query_vectors = self._embed(queries, "query")
+        passage_vectors = self._embed(passages, "document")
+        products = query_vectors * passage_vectors
+        cosines: Scores = products.sum(axis=1, dtype=np.float32)
+        return cosines
+
+    def _embed(self, texts: Sequence[str], task: str) -> Float32[np.ndarray, "text dim"]:
+        """Vectors of unit length; each distinct text is sent once."""
+        prompt = self.prompts.get(task, "")
+        distinct = list(dict.fromkeys(texts))
+        embeddings: list[list[float]] = []
+        for start in range(0, len(distinct), self.batch_size):
+            batch = distinct[start : start + self.batch_size]
+            embeddings += self._request([prompt + text for text in batch])
+
+        vectors = normalised(np.array(embeddings, np.float32))
+        row_of = {text: row for row, text in enumerate(distinct)}
+        rows = [row_of[text] for text in texts]
+        return vectors[rows]
+
+    def _request(self, inputs: list[str]) -> list[list[float]]:
+        """Embeddings of one batch, in the order of its texts."""
+        reply = self._client.embeddings.create(
+            model=self.model,
+            input=inputs,
+            encoding_format="float",
+        )
+        if len(reply.data) != len(inputs):
+            counts = f"{len(inputs)} texts were sent and {len(reply.data)} embeddings came back"
+            raise ConfigError(f"{self.url}: {counts}")
+        in_order = sorted(reply.data, key=lambda item: item.index)
+        return [item.embedding for item in in_order]

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Shaped
 
 CHANCE_AUC = 0.5  # of a teacher that scores at random
+
+Weights = Float64[np.ndarray, " teacher"]
+Agreement = Float64[np.ndarray, "teacher teacher"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +35,32 @@ class Quality:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Quality":
-        """Read what `to_json` wrote."""
-        return cls(auc=values["auc"], auprc=values["auprc"], ndcg=values["ndcg"])
+    def from_json(cls, values: Mapping[str, float]) -> "Quality":
+        """Read what `to_json` gave."""
+        return cls(
+            auc=values["auc"],
+            auprc=values["auprc"],
+            ndcg=values["ndcg"],
+        )
 
 
-def agreement(
-    scores: Mapping[str, Shaped[np.ndarray, " pair"]],
-) -> Float64[np.ndarray, "teacher teacher"]:
+def agreement(scores: Mapping[str, Shaped[np.ndarray, " pair"]]) -> Agreement:
     """Spearman's rank correlation between the scores of every two teachers.
 
     It is NaN with a teacher that gives all pairs the same score.
     """
     from scipy.stats import rankdata
 
-    ranks = np.stack([rankdata(teacher_scores) for teacher_scores in scores.values()])
+    ranks = [rankdata(teacher_scores) for teacher_scores in scores.values()]
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = np.corrcoef(ranks)  # a bare 1.0 where there is one teacher
-    matrix: Float64[np.ndarray, "teacher teacher"] = np.atleast_2d(correlation)
+        correlation = np.corrcoef(np.stack(ranks))
+
+    # Of one teacher `corrcoef` gives the number 1.0, not a matrix.
+    matrix: Agreement = np.atleast_2d(correlation)
     return matrix
 
 
-def weights_by_quality(qualities: Sequence[Quality]) -> Float64[np.ndarray, " teacher"]:
+def weights_by_quality(qualities: Sequence[Quality]) -> Weights:
     """Each teacher's weight, in proportion to how far its AUC lies above chance.
 
     The weights sum to 1. They are equal where no teacher is above chance.
@@ -64,6 +70,7 @@ def weights_by_quality(qualities: Sequence[Quality]) -> Float64[np.ndarray, " te
     """
     margins = np.array([max(0.0, quality.auc - CHANCE_AUC) for quality in qualities])
     total = margins.sum()
-    if total > 0:
-        return margins / total
-    return np.full(len(qualities), 1 / len(qualities))
+    if not total > 0:
+        return np.full(len(qualities), 1 / len(qualities))
+    weights: Weights = margins / total
+    return weights

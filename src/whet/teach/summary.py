@@ -34,12 +34,17 @@ class TeachSummary:
         """The file's content; nothing but `pairs` where there are none."""
         if not self.pairs:
             return {"pairs": 0}
+
+        teachers = {}
+        for name, quality in self.teachers.items():
+            teachers[name] = quality.to_json()
+
         return {
             "pairs": self.pairs,
             "positives": self.positives,
             "mean_label_of_positives": self.mean_label_of_positives,
             "mean_label_of_others": self.mean_label_of_others,
-            "teachers": {name: quality.to_json() for name, quality in self.teachers.items()},
+            "teachers": teachers,
             "left_out": list(self.left_out),
             "agreement": [list(row) for row in self.agreement],
         }
@@ -49,13 +54,17 @@ class TeachSummary:
         """Read what `to_json` gave."""
         if not values["pairs"]:
             return cls()
-        qualities = {name: Quality.from_json(row) for name, row in values["teachers"].items()}
+
+        teachers = {}
+        for name, quality in values["teachers"].items():
+            teachers[name] = Quality.from_json(quality)
+
         return cls(
             pairs=values["pairs"],
             positives=values["positives"],
             mean_label_of_positives=values["mean_label_of_positives"],
             mean_label_of_others=values["mean_label_of_others"],
-            teachers=qualities,
+            teachers=teachers,
             left_out=tuple(values["left_out"]),
             agreement=tuple(tuple(row) for row in values["agreement"]),
         )

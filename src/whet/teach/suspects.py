@@ -1,15 +1,20 @@
-"""Which candidates the teachers together take for answers, though nobody has said so.
+"""Which unjudged candidates look to the teachers like answers.
 
-The known answers show what an answer looks like to the teachers: a logistic regression tells them from the candidates
-by every teacher's score, held against random pairs and against the query's other candidates. Most candidates are no
-answers, so what it takes for one stands out among them (learning from positive and unlabelled examples; Elkan and
-Noto, KDD 2008).
+A logistic regression tells the known answers from the candidates. It sees every teacher's score,
+compared with random pairs and with the query's other candidates. Most candidates are no answers,
+so those that the regression takes for answers stand out. This is learning from positive and
+unlabelled examples (Elkan and Noto, KDD 2008).
 """
+
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped
 
-Features = Float64[np.ndarray, "pair feature"]
+Features: TypeAlias = Float64[np.ndarray, "pair feature"]
+PerTeacherAndPair: TypeAlias = Float64[np.ndarray, "teacher pair"]
+
+NO_SPREAD = 1e-9  # a smaller standard deviation is rounding noise around equal scores
 
 
 def features(
@@ -17,21 +22,34 @@ def features(
     group: Int64[np.ndarray, " pair"],
     background: Shaped[np.ndarray, "teacher sample"],
 ) -> Features:
-    """Two numbers a teacher: its score's distance from random pairs' mean, and from that of the query's own pairs.
+    """Two numbers for each teacher, both distances in standard deviations.
 
-    Both in standard deviations; `group` numbers the queries. Where all scores are alike the distance is 0.
+    The first is the distance of a pair's score from the mean of random pairs, the second from the
+    mean of all pairs of the same query. Where all scores are equal the distance is 0. `group`
+    numbers the queries from 0.
     """
     values = scores.astype(np.float64)
-    against = _standard(values, background.mean(axis=1)[:, None], background.std(axis=1)[:, None])
-    count = np.bincount(group)
-    mean = np.stack([np.bincount(group, row) / np.maximum(count, 1) for row in values])
-    square = np.stack([np.bincount(group, row**2) / np.maximum(count, 1) for row in values])
-    spread = np.sqrt(np.maximum(square - mean**2, 0))
-    return np.concatenate([against, _standard(values, mean[:, group], spread[:, group])]).T
+
+    # (teacher,) → (teacher, 1): the same background for all pairs of a teacher
+    background_mean = background.mean(axis=1)[:, None]
+    background_spread = background.std(axis=1)[:, None]
+    from_background = _standardised(values, background_mean, background_spread)
+
+    # (teacher, query), then by [:, group] one column for each pair
+    query_mean = _query_means(values, group)
+    query_mean_of_squares = _query_means(values**2, group)
+    variance = query_mean_of_squares - query_mean**2
+    query_spread = np.sqrt(np.maximum(variance, 0))  # rounding may leave it a little below 0
+    from_query = _standardised(values, query_mean[:, group], query_spread[:, group])
+
+    both = np.concatenate([from_background, from_query])
+    return both.T
 
 
-def relevance(found: Features, known: Bool[np.ndarray, " pair"]) -> Float64[np.ndarray, " pair"]:
-    """Probability that a pair looks like the known answers rather than like the other candidates.
+def relevance(
+    pair_features: Features, known: Bool[np.ndarray, " pair"]
+) -> Float64[np.ndarray, " pair"]:
+    """Probability that a pair looks like the known answers rather than like the candidates.
 
     Raises ValueError unless there are pairs of both kinds.
     """
@@ -40,16 +58,31 @@ def relevance(found: Features, known: Bool[np.ndarray, " pair"]) -> Float64[np.n
     from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
     if known.all() or not known.any():
-        raise ValueError(
-            f"{int(known.sum())} of {len(known)} pairs are known answers: both kinds are needed"
-        )
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    probability: Float64[np.ndarray, " pair"] = model.fit(found, known).predict_proba(found)[:, 1]
-    return probability
+        count = int(known.sum())
+        raise ValueError(f"{count} of {len(known)} pairs are known answers: both kinds are needed")
+
+    regression = LogisticRegression(max_iter=1000)
+    model = make_pipeline(StandardScaler(), regression)
+    model.fit(pair_features, known)
+    probabilities: Float64[np.ndarray, "pair kind"] = model.predict_proba(pair_features)
+    return probabilities[:, 1]
 
 
-def _standard(values: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    standard: np.ndarray = np.divide(
-        values - mean, spread, out=np.zeros_like(values), where=spread > 1e-9
+def _query_means(values: PerTeacherAndPair, group: Int64[np.ndarray, " pair"]) -> np.ndarray:
+    """The mean of each teacher's values over the pairs of each query: (teacher, query)."""
+    counts = np.maximum(np.bincount(group), 1)  # a query without a pair has the sum 0
+    sums = [np.bincount(group, row) for row in values]
+    return np.stack(sums) / counts
+
+
+def _standardised(
+    values: PerTeacherAndPair, mean: np.ndarray, spread: np.ndarray
+) -> PerTeacherAndPair:
+    """(values - mean) / spread, and 0 where there is no spread."""
+    distances: PerTeacherAndPair = np.divide(
+        values - mean,
+        spread,
+        out=np.zeros_like(values),
+        where=spread > NO_SPREAD,
     )
-    return standard
+    return distances
