@@ -1,7 +1,7 @@
 """What the stages hand to one another. Frozen, small, and free of torch.
 
-The main axis names are `query doc pair group dim token expert teacher star`, where `star` runs
-over the positive queries h* of negatives (CLP, arXiv 2412.17364).
+The main axis names are `query doc pair group dim token expert teacher star`. `star` runs over the
+positive queries h* of negatives (CLP, arXiv 2412.17364).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 Judgements: TypeAlias = dict[str, dict[str, int]]
-"""Relevance judgements: query id → passage id → grade. A grade of 0 or below means judged not relevant."""
+"""Qrels: query id → passage id → grade. A grade of 0 or below means judged not relevant."""
 
 Ranking: TypeAlias = dict[str, dict[str, float]]
 """A retrieval run: query id → passage id → score (higher is better)."""
@@ -46,10 +46,15 @@ class Passage:
 class Collection:
     """A corpus, its queries, and the judgements of each split ("train", "dev", "test").
 
-    `negatives` are passages that the user gave as hard negatives of a query (query id → passage ids);
-    `positive_queries` those that the user says a passage answers (passage id → query texts), CLP's h*. `documents`
-    names the document that a passage was cut from, where it was (passage id → name); `synthetic` are the splits whose
-    queries were generated.
+    Attributes:
+        name: what reports call it.
+        passages: passage id → passage.
+        queries: query id → text, of all splits.
+        qrels: split → judgements.
+        negatives: query id → passage ids that the user gave as its hard negatives.
+        positive_queries: passage id → query texts that the user says it answers (CLP's h*).
+        documents: passage id → name of the document that it was cut from.
+        synthetic: the splits whose queries were generated.
     """
 
     name: str
@@ -63,24 +68,23 @@ class Collection:
 
     def positives(self, split: str) -> dict[str, list[str]]:
         """Query id → ids of its passages with a grade above 0, best grade first, of one split."""
-        found: dict[str, list[str]] = {}
-        for query, judged in self.qrels.get(split, {}).items():
-            graded = sorted((-grade, passage) for passage, grade in judged.items() if grade > 0)
-            if graded:
-                found[query] = [passage for _, passage in graded]
-        return found
+        positives: dict[str, list[str]] = {}
+        for query, grades in self.qrels.get(split, {}).items():
+            best_first = sorted((-grade, passage) for passage, grade in grades.items() if grade > 0)
+            if best_first:
+                positives[query] = [passage for _, passage in best_first]
+        return positives
 
     def pairs(self, split: str) -> list[tuple[str, str]]:
         """Every (query id, positive passage id) of one split, in order."""
-        return [
-            (query, passage) for query, found in self.positives(split).items() for passage in found
-        ]
+        pairs = []
+        for query, passages in self.positives(split).items():
+            pairs += [(query, passage) for passage in passages]
+        return pairs
 
     def answering(self, split: str) -> dict[str, None]:
         """Ids of the passages that answer a query of one split, each once, in order."""
-        return dict.fromkeys(
-            passage for passages in self.positives(split).values() for passage in passages
-        )
+        return dict.fromkeys(passage for _, passage in self.pairs(split))
 
     def augmented(self, synthetic: "Sequence[SyntheticQuery]") -> "Collection":
         """The collection with synthetic queries behind the real ones of its train split."""
@@ -96,7 +100,10 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Negative:
-    """A passage taken as a hard negative: its 1-based rank in the search that found it, the model's score."""
+    """A passage that was mined as a hard negative.
+
+    `rank` is its rank in the search that found it, from 1; `score` is the model's.
+    """
 
     passage_id: str
     rank: int
@@ -175,24 +182,27 @@ class Teacher(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever anything changes that decides a score: a weight, a prompt, the pooling, the corpus."""
+        """Changes with whatever decides a score: weights, prompts, pooling, corpus."""
         ...
 
     @property
     def block(self) -> int:
-        """Pairs that it is given at a time; what a killed process loses at most."""
+        """Pairs that it scores at a time. A killed process loses at most one block."""
         ...
 
     def score(
         self, queries: Sequence[str], passages: Sequence[str]
     ) -> Float32[np.ndarray, " pair"]:
-        """The score of each query text with the passage text of the same place, higher is better."""
+        """Score pairs: query i with passage i; higher is better."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """What a generator is asked for: `count` queries that the passage answers; with `query`, that one reworded."""
+    """What a generator is asked for: `count` queries that the passage answers.
+
+    With `query`, the texts are paraphrases of that query.
+    """
 
     passage: Passage
     style: Style = "question"
@@ -202,7 +212,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class GenerationResult:
-    """What a generator gave for a brief, best first, or why there is nothing."""
+    """Texts that a generator gave for a request, best first, or why there are none."""
 
     texts: tuple[str, ...]
     failure: str = ""
@@ -210,15 +220,15 @@ class GenerationResult:
 
 @runtime_checkable
 class Generator(Protocol):
-    """Writes queries that passages answer."""
+    """Generates queries that passages answer."""
 
     @property
     def name(self) -> str:
         """What reports and errors call it."""
         ...
 
-    def generate(self, briefs: Sequence[GenerationRequest]) -> list[GenerationResult]:
-        """What is written for every brief, in order."""
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[GenerationResult]:
+        """One result for every request, in order."""
         ...
 
 
@@ -238,8 +248,9 @@ class InterpolationPoint:
 class LayerUse:
     """How the experts of one layer share the work.
 
-    `share` is each expert's share of the tokens. `entropy` is the mean entropy of the gate's probabilities, 0 where it
-    is always sure and 1 where it never is. `tokens` are the tokens most typical of each expert.
+    `share` is each expert's share of the tokens. `entropy` is the mean entropy of the gate's
+    probabilities, from 0 (always sure) to 1 (never sure). `tokens` are the tokens most typical of
+    each expert.
     """
 
     layer: str
