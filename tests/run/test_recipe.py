@@ -1,4 +1,4 @@
-"""The recipe: what effort derives, what overrides change, and that nothing unknown slips in."""
+"""The recipe: what effort and the data derive, and what overrides change."""
 
 import re
 from dataclasses import replace
@@ -6,24 +6,12 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from recipes import collection_of, refused
 from whet.errors import ConfigError
-from whet.generate.config import GenerateConfig
-from whet.mine.config import MineConfig
-from whet.records import Collection, Passage
-from whet.run.recipe import PAIRS_SEEN, Recipe, derive, read_recipe
-from whet.teach.config import TeachConfig
-from whet.moe.config import MoEConfig
-from whet.train.config import TrainConfig
-from whet.train.forgetting_config import GuardConfig
-from whet.train.refresh.config import RefreshConfig
+from whet.records import Collection
+from whet.run.recipe import PAIRS_SEEN, derive, describe_recipe
 
-
-def collection_of(pairs):
-    passages = {f"p{i}": Passage(f"p{i}", "text") for i in range(pairs)}
-    queries = {f"q{i}": "text" for i in range(pairs)}
-    return Collection(
-        "made", passages, queries, {"train": {f"q{i}": {f"p{i}": 1} for i in range(pairs)}}
-    )
+EFFORTS = ("quick", "standard", "thorough")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +29,7 @@ def test_effort_derives_epochs_from_the_number_of_pairs(effort, epochs):
     assert all(8 <= train.batch_size <= 32 for train in found)
 
 
-def test_what_was_written_is_seen_twice_only_where_it_is_little():
+def test_synthetic_queries_are_read_twice_only_where_they_are_few():
     written = [
         replace(collection_of(pairs), synthetic=frozenset({"train"})) for pairs in (300, 2_000)
     ]
@@ -59,7 +47,7 @@ def test_passages_get_queries_where_there_are_none_or_few():
     assert derive(collection_of(300), "quick", {"generate": {"passages": 0}}).generate.passages == 0
 
 
-def test_other_wordings_make_no_small_data_large():
+def test_paraphrases_make_no_small_data_large():
     reworded = collection_of(520)  # 130 labelled pairs and three other wordings of each
     found, plain = derive(reworded, "standard", labelled=130), derive(reworded, "standard")
     assert (found.train.soft_weight, found.guard.interpolate, found.refresh.off) == (
@@ -103,107 +91,11 @@ def test_one_seed_reaches_every_part_unless_a_part_has_its_own():
     assert (recipe.seed, recipe.mine.seed, recipe.train.seed) == (5, 8, 5)
 
 
-def refused(overrides):
-    """The lines of the message with which a recipe is refused, but for the first, which is always the same."""
-    with pytest.raises(ConfigError) as error:
-        derive(collection_of(9), "quick", overrides)
-    return str(error.value).splitlines()[1:]
-
-
-def test_every_unknown_key_is_named_with_the_closest_beside_all_known_ones():
-    *faults, last = refused(
-        {
-            "train": {"epoch": 2, "lr": 1, 3: 4},
-            "minne": {},
-            "epochs": 2,
-            "mine": {"x": 1, "dept": 9},
-        }
-    )
-    assert sorted(faults) == [
-        "epochs: no such setting; did you mean train.epochs?",
-        "mine.dept: no such setting; did you mean mine.depth?",
-        "mine.x: no such setting",
-        "minne: no such setting; did you mean mine?",
-        "train.3: no such setting",
-        "train.epoch: no such setting; did you mean train.epochs?",
-        "train.lr: no such setting",
-    ]
-    known = (
-        last.removeprefix("docs/RECIPE.md describes every setting. The keys are ")
-        .removesuffix(".")
-        .split(", ")
-    )
-    expected = [*Recipe.model_fields, *(f"mine.{name}" for name in MineConfig.model_fields)]
-    expected += [f"generate.{name}" for name in GenerateConfig.model_fields]
-    expected += [f"teach.{name}" for name in TeachConfig.model_fields]
-    expected += [f"train.{name}" for name in TrainConfig.model_fields]
-    expected += [f"moe.{name}" for name in MoEConfig.model_fields]
-    expected += [f"refresh.{name}" for name in RefreshConfig.model_fields]
-    assert known == [*expected, *(f"guard.{name}" for name in GuardConfig.model_fields)]
-
-
-@pytest.mark.parametrize(
-    ("overrides", "unknown", "meant"),
-    [
-        ({"epochs": 1}, "epochs", "train.epochs"),
-        ({"train_only": "all"}, "train_only", "train.train_only"),
-        ({"train": {"max_length": 9}}, "train.max_length", "max_length"),
-        ({"train": {"skip": 1}}, "train.skip", "mine.skip"),
-        ({"mine": {"temperatur": 1}}, "mine.temperatur", "train.temperature"),
-    ],
-)
-def test_a_key_in_the_wrong_part_is_led_to_the_right_one(overrides, unknown, meant):
-    assert refused(overrides)[0] == f"{unknown}: no such setting; did you mean {meant}?"
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        ({"train": {"epochs": 0}}, "train.epochs: got 0; expected greater than or equal to 1"),
-        (
-            {"train": {"train_only": "last-0"}},
-            "train.train_only: got 'last-0'; "
-            "expected all, intermediate, output, moe, norms, last-N, or several joined by +",
-        ),
-        (
-            {"train": {"penalty_weight": 1.5}},
-            "train.penalty_weight: got 1.5; expected less than or equal to 1",
-        ),
-        ({"train": {"loss": "mse"}}, "train.loss: got 'mse'; expected 'clp', 'infonce' or 'soft'"),
-        ({"train": {"trackers": "wandb"}}, "train.trackers: got 'wandb'; expected a list"),
-        (
-            {"guard": {"shares": [0.5, 1.5]}},
-            "guard.shares.1: got 1.5; expected less than or equal to 1",
-        ),
-        ({"guard": {"shares": [0]}}, "guard.shares.0: got 0; expected greater than 0"),
-        ({"train": 3, "seed": 1}, "train: got 3; expected a mapping such as `train: {epochs: 2}`"),
-        (
-            {"mine": {"skip": 9, "depth": 9}},
-            "mine: got {'skip': 9, 'depth': 9}; skip is 9 and depth 9: no rank is left, make depth larger than skip",
-        ),
-        (
-            {"train": {"negatives": 8}},
-            "train.negatives is 8, but mining keeps 4 a query: raise mine.negatives",
-        ),
-        (
-            {"train": {"negatives": 2}, "mine": {"negatives": 1}},
-            "train.negatives is 2, but mining keeps 1 a query: raise mine.negatives",
-        ),
-        (
-            {"seed": "x"},
-            "seed: got 'x'; expected a valid integer, unable to parse string as an integer",
-        ),
-    ],
-)
-def test_a_value_out_of_range_is_shown(overrides, message):
-    assert refused(overrides) == [message, "docs/RECIPE.md describes every setting."]
-
-
 @pytest.mark.parametrize(
     "fitting",
     [
         {"train": {"negatives": 8}, "mine": {"negatives": 8}},
-        {"train": {"negatives": 0, "batches": "neighbour"}, "mine": {"negatives": 1}},
+        {"train": {"negatives": 0}, "mine": {"negatives": 1}},
         {"mine": {"negatives": 1}},
     ],
 )
@@ -212,34 +104,6 @@ def test_training_takes_as_many_negatives_as_mining_keeps_or_fewer(fitting, effo
     recipe = derive(collection_of(300), effort, fitting)
     assert recipe.train.negatives == fitting.get("train", {}).get("negatives", 1)
     assert all(train.negatives <= recipe.mine.negatives for train, _ in recipe.trials().values())
-
-
-def test_a_recipe_is_read_from_yaml(tmp_path):
-    path = tmp_path / "recipe.yaml"
-    path.write_text("seed: 4\ntrain: {learning_rate: 1.0e-3, trackers: [tensorboard]}\n")
-    recipe = derive(collection_of(9), "standard", read_recipe(path))
-    assert (recipe.seed, recipe.train.peak_learning_rate, recipe.train.trackers) == (
-        4,
-        1e-3,
-        ("tensorboard",),
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, "cannot be opened: No such file or directory"),
-        ("train: {epochs: 2", "cannot be read as YAML"),
-        ("- train", "holds list, expected a mapping such as"),
-        ("", "holds NoneType, expected a mapping such as"),
-    ],
-)
-def test_what_is_no_yaml_mapping_is_refused_by_file(tmp_path, text, message):
-    path = tmp_path / "recipe.yaml"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(ConfigError, match=rf"recipe\.yaml: {message}"):
-        read_recipe(path)
 
 
 def test_effort_in_a_recipe_takes_effect_and_an_unknown_one_is_refused():
@@ -253,7 +117,7 @@ def test_effort_in_a_recipe_takes_effect_and_an_unknown_one_is_refused():
             derive(collection, "standard", {"effort": unknown})
 
 
-def test_experts_are_what_trains_unless_told_otherwise():
+def test_experts_are_what_trains_unless_the_recipe_says_otherwise():
     data = collection_of(300)
     assert derive(data, "standard", {"moe": {"experts": 2}}).train.train_only == "moe"
     kept = derive(data, "standard", {"moe": {"experts": 2}, "train": {"train_only": "moe+norms"}})
@@ -296,7 +160,7 @@ def test_experts_that_cannot_be_are_refused(wrong, message):
 @pytest.mark.parametrize(
     ("pairs", "small"), [(20, True), (499, True), (500, False), (5_000, False)]
 )
-def test_small_data_is_taught_and_goes_back_towards_base(pairs, small):
+def test_small_data_has_soft_labels_and_interpolation(pairs, small):
     recipe = derive(collection_of(pairs), "standard")
     assert (recipe.train.taught, recipe.guard.interpolate) == (small, small)
     assert recipe.guard.data == "pydoc"
@@ -306,11 +170,11 @@ def test_small_data_is_taught_and_goes_back_towards_base(pairs, small):
     assert (own.train.taught, own.guard.interpolate, own.guard.data) == (False, small, "none")
 
 
-def test_documentation_does_not_guard_itself():
+def test_the_documentation_is_not_its_own_forgetting_check():
     assert derive(replace(collection_of(9), name="pydoc"), "quick").guard.data == "none"
 
 
-def test_refreshing_takes_a_number_or_a_word():
+def test_refresh_takes_a_number_or_a_word():
     found = [
         derive(collection_of(900), "quick", {"refresh": {"times": t}}).refresh
         for t in ("2", 3, "auto", False)
@@ -335,14 +199,41 @@ def test_off_needs_no_quotes():
     [
         (
             {"times": "off", "background": True},
-            "times is off, which it is by itself on small data, so background would do nothing: give times, too",
+            "times is off, the default on small data, so background would do nothing: "
+            "give times, too",
         ),
         (
             {"times": 0, "background": True, "generate": True},
             "so background and generate would do nothing",
         ),
-        ({"times": 2, "replay": "x"}, "replay repeats what was recorded, so times has no say"),
     ],
 )
-def test_settings_of_refreshing_that_contradict_are_refused(settings, message):
+def test_settings_of_refresh_that_do_nothing_are_refused(settings, message):
     assert message in refused({"refresh": settings})[0]
+
+
+def test_what_the_data_derives_is_not_held_against_options_before_the_data_is_read():
+    """Small data turns re-mining off; whether data is small is not known while it is unread."""
+    unread = Collection("", {}, {}, {})
+    background = {"refresh": {"background": True}}
+    assert derive(unread, "standard", background).refresh.times == "auto"
+    assert derive(collection_of(900), "standard", background).refresh.background
+    assert "so background would do nothing" in refused(background)[0]
+
+
+def test_the_line_that_opens_a_run_says_what_is_done_to_what():
+    collection = collection_of(900)
+    plain = describe_recipe(derive(collection, "quick", {"refresh": {"times": "off"}}), collection)
+    assert plain == (
+        "made: 900 passages, 900 train queries. effort quick: 1 epoch(s), batches of 32, "
+        "1 mined hard negative(s) a query, loss clp, λ 0.1, τ 0.05, no re-mining, "
+        "forgetting check on pydoc"
+    )
+    small = collection_of(30)
+    overrides = {"moe": {"experts": 2}, "guard": {"data": "none"}}
+    line = describe_recipe(derive(small, "quick", overrides), small)
+    assert "; small data (30 of fewer than 500 pairs): soft labels, weights interpolated" in line
+    assert line.endswith(", 2 experts a layer, soft-2 labels of base, bm25, bm25-characters")
+    documents = replace(collection_of(9), qrels={})
+    line = describe_recipe(derive(documents, "quick"), documents)
+    assert ", synthetic training queries for up to 9 passages that have none" in line

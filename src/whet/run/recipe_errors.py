@@ -37,6 +37,7 @@ REMOVED_KEYS = {
     "train.batches": RemovedKey("random", NO_NEIGHBOURS),
     "train.mask_likely": RemovedKey(False, "masking likely false negatives gave lower scores"),
     "refresh.replay": RemovedKey(None, "no use was found for repeating recorded re-mining"),
+    "generate.backoff": RemovedKey(ANY_VALUE, "the openai client doubles its pauses by itself"),
     "moe.level": RemovedKey("token", "routing whole texts gave lower scores than routing tokens"),
 }
 
@@ -66,14 +67,19 @@ class RecipeError(ConfigError):
         super().__init__("\n".join(["the recipe is invalid:", *lines, advice]))
 
     def with_options(self, options: Mapping[str, str]) -> "RecipeError":
-        """The same error naming the option behind each key. `options` maps keys to options."""
+        """The same error naming the options behind each fault. `options` maps keys to options."""
         faults = []
         for fault in self.faults:
-            option = options.get(fault.key)
-            if option is not None:
-                fault = replace(fault, message=f"{fault.message} (given by {option})")
+            names = [name for key, name in options.items() if _concerns(fault.key, key)]
+            if names:
+                fault = replace(fault, message=f"{fault.message} (given by {', '.join(names)})")
             faults.append(fault)
         return RecipeError(faults, self.keys)
+
+
+def _concerns(faulty_key: str, key: str) -> bool:
+    """Whether a fault of one key is about another: the same, its group, or one of its items."""
+    return f"{faulty_key}.".startswith(f"{key}.") or f"{key}.".startswith(f"{faulty_key}.")
 
 
 def recipe_error(error: ValidationError, keys: Keys) -> RecipeError:

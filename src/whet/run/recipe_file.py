@@ -54,13 +54,13 @@ def read_setting(text: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise ConfigError(f"{text!r} is no setting; expected KEY=VALUE, such as train.epochs=2")
+        raise ConfigError(f"--set {text}: expected KEY=VALUE, such as --set train.epochs=2")
     if f"{key}." in PARTS:
-        raise ConfigError(f"{key} is a group of settings; set one of them, such as {key}.seed=1")
+        raise ConfigError(f"--set {text}: {key} is a group of settings; set one of them")
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{text}: the value cannot be read as YAML ({error})") from error
+        raise ConfigError(f"--set {text}: the value cannot be read as YAML ({error})") from error
 
 
 def recorded_recipe(run_folder: Path) -> Recipe:
@@ -103,7 +103,8 @@ def _setting_lines(prefix: str, values: Mapping[str, Any]) -> Iterator[str]:
             initial_indent=comment,
             subsequent_indent=comment,
         )
-        setting = yaml.safe_dump({name: value}, default_flow_style=None, allow_unicode=True)
+        style = None if isinstance(value, list) else False  # lists on one line
+        setting = yaml.safe_dump({name: value}, default_flow_style=style, allow_unicode=True)
         yield textwrap.indent(setting.rstrip("\n"), indent)
 
 
