@@ -17,7 +17,7 @@ from ladder import machine
 
 from whet.artifacts import write_json
 from whet.data.read import load
-from whet.encoder.packed import PackedEncoder
+from whet.encoder import PackedEncoder
 from whet.models import DEFAULT_MODEL, load_model
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

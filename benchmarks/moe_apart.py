@@ -16,7 +16,7 @@ from ladder import DATA, MAX_LENGTH, RESULTS, machine
 
 from whet.artifacts import write_json
 from whet.data.read import read
-from whet.encoder.packed import PackedEncoder
+from whet.encoder import PackedEncoder
 from whet.models import DEFAULT_MODEL, load_model
 from whet.moe.upcycle import expert_layers
 from whet.train.dev import DevSet, ndcg_on

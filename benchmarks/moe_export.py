@@ -25,7 +25,9 @@ from onnxruntime import InferenceSession
 
 from whet.artifacts import write_json
 from whet.data.read import read
-from whet.encoder.packed import CHUNK_TOKENS, PackedEncoder, Task, cut, token_lengths, tokenise
+from whet.encoder import PackedEncoder
+from whet.encoder.packing import CHUNK_TOKENS, chunks_of
+from whet.encoder.tokens import Task, token_lengths, tokenise
 from whet.evaluate.measures import PRIMARY, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.evaluate.significance import compare
@@ -157,7 +159,7 @@ class OnnxEncoder:
             max=self.model.max_seq_length
         )
         vectors = np.zeros((len(texts), self.model.get_embedding_dimension()), np.float32)
-        for rows in cut(lengths, CHUNK_TOKENS["cpu"]):
+        for rows in chunks_of(lengths, CHUNK_TOKENS["cpu"]):
             features = tokenise(self.model, [texts[row] for row in rows.tolist()], task)
             given = {each.name: features[each.name].numpy() for each in self.session.get_inputs()}
             vectors[rows.numpy()] = self.session.run(["sentence_embedding"], given)[0]

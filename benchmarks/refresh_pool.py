@@ -19,7 +19,7 @@ import numpy as np
 from ladder import DATA, RESULTS, machine
 
 from whet.artifacts import read_json, write_json
-from whet.encoder.packed import PackedEncoder
+from whet.encoder import PackedEncoder
 from whet.mine.mined import read_mined
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build

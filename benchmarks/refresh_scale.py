@@ -52,7 +52,7 @@ def main() -> None:
 
 def measure(size: int, cost: str) -> dict[str, Any]:
     """One refresh; the ranks of the round before are made up: those of a search in a tenth of the corpus."""
-    from whet.encoder.packed import PackedEncoder, StoredEncoder
+    from whet.encoder import PackedEncoder, StoredEncoder
     from whet.train.refresh.pool import Pool, remine
 
     collection = made_up(size)

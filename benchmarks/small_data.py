@@ -23,7 +23,7 @@ from ladder import DATA, MAX_LENGTH, RESULTS, machine, merged, share_vectors
 
 from whet.artifacts import read_json, write_json
 from whet.data.read import read
-from whet.encoder.packed import PackedEncoder
+from whet.encoder import PackedEncoder
 from whet.evaluate.measures import means, per_query
 from whet.evaluate.retrieve import DEPTH, ranking_of
 from whet.evaluate.significance import compare

@@ -20,8 +20,10 @@ from architectures import (
     static,
 )
 from tiny import VOCABULARY, WORDS, tiny_bert
-from whet.encoder import packed as encode
-from whet.encoder.packed import PackedEncoder, cut, embed, to_unit_length, token_lengths, token_rows
+from whet.encoder import PackedEncoder, packed
+from whet.encoder.packed import embed, to_unit_length
+from whet.encoder.packing import chunks_of
+from whet.encoder.tokens import token_lengths, token_rows, tokenise
 
 SAME = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -67,7 +69,7 @@ def test_searchable_vectors_are_unit_unless_the_model_compares_by_dot(tmp_path):
 
 
 def test_every_distinct_text_goes_through_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(encode, "BLOCK", 8)
+    monkeypatch.setattr(packed, "TEXTS_PER_BLOCK", 8)
     model = build(bert_mean, tmp_path)
     seen = forwards(model[0])
     texts = texts_of(20)
@@ -75,7 +77,7 @@ def test_every_distinct_text_goes_through_once(tmp_path, monkeypatch):
     assert sum(seen) == len(set(texts)) == 21
     assert len(seen) > 3
     seen.clear()
-    features = encode.tokenise(model, [*texts, *texts], "document")
+    features = tokenise(model, [*texts, *texts], "document")
     embed(model, features, chunk_tokens=64)
     assert sum(seen) == len(set(token_rows(features))) <= 21
 
@@ -103,7 +105,7 @@ def test_leaves_the_model_as_it_was(tmp_path):
 @settings(deadline=None)
 @given(lengths=st.lists(st.integers(0, 60), min_size=1, max_size=40), budget=st.integers(1, 200))
 def test_chunks_hold_every_row_once_within_the_budget(lengths, budget):
-    chunks = cut(torch.tensor(lengths), budget)
+    chunks = chunks_of(torch.tensor(lengths), budget)
     assert sorted(torch.cat(chunks).tolist()) == list(range(len(lengths)))
     for chunk in chunks:
         rows = torch.tensor(lengths)[chunk]
@@ -117,7 +119,7 @@ def test_token_lengths_count_what_truncation_would_cut(tmp_path, make):
     model.prompts = PROMPTS
     texts = texts_of(6, longest=20)
     model.max_seq_length = 500
-    features = encode.tokenise(model, texts, "document")
+    features = tokenise(model, texts, "document")
     assert token_lengths(model, texts) == features["attention_mask"].sum(dim=1).tolist()
     model.max_seq_length = 5
     assert token_lengths(model, texts) == features["attention_mask"].sum(dim=1).tolist()
@@ -165,11 +167,11 @@ def learned(model, vectors, seed=1):
 def test_gradients_are_those_of_one_plain_forward(tmp_path, make):
     """Chunked, and computed again on the way back, in whole or in part: same vectors, same gradients."""
     model = build(make, tmp_path).eval()
-    features = encode.tokenise(model, texts_of(12), "document")
+    features = tokenise(model, texts_of(12), "document")
     plain = model(dict(features))["sentence_embedding"]
     expected = learned(model, plain)
     seen = forwards(model[0])
-    chunks = len(cut(torch.tensor([len(row) for row in set(token_rows(features))]), 64))
+    chunks = len(chunks_of(torch.tensor([len(row) for row in set(token_rows(features))]), 64))
     assert chunks > 3
     for graph_tokens, again in ((None, 0), (10**6, 0), (1, chunks), (128, chunks - 2)):
         seen.clear()
@@ -182,7 +184,7 @@ def test_gradients_are_those_of_one_plain_forward(tmp_path, make):
 
 def test_dropout_falls_alike_when_computed_again(tmp_path):
     model = build(bert_mean, tmp_path).train()
-    features = encode.tokenise(model, texts_of(8), "document")
+    features = tokenise(model, texts_of(8), "document")
     found = []
     for graph_tokens in (None, 1):
         torch.manual_seed(7)
@@ -200,7 +202,7 @@ def test_what_is_computed_again_is_not_kept(tmp_path):
         lambda _, __, out: made.append(weakref.ref(out["token_embeddings"]))
     )
     vectors = embed(
-        model, encode.tokenise(model, texts_of(12), "document"), chunk_tokens=64, graph_tokens=1
+        model, tokenise(model, texts_of(12), "document"), chunk_tokens=64, graph_tokens=1
     )
     gc.collect()
     assert vectors.requires_grad
@@ -210,7 +212,7 @@ def test_what_is_computed_again_is_not_kept(tmp_path):
 
 def test_half_precision_only_where_asked(tmp_path):
     model = build(bert_mean, tmp_path).eval()
-    features = encode.tokenise(model, texts_of(4), "document")
+    features = tokenise(model, texts_of(4), "document")
     exact, rounded = embed(model, features), embed(model, features, autocast=torch.bfloat16)
     assert rounded.dtype == torch.float32
     assert 1e-5 < (exact - rounded).abs().max() < 0.3

@@ -7,8 +7,10 @@ from sentence_transformers import SentenceTransformer
 
 from architectures import bert_mean, bert_prompted, build
 from tiny import WORDS, tiny_bert
-from whet.encoder import packed as encode
-from whet.encoder.packed import PackedEncoder, StoredEncoder, fingerprint_of, token_lengths
+from whet.encoder import PackedEncoder, StoredEncoder, packed
+from whet.encoder import stored as stored_module
+from whet.encoder.fingerprint import fingerprint_of
+from whet.encoder.tokens import token_lengths
 
 TEXTS = [f"{first} {second}" for first, second in zip(WORDS[:22], WORDS[22:44], strict=True)]
 
@@ -21,7 +23,8 @@ def model(tmp_path):
 @pytest.fixture
 def rows(model, monkeypatch):
     """Rows of every forward of the model, the vectors being stored eight at a time."""
-    monkeypatch.setattr(encode, "BLOCK", 8)
+    monkeypatch.setattr(packed, "TEXTS_PER_BLOCK", 8)
+    monkeypatch.setattr(stored_module, "TEXTS_PER_FILE", 8)
     seen = []
     model[0].register_forward_pre_hook(
         lambda _, given: seen.append(len(given[0]["attention_mask"]))

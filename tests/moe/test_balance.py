@@ -6,7 +6,7 @@ import torch
 from scipy.special import logsumexp, softmax
 
 from architectures import bert_mean, build
-from whet.encoder.packed import tokenise
+from whet.encoder.tokens import tokenise
 from whet.losses import InfoNCELoss
 from whet.losses.adapters import Packing
 from whet.moe import upcycle

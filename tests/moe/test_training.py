@@ -15,7 +15,8 @@ import torch
 
 from architectures import FAMILIES, build
 from tiny import WORDS
-from whet.encoder.packed import embed, tokenise
+from whet.encoder.packed import embed
+from whet.encoder.tokens import tokenise
 from whet.moe import upcycle
 from whet.moe.upcycle import backbone, expert_layers
 

@@ -20,7 +20,7 @@ from transformers import MixtralConfig, MixtralModel
 
 from architectures import FAMILIES, SIZE, bert_mean, build, static, transformer, two_towers
 from tiny import WORDS
-from whet.encoder.packed import tokenise
+from whet.encoder.tokens import tokenise
 from whet.errors import ConfigError
 from whet.moe import upcycle
 from whet.moe.upcycle import backbone, expert_layers

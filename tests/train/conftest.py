@@ -9,7 +9,7 @@ from sentence_transformers import SentenceTransformer
 
 from whet.data.read import read
 from whet.data.split import with_splits
-from whet.encoder.packed import PackedEncoder
+from whet.encoder import PackedEncoder
 from whet.mine.config import MineConfig
 from whet.records import PositiveQuery
 from whet.search.dense import top_k

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from whet.encoder.packed import tokenise
+from whet.encoder.tokens import tokenise
 from whet.records import Collection, Passage, PositiveQuery
 from whet.train.collate import KnownRelevance, Pair, PairCollator
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from whet.encoder.packed import PackedEncoder
+from whet.encoder import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY, means, per_query
 from whet.evaluate.retrieve import retrieve

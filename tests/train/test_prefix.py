@@ -8,7 +8,7 @@ from sentence_transformers import SentenceTransformer
 from architectures import FAMILIES, build
 from tiny import tiny_bert
 from whet.encoder.layers import blocks
-from whet.encoder.packed import PackedEncoder
+from whet.encoder import PackedEncoder
 from whet.moe.config import MoEConfig
 from whet.moe.upcycle import backbone, upcycle
 from whet.train import prefix

@@ -10,7 +10,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from train.trainings import Broken, same, state
-from whet.encoder.packed import PackedEncoder
+from whet.encoder import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY
 from whet.losses import ContrastivePenaltyLoss

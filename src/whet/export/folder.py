@@ -15,6 +15,7 @@ from whet.artifacts import MANIFEST, read_json, write_text
 from whet.errors import ArtifactError, ConfigError, require
 from whet.export.card import ModelFacts, Origin, render_card
 from whet.records import Vectors
+from whet.search.vectors import normalised
 
 Format: TypeAlias = Literal["st", "openvino", "onnx"]
 
@@ -156,8 +157,7 @@ def _onnx_vectors(model: Any, folder: Path) -> Vectors:
     found = np.concatenate(
         [onnx_vectors(model, folder, PROBES, task) for task in ("query", "document")]
     )
-    unit: Vectors = found / np.linalg.norm(found, axis=1, keepdims=True)
-    return unit
+    return normalised(found)
 
 
 def _has_experts(model_dir: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from whet.encoder.packed import Task, tokenise
+from whet.encoder.tokens import Task, tokenise
 from whet.records import Vectors
 
 if TYPE_CHECKING:

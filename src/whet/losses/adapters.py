@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from whet.encoder.packed import Features, embed, token_rows
+from whet.encoder.packed import embed
+from whet.encoder.tokens import Features, token_rows
 from whet.losses.clp import clp
 from whet.losses.infonce import Parts, cosine, info_nce
 from whet.losses.relations import Relations, relations_of

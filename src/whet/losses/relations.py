@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from whet.encoder.packed import Features, token_rows
+from whet.encoder.tokens import Features, token_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whet.encoder.packed import Features, padded, tokenise
+from whet.encoder.tokens import Features, is_padded, tokenise
 from whet.moe.balance import by_layer, routes, shares
 from whet.moe.upcycle import backbone, expert_layers
 from whet.records import LayerUse
@@ -68,7 +68,7 @@ def expert_use(model: "SentenceTransformer", texts: Sequence[str]) -> list[Layer
 def _real_tokens(features: Features) -> Int[Tensor, " token"]:
     ids: Tensor = (
         features["input_ids"][features["attention_mask"] > 0]
-        if padded(features)
+        if is_padded(features)
         else features["input_ids"]
     )
     return ids.flatten().cpu()

@@ -16,7 +16,7 @@ import numpy as np
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from whet.artifacts import read_json, write_json
-from whet.encoder.packed import PackedEncoder
+from whet.encoder import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY, means, per_query
 from whet.evaluate.retrieve import retrieve

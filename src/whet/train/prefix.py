@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from whet.encoder.layers import blocks
-from whet.encoder.packed import token_lengths
+from whet.encoder.tokens import token_lengths
 from whet.errors import ConfigError
 from whet.moe.upcycle import backbone, expert_layers
 from whet.progress import say

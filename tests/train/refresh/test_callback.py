@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from whet.encoder.packed import PackedEncoder
+from whet.encoder import PackedEncoder
 from whet.evaluate.measures import PRIMARY
 from whet.mine.config import MineConfig
 from whet.run.opening import open_run
