@@ -8,11 +8,14 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c const
 demo: $(READY)  ## the whole pipeline on what this machine already has
 	$(BIN)/whet demo
 
-test: $(READY)  ## every fast test
-	$(BIN)/python -m pytest
+# One thread a process: two processes with two threads each wait for each other on two cores.
+PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n auto --dist loadscope --durations 10
 
-test-slow: $(READY)  ## the proofs that take minutes
-	$(BIN)/python -m pytest -m slow
+test: $(READY)  ## every fast test, and the ten slowest
+	$(PYTEST)
+
+test-slow: $(READY)  ## end-to-end trainings and kill sweeps
+	$(PYTEST) -m slow
 
 check: $(READY)  ## format, lint, types, import order, size bars
 	scripts/check

@@ -17,12 +17,12 @@ from whet.errors import ConfigError, DataError
 from whet.evaluate.measures import PRIMARY
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
-from whet.progress import set_quiet
 from whet.run.opening import open_run, reopen
-from whet.run.results import STAGE_NAMES as STAGES
 from whet.run.origin import origin_of
+from whet.run.results import STAGE_NAMES
 from without_whet import WITHOUT_WHET
 
+STAGES = STAGE_NAMES[2:]  # this recipe needs no synthetic queries and no paraphrases
 FILES = {
     "check": ["manifest.json", "report.json", "split.json"],
     "mine": ["manifest.json", "negatives.jsonl", "summary.json"],
@@ -85,7 +85,7 @@ def test_the_dev_scores_decide_what_is_kept(road):
 
 
 def test_the_numbers_are_those_of_the_model_in_the_run(road):
-    from whet.encoder.packed import PackedEncoder
+    from whet.encoder import PackedEncoder
     from whet.evaluate.measures import means, per_query
     from whet.evaluate.retrieve import retrieve
 
@@ -112,46 +112,40 @@ def written(run):
     return {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.name != LOCK}
 
 
-def test_a_second_call_skips_everything(road, tiny_data, tiny_model, capsys):
+def test_a_second_call_skips_everything(road, tiny_data, tiny_model, caplog):
     before = written(road)
-    again = whet.tune(tiny_data, str(tiny_model), road.path, overrides=RECIPE)
+    with caplog.at_level("INFO", "whet"):
+        again = whet.tune(tiny_data, str(tiny_model), road.path, overrides=RECIPE)
     assert written(road) == before
-    shown = capsys.readouterr().err
-    assert [line for line in shown.splitlines() if line.endswith(": up to date")] == [
-        f"{stage}: up to date" for stage in STAGES
-    ]
+    messages = [message for message in caplog.messages if message.endswith(": up to date")]
+    assert messages == [f"{stage}: up to date" for stage in STAGES]
     assert again.result == road.result
 
 
-def test_what_the_check_said_is_said_again(tiny_model, tmp_path, capsys):
+def test_warnings_of_the_check_are_logged_each_time(tiny_model, tmp_path, caplog):
     data = tiny_collection(tmp_path / "data", size=60)
     for _ in range(2):
+        caplog.clear()
         run = build(open_run(data, str(tiny_model), tmp_path / "run", overrides=RECIPE), "check")
         (warned,) = [
             line
             for line in json.loads((run.path / "check" / "report.json").read_text())["lines"]
             if "small-" in line
         ]
-        assert warned in capsys.readouterr().err
+        assert warned in caplog.messages
 
 
 def test_a_changed_setting_is_named_and_a_shorter_base_is_owned_up_to(
-    road, tiny_data, tiny_model, tmp_path, capsys
+    road, tiny_data, tiny_model, tmp_path, caplog
 ):
     again = tmp_path / "run"
     shutil.copytree(road.path, again)
-    build(
-        open_run(tiny_data, str(tiny_model), again, overrides=RECIPE | {"max_length": 8}), "check"
-    )
-    shown = capsys.readouterr().err
-    assert (
-        "check: rebuilding because model, max_length changed; the earlier result is replaced"
-        in shown
-    )
-    assert (
-        "base and tuned both read 8 tokens of a text (max_length); by itself the base model reads 64"
-        in shown
-    )
+    shorter = RECIPE | {"max_length": 8}
+    with caplog.at_level("INFO", "whet"):
+        build(open_run(tiny_data, str(tiny_model), again, overrides=shorter), "check")
+    assert "check: built again because model, max_length changed" in caplog.text
+    assert "base and tuned both read 8 tokens of a text (max_length)" in caplog.text
+    assert "the base model reads 64" in caplog.text
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, RECIPE | {"seed": 5}])
@@ -191,10 +185,10 @@ def test_a_run_can_be_opened_again_from_its_folder(road):
 
 def test_the_card_carries_the_licence_of_a_base_that_lies_in_a_folder(road, tmp_path):
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
-    licences = {
-        base: origin_of(replace(road, base=base), ()).licence
-        for base in (str(tmp_path), DEFAULT_MODEL, "a/b")
-    }
+    licences = {}
+    for base in (str(tmp_path), DEFAULT_MODEL, "a/b"):
+        run = replace(road, settings=replace(road.settings, model=base))
+        licences[base] = origin_of(run, ()).licence
     assert licences == {str(tmp_path): "mit", DEFAULT_MODEL: "apache-2.0", "a/b": None}
 
 
@@ -223,7 +217,7 @@ def test_the_model_loads_where_whet_is_not_and_gives_the_same_vectors(road, tmp_
 
 
 def test_without_a_gain_on_dev_the_base_model_is_the_result(
-    tiny_data, tiny_model, tmp_path, capsys
+    tiny_data, tiny_model, tmp_path, caplog
 ):
     too_little = RECIPE | {
         "train": RECIPE["train"] | {"learning_rate": 1e-7, "epochs": 1, "evaluations": 1}
@@ -239,7 +233,7 @@ def test_without_a_gain_on_dev_the_base_model_is_the_result(
 
     result, kept, same = trained(force=False)
     assert (kept, same) == ("base", True)
-    assert "nothing got better by dev: the base model stays" in capsys.readouterr().err
+    assert "nothing got better by dev: the base model is kept" in caplog.text
     assert result["verdict"] == "not shown"
     assert result["tuned"] == result["base"]
     _, kept, same = trained(force=True)
@@ -313,22 +307,26 @@ def test_a_model_that_is_none_is_refused(tiny_data, tmp_path, monkeypatch, name)
     (tmp_path / "data").mkdir()
     with pytest.raises(
         ConfigError,
-        match=r"model '.*' cannot be loaded: .*Give a folder or hub id of a sentence-transformers model",
+        match=r"cannot be loaded: .*Give a folder or hub id of a sentence-transformers model",
     ):
         whet.tune(tiny_data, str(tmp_path / name), tmp_path / "run")
 
 
 def test_an_unknown_stage_is_refused_by_name(road):
     with pytest.raises(
-        ConfigError, match="no stage is called 'trian'; the stages are check, mine, generate"
+        ConfigError, match="no stage is called 'trian'; the stages are queries, paraphrases, check"
     ):
         build(road, "trian")
 
 
-def test_quiet_is_quiet(tiny_data, tiny_model, tmp_path, capfd):
-    set_quiet(True)
-    try:
-        build(open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=RECIPE), "mine")
-    finally:
-        set_quiet(False)
+def test_the_library_prints_nothing(tiny_data, tiny_model, tmp_path, capfd):
+    build(open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=RECIPE), "mine")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_notebook_shows_the_verdict_and_the_table(road, tiny_data, tiny_model, tmp_path):
+    html = road._repr_html_()
+    assert road.result["verdict"] in html.lower()
+    assert html.count("<tr>") == 6
+    unfinished = open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=RECIPE)
+    assert "no result yet" in unfinished._repr_html_()

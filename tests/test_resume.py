@@ -16,8 +16,8 @@ from whet.run.results import STAGE_NAMES as STAGES
 
 KILLED = Path(__file__).with_name("killed.py")
 PLACES = {  # stage, and where in it: what kills, at which call of that stage
-    "check": ("whet.pipeline:check", 1),
-    "mine, its vectors": ("whet.encoder.packed:np.save", 2),
+    "check": ("whet.stages.check:check", 1),
+    "mine, its vectors": ("whet.encoder.stored:np.save", 2),
     "mine, its files": ("whet.mine.mined:~write_mined", 1),
     "generate": ("whet.stages.generate:~write_positive_queries", 1),
     "train, before a checkpoint": ("torch.optim:AdamW.step", 3),
@@ -40,7 +40,7 @@ FOLDED = {
     "train, on what was written": ("torch.optim:AdamW.step", 2),
     "train, what it starts from": ("whet.stages.train.attempt:~save_file", 1),
     "train, in a fold": ("torch.optim:AdamW.step", 8),
-    "train, between two folds": ("whet.stages.train.selection:~write_json", 2),
+    "train, between two folds": ("whet.stages.train.cross_validated:~write_json", 2),
     "train, in the last training": ("torch.optim:AdamW.step", 30),
     "train, its result": ("whet.stages.train.stage:write_jsonl", 1),
 }
@@ -48,7 +48,7 @@ REFRESHED = {
     "train, before a boundary": ("torch.optim:AdamW.step", 5),
     "train, a boundary's checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 1),
     "train, mining anew": ("whet.train.refresh.round_folder:remine", 1),
-    "train, its vectors": ("whet.encoder.packed:np.save", 1),
+    "train, its vectors": ("whet.encoder.stored:np.save", 1),
     "train, its negatives": ("whet.train.refresh.round_folder:~write_mined", 1),
     "train, its h*": ("whet.train.refresh.round_folder:write_positive_queries", 1),
     "train, its numbers": ("whet.train.refresh.round_folder:~write_json", 1),
