@@ -22,7 +22,7 @@ from tiny import RECIPE
 from whet.artifacts import read_json, read_jsonl
 from whet.cli.main import app
 from whet.errors import WhetError
-from whet.generate.prompts import OURS
+from whet.generate.prompts import BUILT_IN_PROMPTS
 from whet.run.opening import open_run
 
 MODULES = ("textwrap", "shutil")
@@ -152,7 +152,7 @@ def test_prompts_can_be_had_as_files(tmp_path, monkeypatch):
     ended = CliRunner().invoke(app, ["generate", "prompts", "mine"])
     assert ended.exit_code == 0
     assert {path.name for path in (tmp_path / "mine").iterdir()} == {
-        path.name for path in OURS.iterdir()
+        path.name for path in BUILT_IN_PROMPTS.iterdir()
     }
     again = CliRunner().invoke(app, ["generate", "prompts", "mine"])
     assert "is not empty" in str(again.exception)

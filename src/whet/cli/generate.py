@@ -112,9 +112,9 @@ def prompts(
 ) -> None:
     """Copy whet's prompts into a folder. Edit them and name it as generate.prompts in a recipe."""
     from whet.cli.show import show_lines
-    from whet.generate.prompts import OURS
+    from whet.generate.prompts import BUILT_IN_PROMPTS
 
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty; give another folder")
-    shutil.copytree(OURS, folder, dirs_exist_ok=True)
+    shutil.copytree(BUILT_IN_PROMPTS, folder, dirs_exist_ok=True)
     show_lines([str(path) for path in sorted(folder.iterdir())])

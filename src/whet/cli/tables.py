@@ -7,7 +7,8 @@ from rich.text import Text
 
 from whet.evaluate.slices import QueryRow
 from whet.evaluate.verdict import Evaluation
-from whet.report.contents import excerpt, measure_lines, rank_change
+from whet.report.lines import measure_lines
+from whet.report.wording import excerpt, rank_change
 
 VERDICT_STYLES = {"better": "green", "worse": "red", "not shown": "yellow"}
 NUMBER_COLUMNS = ("BM25", "base", "tuned", "difference", "95 % interval", "p", "won / lost / tied")
