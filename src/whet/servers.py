@@ -1,4 +1,4 @@
-"""Addresses of servers, as recipes name them; they are written down in runs, so no key may stand in them."""
+"""Addresses of servers, as recipes name them. Runs keep them, so they must not hold a key."""
 
 from urllib.parse import SplitResult, urlsplit
 
@@ -6,12 +6,14 @@ from whet.errors import ConfigError
 
 
 def check_address(model: str, url: str, variable: str) -> SplitResult:
-    """The parts of an address; raises ConfigError when it may hold a key, which `variable` of the environment is for.
+    """Split an address into its parts.
+
+    Raises ConfigError where it may hold a key. The environment variable `variable` is for that.
 
     >>> check_address("gpt", "http://localhost:8000/v1", "VLLM_API_KEY").hostname
     'localhost'
     """
-    where = urlsplit(url)
-    if where.password or where.username or where.query:
+    parts = urlsplit(url)
+    if parts.password or parts.username or parts.query:
         raise ConfigError(f"keep the key out of the address of {model}; set {variable} instead")
-    return where
+    return parts

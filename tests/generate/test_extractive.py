@@ -7,14 +7,14 @@ import pytest
 
 import whet
 from whet.generate.extractive import (
-    COPY,
-    LONGEST,
+    COPY_SHARE,
+    MAX_TERMS,
     ExtractiveGenerator,
     key_phrase,
-    mistyped,
+    misspell,
     sentences,
 )
-from whet.generate.form import FEWEST, Form
+from whet.generate.form import MIN_QUERIES, Form
 from whet.records import GenerationRequest, Passage, GenerationResult
 from whet.search.bm25 import Bm25, terms
 
@@ -42,7 +42,7 @@ def test_sentences_of_several_languages_and_code(text, expected):
 def test_a_long_sentence_is_cut_into_clauses_and_a_long_clause_dropped():
     clause, endless = (
         " ".join(f"a{n}" for n in range(20)),
-        " ".join(f"b{n}" for n in range(LONGEST + 1)),
+        " ".join(f"b{n}" for n in range(MAX_TERMS + 1)),
     )
     assert sentences(f"{clause}, {clause}; {endless}") == [f"{clause},", f"{clause};"]
 
@@ -97,7 +97,7 @@ def test_pieces_stand_in_their_passage_and_lead_back_to_it(name):
     for passage, pieces in zip(passages, found, strict=True):
         content = " ".join(f"{passage.title}\n{passage.text}".split())
         assert all(piece in content for piece in pieces)
-        assert all(len(set(terms(piece))) <= COPY * len(set(terms(content))) for piece in pieces)
+        assert all(len(set(terms(piece))) <= COPY_SHARE * len(set(terms(content))) for piece in pieces)
     rows = [row for row, pieces in enumerate(found) if pieces]
     hits = Bm25([passage.content for passage in passages]).top_k([found[row][0] for row in rows], 3)
     back = sum(row in hit for row, hit in zip(rows, hits.indices.tolist(), strict=True))
@@ -113,27 +113,27 @@ def test_pieces_take_the_form_of_the_users_queries():
     ]
     brief = [GenerationRequest(passages[0])]
     plain = ExtractiveGenerator(passages).generate(brief)[0].texts
-    few = ExtractiveGenerator(passages, ["when open"] * (FEWEST - 1)).generate(brief)[0].texts
+    few = ExtractiveGenerator(passages, ["when open"] * (MIN_QUERIES - 1)).generate(brief)[0].texts
     assert few == plain
     assert plain[0] == "It is Quite near the Station."
-    short = ExtractiveGenerator(passages, ["when is it open"] * FEWEST).generate(brief)[0].texts
+    short = ExtractiveGenerator(passages, ["when is it open"] * MIN_QUERIES).generate(brief)[0].texts
     assert len(terms(short[0])) == 4
     assert short[0] in sentence.lower()
     assert not any(text.endswith(".") for text in short)
     asked = ExtractiveGenerator(
-        passages, ["When is it open today?", "Where is the Zoo?"] * FEWEST
+        passages, ["When is it open today?", "Where is the Zoo?"] * MIN_QUERIES
     ).generate(brief)
     assert any(text[0].isupper() for text in asked[0].texts)
     near = ExtractiveGenerator(
-        passages, ["Where is that place now?", "Is it not in Ulm?"] * FEWEST
+        passages, ["Where is that place now?", "Is it not in Ulm?"] * MIN_QUERIES
     ).generate(brief)
     assert len(terms(near[0].texts[0])) in (5, 6)
 
 
 def test_a_script_without_capitals_says_nothing_of_them():
-    form = Form.of(["大仏はどこにありますか"] * FEWEST)
+    form = Form.of(["大仏はどこにありますか"] * MIN_QUERIES)
     assert form is not None
-    assert form.dress("NHKは何ですか。") == "NHKは何ですか"
+    assert form.apply("NHKは何ですか。") == "NHKは何ですか"
 
 
 def test_each_wording_is_made_of_the_passages_own_terms():
@@ -164,9 +164,9 @@ def test_each_wording_is_made_of_the_passages_own_terms():
 
 
 def test_slips_of_the_keyboard_change_a_letter_or_two():
-    slipped = {mistyped("identity card", np.random.default_rng(seed)) for seed in range(40)}
+    slipped = {misspell("identity card", np.random.default_rng(seed)) for seed in range(40)}
     assert len(slipped) > 15
     assert all(
         abs(len(text) - len("identity card")) <= 2 and text != "identity card" for text in slipped
     )
-    assert mistyped("a 1", np.random.default_rng(0)) == "a 1"
+    assert misspell("a 1", np.random.default_rng(0)) == "a 1"

@@ -10,7 +10,7 @@ import pytest
 
 from whet.errors import ConfigError
 from whet.generate.parse_reply import queries_in
-from whet.generate.prompts import OURS, prompt_of
+from whet.generate.prompts import BUILT_IN_PROMPTS, prompt_of
 from whet.generate.query_filter import QueryFilter
 from whet.records import GenerationRequest, Collection, Passage
 from whet.search.bm25 import Bm25
@@ -98,7 +98,7 @@ def test_users_prompts_replace_ours_and_broken_ones_are_named(tmp_path):
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "3 for: Title text"},
     ]
-    assert prompt_of("queries", tmp_path).path == OURS / "queries.txt"
+    assert prompt_of("queries", tmp_path).path == BUILT_IN_PROMPTS / "queries.txt"
     (tmp_path / "queries.txt").write_text("{{ pasage }}")
     with pytest.raises(
         ConfigError, match=r"queries.txt: not a prompt.*'pasage' is undefined.*may use passage"
@@ -140,7 +140,7 @@ def sieve():
         "t", {p: Passage(p, text) for p, text in texts.items()}, {"q": "who empties bins"}, {}
     )
     return QueryFilter(
-        collection, [Bm25(list(texts.values())).top_k], within=1, modelled=True, distinct=True
+        collection, [Bm25(list(texts.values())).top_k], max_rank=1, from_model=True, distinct=True
     )
 
 
@@ -156,18 +156,18 @@ def test_every_filter_has_its_reason(sieve):
         "wrong_language": "wo kann ich im Rathaus meinen alten Personalausweis verlängern lassen",
         "not_found": "how are dogs taxed",
     }
-    passed = sieve.sift([("card", text) for text in texts.values()])
+    passed = sieve.filter([("card", text) for text in texts.values()])
     assert passed == [reason == "" for reason in texts]
-    assert sieve.sift([("dogs", "how are dogs taxed")]) == [
+    assert sieve.filter([("dogs", "how are dogs taxed")]) == [
         True
     ]  # what was turned down before is no double
-    sieve.failed("card", "refused")
-    found = json.loads(json.dumps(sieve.to_json()))
+    sieve.count_failure("card", "refused")
+    found = json.loads(json.dumps(sieve.summary().to_json()))
     assert found["passed"] == 2
     assert found["turned_down"] == dict.fromkeys(sorted({*texts, "not_written"} - {""}), 1)
     assert found["examples"]["not_found"] == [{"passage_id": "card", "text": "how are dogs taxed"}]
 
 
 def test_what_the_offline_generator_copies_by_design_passes(sieve):
-    offline = QueryFilter(sieve.collection, sieve.searches, within=1)
-    assert offline.sift([("card", TEXT[:100]), ("card", TEXT[:100])]) == [True, True]
+    offline = QueryFilter(sieve.collection, sieve.searches, max_rank=1)
+    assert offline.filter([("card", TEXT[:100]), ("card", TEXT[:100])]) == [True, True]

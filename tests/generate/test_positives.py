@@ -35,8 +35,8 @@ class Scripted:
 
     name = "scripted"
 
-    def generate(self, briefs):
-        return [GenerationResult(tuple(self.texts.get(brief.passage.id, ()))) for brief in briefs]
+    def generate(self, requests):
+        return [GenerationResult(tuple(self.texts.get(request.passage.id, ()))) for request in requests]
 
 
 def writers(data, generator, *searches, within=3):
@@ -46,7 +46,7 @@ def writers(data, generator, *searches, within=3):
 
 def dropped(summary):
     """What the offline generator's texts were turned down for."""
-    return summary.sieves["extractive"]["turned_down"]
+    return summary.filters["extractive"].turned_down
 
 
 def test_a_models_texts_come_before_the_offline_ones():
@@ -54,7 +54,7 @@ def test_a_models_texts_come_before_the_offline_ones():
     sources = {
         "generated": (
             Scripted({"fish": ["what swims"], "dogs": ["fish swim"]}),
-            QueryFilter(data, [], modelled=True),
+            QueryFilter(data, [], from_model=True),
         ),
         "extractive": (
             Scripted({"fish": ["fish swim"], "twin": ["cold water"]}),

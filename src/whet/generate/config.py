@@ -8,20 +8,21 @@ from whet.records import QuerySource, Style
 
 
 class GenerateConfig(BaseModel):
-    """Who writes queries, how many, and what it may cost."""
+    """What generates queries, how many, and what it may cost."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     generator: str = Field(
         "offline",
-        description="offline (copied from the passages), openai:MODEL, gemini:MODEL, vllm:MODEL, ollama:MODEL, "
-        "llamacpp:MODEL, each with @URL where it is elsewhere, or local:MODEL (folder or hub id, run by transformers)",
+        description="offline (copied from the passages), openai:MODEL, gemini:MODEL, vllm:MODEL, "
+        "ollama:MODEL, llamacpp:MODEL, each with @URL where it is elsewhere, or local:MODEL "
+        "(folder or hub id, run by transformers)",
     )
     sources: tuple[QuerySource, ...] = Field(
         ("gold", "given", "generated", "extractive"),
-        description="where a mined negative's positive query (CLP's h*) may come from: gold (training queries that the "
-        "passage is a positive of), given (by the data), generated (by a language model), extractive (by the offline "
-        "generator)",
+        description="where the positive query of a hard negative (CLP's h*) may come from: gold "
+        "(training queries that the passage is a positive of), given (by the data), generated (by "
+        "a language model), extractive (by the offline generator)",
     )
     passages: int = Field(
         0, ge=0, description="passages, of those that answer no query, that get a training query"
@@ -30,7 +31,7 @@ class GenerateConfig(BaseModel):
     styles: tuple[Style, ...] = Field(
         ("question", "keywords", "long", "misspelt"),
         min_length=1,
-        description="wordings of the queries, by turns: as people type",
+        description="styles of the queries; passages take them in turn",
     )
     paraphrases: int = Field(
         0, ge=0, le=20, description="other wordings of every training query; needs a model"
@@ -49,19 +50,18 @@ class GenerateConfig(BaseModel):
     )
     reply_tokens: int = Field(300, ge=16, description="most tokens of one reply")
     concurrency: int = Field(
-        8, ge=1, le=512, description="calls at a time; fewer while the server asks for patience"
+        8, ge=1, le=512, description="calls at a time; one that waits for its next try counts"
     )
     timeout: float = Field(60.0, gt=0, description="seconds after which a call counts as lost")
-    tries: int = Field(6, ge=1, description="attempts per passage before it counts as failed")
-    backoff: float = Field(
-        0.5, gt=0, description="seconds before the second try, doubled with each, 60 at most"
+    tries: int = Field(6, ge=1, description="tries of a call before it counts as failed")
+    max_calls: int | None = Field(
+        None, ge=1, description="calls after which generation stops; all tries of one count once"
     )
-    max_calls: int | None = Field(None, ge=1, description="calls after which a run stops asking")
     max_tokens: int | None = Field(
-        None, ge=1, description="tokens, in and out, after which a run stops asking"
+        None, ge=1, description="tokens, in and out, after which generation stops"
     )
     max_cost: float | None = Field(
-        None, gt=0, description="money after which a run stops asking; needs price_in and price_out"
+        None, gt=0, description="money after which generation stops; needs price_in and price_out"
     )
     price_in: float | None = Field(
         None, ge=0, description="price of a million tokens of prompts, in your currency"

@@ -1,178 +1,232 @@
-"""Queries without a language model: pieces of a passage that tell it apart from the rest of the corpus."""
+"""Queries without a language model: pieces of a passage that set it apart from the corpus."""
 
 import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from whet.artifacts import digest
 from whet.generate.form import Form
-from whet.records import GenerationRequest, Passage, GenerationResult
+from whet.records import GenerationRequest, GenerationResult, Passage
 from whet.search.bm25 import term_spans, terms
 
-LONGEST = 32  # terms; a longer sentence is cut into clauses, and a longer clause is no query
-SHORTEST = 3  # terms of a sentence or clause
-PHRASE = 8  # terms of a key phrase
-KEYWORDS = (3, 7)  # from, and up to but not with
-COPY = 0.6  # a piece that holds more than this share of the passage's distinct terms is a copy, not a query
+MAX_TERMS = 32  # a longer sentence is cut into clauses, and a longer clause is no query
+MIN_TERMS = 3  # of a sentence or clause
+KEY_PHRASE_TERMS = 8
+KEYWORD_COUNTS = (3, 7)  # terms of a keyword query: from 3 to 6
+BEST_SENTENCES = 2  # of a passage
+STRETCH_SHARES = (0.1, 0.33)  # of a passage's terms that a stretch holds
+MIN_STRETCH_TERMS = 4
+COPY_SHARE = 0.6  # a piece with more of the passage's distinct terms is a copy, not a query
 
+# Full stops need a space behind them ("3.5"), end marks of other scripts do not.
 _SENTENCE_END = re.compile(r"(?<=\S[.!?…])\s+|(?<=[。！？।؟۔])\s*|\s*\n\s*\n\s*")
 _CLAUSE_END = re.compile(r"(?<=[,;:])\s+|[、，；：،؛]|\s+[-–—•|]\s+")
+_BULLETS = "-–—•* "
 
 
 class ExtractiveGenerator:
-    """Writes queries by copying out a passage's most telling sentences, key phrase and title; a `records.Generator`.
+    """Copies a passage's best sentences, key phrase and title; a `records.Generator`.
 
-    A term weighs (1 + ln tf) · idf, tf counted in the passage and idf over the `corpus` with BM25's formula; a piece
-    weighs the sum over its distinct terms by the root of its length. Where there are queries by the user (`examples`),
-    pieces as long as those come first, and all are dressed like them (`Form`).
+    A term weighs (1 + ln tf) · idf. tf is counted in the passage, and idf over the `corpus` with
+    BM25's formula. A sentence weighs the sum over its distinct terms by the root of its length.
+
+    Where the user has queries (`examples`), pieces of their length come first, and all pieces get
+    their looks (`Form`).
     """
 
     name = "offline"
 
     def __init__(self, corpus: Iterable[Passage], examples: Sequence[str] = ()) -> None:
         self._form = Form.of(examples)
-        frequencies: Counter[str] = Counter()
+        document_frequency: Counter[str] = Counter()
         size = 0
         for passage in corpus:
             size += 1
-            frequencies.update(set(terms(passage.content)))
-        self._idf = {
-            term: math.log(1 + (size - n + 0.5) / (n + 0.5)) for term, n in frequencies.items()
-        }
+            document_frequency.update(set(terms(passage.content)))
+        self._idf: dict[str, float] = {}
+        for term, count in document_frequency.items():
+            odds = (size - count + 0.5) / (count + 0.5)
+            self._idf[term] = math.log(1 + odds)
 
-    def generate(self, briefs: Sequence[GenerationRequest]) -> list[GenerationResult]:
-        """Candidate queries of every passage, best first; none for a passage too short to take a piece from."""
-        found = [tuple(self._worded(brief)) for brief in briefs]
-        return [
-            GenerationResult(texts, "" if texts else "too short to take a piece from")
-            for texts in found
-        ]
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[GenerationResult]:
+        """Candidate queries of every passage, best first; none of a passage that is too short."""
+        results: list[GenerationResult] = []
+        for request in requests:
+            texts = tuple(self._texts(request))
+            failure = "" if texts else "too short to take a piece from"
+            results.append(GenerationResult(texts, failure))
+        return results
 
-    def _worded(self, brief: GenerationRequest) -> list[str]:
-        """Pieces in a style: whole sentences, a stretch of the text, keywords, mistyped keywords."""
-        if brief.style == "question":
-            return self._pieces(brief.passage)
-        rng = np.random.default_rng(int(digest(brief.passage.id, brief.style)[:15], 16))
-        if brief.style == "long":
-            found = stretch(brief.passage.content, rng)
+    def _texts(self, request: GenerationRequest) -> list[str]:
+        """Texts in the style: sentences, a stretch of the passage, keywords, misspelt keywords."""
+        passage = request.passage
+        if request.style == "question":
+            return self._pieces(passage)
+        rng = np.random.default_rng(_seed(passage.id, request.style))
+        if request.style == "long":
+            text = stretch(passage.content, rng)
         else:
-            found = self._keywords(brief.passage, int(rng.integers(*KEYWORDS)))
-        if brief.style == "misspelt":
-            found = mistyped(found.lower(), rng)
-        return [found] if found else []
+            text = self._keywords(passage, int(rng.integers(*KEYWORD_COUNTS)))
+        if request.style == "misspelt":
+            text = misspell(text.lower(), rng)
+        return [text] if text else []
+
+    def _weights(self, passage: Passage) -> dict[str, float]:
+        """Weight of each distinct term of a passage, in the order in which they first stand."""
+        weights: dict[str, float] = {}
+        for term, count in Counter(terms(passage.content)).items():
+            weights[term] = (1 + math.log(count)) * self._idf.get(term, 0.0)
+        return weights
 
     def _keywords(self, passage: Passage, count: int) -> str:
-        """The terms that weigh most, in the order in which they stand."""
-        counts = Counter(terms(passage.content))
-        weights = {term: (1 + math.log(n)) * self._idf.get(term, 0.0) for term, n in counts.items()}
-        best = set(sorted(weights, key=lambda term: -weights[term])[:count])
-        return " ".join(term for term in counts if term in best)
+        """The `count` heaviest terms, in the order in which they stand."""
+        weights = self._weights(passage)
+        by_weight = sorted(weights, key=lambda term: -weights[term])
+        heaviest = set(by_weight[:count])
+        return " ".join(term for term in weights if term in heaviest)
 
     def _pieces(self, passage: Passage) -> list[str]:
-        counts = Counter(terms(passage.content))
-        weights = {term: (1 + math.log(n)) * self._idf.get(term, 0.0) for term, n in counts.items()}
-        found = sorted(sentences(passage.text), key=lambda piece: -_worth(piece, weights))[:2]
-        found += [key_phrase(passage.text, weights), " ".join(passage.title.split())]
+        """The best sentences, the key phrase and the title, without copies of the passage."""
+        weights = self._weights(passage)
+        by_weight = sorted(
+            sentences(passage.text), key=lambda text: -_sentence_weight(text, weights)
+        )
+        pieces = by_weight[:BEST_SENTENCES]
+        pieces.append(key_phrase(passage.text, weights))
+        pieces.append(_one_line(passage.title))
         if self._form:
-            found = self._formed(passage, found, weights)
-        return [
-            piece
-            for piece in dict.fromkeys(found)
-            if 0 < len(set(terms(piece))) <= COPY * len(counts)
-        ]
+            pieces = self._in_form(self._form, passage, pieces, weights)
+        most_terms = COPY_SHARE * len(weights)
+        distinct_pieces = dict.fromkeys(pieces)
+        return [piece for piece in distinct_pieces if 0 < len(set(terms(piece))) <= most_terms]
 
-    def _formed(
-        self, passage: Passage, pieces: Sequence[str], weights: dict[str, float]
+    def _in_form(
+        self, form: Form, passage: Passage, pieces: Sequence[str], weights: Mapping[str, float]
     ) -> list[str]:
         """Pieces of a usual length, then a phrase as long as some query is, then the others."""
-        assert self._form
-        rng = np.random.default_rng(int(digest(passage.id)[:15], 16))
-        usual = [piece for piece in pieces if self._form.usual(piece)]
-        phrase = key_phrase(passage.text, weights, self._form.length(rng))
-        return [self._form.dress(piece) for piece in (*usual, phrase, *pieces)]
+        rng = np.random.default_rng(_seed(passage.id))
+        usual = [piece for piece in pieces if form.has_usual_length(piece)]
+        phrase = key_phrase(passage.text, weights, form.draw_length(rng))
+        return [form.apply(piece) for piece in (*usual, phrase, *pieces)]
 
 
 def stretch(text: str, rng: np.random.Generator) -> str:
-    """A tenth to a third of a text, 4 to LONGEST terms, from anywhere in it; "" of a text too short for that."""
+    """A tenth to a third of a text, 4 to MAX_TERMS terms, from anywhere in it.
+
+    Returns "" where the text is too short for that.
+    """
     spans = term_spans(text)
-    size = min(LONGEST, max(4, round(len(spans) * rng.uniform(0.1, 0.33))))
-    if size > COPY * len(spans):
+    size = round(len(spans) * rng.uniform(*STRETCH_SHARES))
+    size = min(MAX_TERMS, max(MIN_STRETCH_TERMS, size))
+    if size > COPY_SHARE * len(spans):
         return ""
     first = int(rng.integers(len(spans) - size + 1))
-    return " ".join(text[spans[first][0] : spans[first + size - 1][1]].split())
+    return _between(text, spans, first, first + size - 1)
 
 
-def mistyped(text: str, rng: np.random.Generator) -> str:
-    """A text with one or two slips of the keyboard: two letters exchanged, one left out, or one doubled."""
+def misspell(text: str, rng: np.random.Generator) -> str:
+    """A text with one or two typing errors: letters exchanged, left out or doubled."""
     for _ in range(int(rng.integers(1, 3))):
-        places = [at for at in range(1, len(text) - 1) if text[at - 1 : at + 2].isalpha()]
-        if places:
-            at = places[int(rng.integers(len(places)))]
-            slips = (text[at + 1] + text[at], text[at + 1], text[at] * 2 + text[at + 1])
-            text = text[:at] + slips[int(rng.integers(3))] + text[at + 2 :]
+        inner = range(1, len(text) - 1)
+        places = [index for index in inner if text[index - 1 : index + 2].isalpha()]
+        if not places:
+            continue
+        index = places[int(rng.integers(len(places)))]
+        letter = text[index]
+        next_letter = text[index + 1]
+        exchanged = next_letter + letter
+        left_out = next_letter
+        doubled = letter * 2 + next_letter
+        error = (exchanged, left_out, doubled)[int(rng.integers(3))]
+        text = text[:index] + error + text[index + 2 :]
     return text
 
 
 def sentences(text: str) -> list[str]:
-    """Cut a text of any language into sentences, and long sentences into clauses; drop what is too short or too long.
+    """Cut a text of any language into sentences, and long sentences into clauses.
 
-    >>> sentences("Use the option -n for numbers. Run it twice.  東大寺は奈良にある。大仏が有名です。")
-    ['Use the option -n for numbers.', 'Run it twice.', '東大寺は奈良にある。', '大仏が有名です。']
+    Sentences and clauses of fewer than MIN_TERMS or more than MAX_TERMS terms are left out.
+
+    >>> sentences("Use the option -n for numbers. Run it twice.  東大寺は奈良にある。")
+    ['Use the option -n for numbers.', 'Run it twice.', '東大寺は奈良にある。']
     """
-    found = []
+    pieces: list[str] = []
     for sentence in _SENTENCE_END.split(text):
-        pieces = [sentence] if len(term_spans(sentence)) <= LONGEST else _CLAUSE_END.split(sentence)
-        found += [
-            " ".join(piece.split()).lstrip("-–—•* ")
-            for piece in pieces
-            if SHORTEST <= len(term_spans(piece)) <= LONGEST
-        ]
-    return found
+        if len(term_spans(sentence)) > MAX_TERMS:
+            pieces += _CLAUSE_END.split(sentence)
+        else:
+            pieces.append(sentence)
+    return [_one_line(piece).lstrip(_BULLETS) for piece in pieces if _has_query_length(piece)]
 
 
-def key_phrase(text: str, weights: dict[str, float], longest: int = PHRASE) -> str:
-    """Copy out the run of neighbouring terms of one sentence with the highest total weight; repeated terms count once.
+def key_phrase(text: str, weights: Mapping[str, float], length: int = KEY_PHRASE_TERMS) -> str:
+    """Copy the run of neighbouring terms in one sentence with the highest total weight.
 
-    It has `longest` terms, or fewer where that would be a copy of the text.
+    Repeated terms count once. The run has `length` terms, or fewer where that would be a copy of
+    the text; "" where no sentence is long enough.
 
-    >>> key_phrase("a man of rare words", {"a": 0.1, "man": 1.0, "of": 0.1, "rare": 3.0, "words": 2.0})
+    >>> weights = {"a": 0.1, "man": 1.0, "of": 0.1, "rare": 3.0, "words": 2.0}
+    >>> key_phrase("a man of rare words", weights)
     'of rare words'
     """
-    width = min(longest, int(COPY * len(weights)))
+    width = min(length, int(COPY_SHARE * len(weights)))
     if width < 2:
         return ""
-    best, phrase = -1.0, ""
+    best_total = -1.0
+    phrase = ""
     for sentence in _SENTENCE_END.split(text):
         spans = term_spans(sentence)
         if len(spans) < width:
             continue
-        totals = np.convolve(_values(sentence, spans, weights), np.ones(width), mode="valid")
+        values = _span_weights(sentence, spans, weights)
+        # Sums over a sliding window: values 1 3 2 and width 2 give 4 5.
+        totals = np.convolve(values, np.ones(width), mode="valid")
         first = int(totals.argmax())
-        if totals[first] > best:
-            best, phrase = (
-                float(totals[first]),
-                sentence[spans[first][0] : spans[first + width - 1][1]],
-            )
-    return " ".join(phrase.split())
+        if totals[first] > best_total:
+            best_total = float(totals[first])
+            phrase = _between(sentence, spans, first, first + width - 1)
+    return phrase
 
 
-def _values(
-    sentence: str, spans: Sequence[tuple[int, int]], weights: dict[str, float]
+def _between(text: str, spans: Sequence[tuple[int, int]], first: int, last: int) -> str:
+    """The text from the start of one term to the end of another, on one line."""
+    start, _ = spans[first]
+    _, end = spans[last]
+    return _one_line(text[start:end])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _has_query_length(piece: str) -> bool:
+    size = len(term_spans(piece))
+    return MIN_TERMS <= size <= MAX_TERMS
+
+
+def _span_weights(
+    sentence: str, spans: Sequence[tuple[int, int]], weights: Mapping[str, float]
 ) -> list[float]:
-    """Weigh the terms at `spans`, 0 where one has stood before."""
-    left = dict(weights)
-    return [
-        left.pop(unicodedata.normalize("NFKC", sentence[start:end]).lower(), 0.0)
-        for start, end in spans
-    ]
+    """Weights of the terms at `spans`; 0 for a term that has stood before."""
+    unused_weights = dict(weights)
+    values: list[float] = []
+    for start, end in spans:
+        term = unicodedata.normalize("NFKC", sentence[start:end]).lower()
+        values.append(unused_weights.pop(term, 0.0))
+    return values
 
 
-def _worth(piece: str, weights: dict[str, float]) -> float:
-    found = terms(piece)
-    return math.fsum(weights.get(term, 0.0) for term in dict.fromkeys(found)) / math.sqrt(
-        len(found)
-    )
+def _sentence_weight(sentence: str, weights: Mapping[str, float]) -> float:
+    """Sum of the weights of distinct terms, by the root of the number of terms."""
+    sentence_terms = terms(sentence)
+    total = math.fsum(weights.get(term, 0.0) for term in dict.fromkeys(sentence_terms))
+    return total / math.sqrt(len(sentence_terms))
+
+
+def _seed(*parts: str) -> int:
+    """A seed from strings: 60 bits of their hash."""
+    return int(digest(*parts)[:15], 16)

@@ -1,4 +1,4 @@
-"""The form of a user's queries, length and looks, for texts that shall read like them."""
+"""The form of the user's queries, length and looks, for texts that are to read like them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,19 @@ import numpy as np
 
 from whet.search.bm25 import terms
 
-FEWEST = 10  # queries that tell a form
-MOST_OF = 0.8  # of the queries
-MIDDLE = (10, 90)  # percentiles of usual lengths
+MIN_QUERIES = 10  # fewer say nothing about a form
+MAJORITY = 0.8  # share of the queries that must have a trait
+USUAL_PERCENTILES = (10, 90)  # of lengths: what lies between is usual
 END_MARKS = ".!?…。！？।؟۔"
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Lengths in terms, and the usual ones; whether most queries have no capitals, and no mark at their end."""
+    """Length and looks that queries have in common.
+
+    `lengths` are all lengths in terms. Usual ones lie from `shortest` to `longest`. `lower` says
+    that most queries have no capitals, `bare` that most have no mark at their end.
+    """
 
     lengths: Sequence[int]
     shortest: float
@@ -25,26 +29,32 @@ class Form:
 
     @classmethod
     def of(cls, queries: Sequence[str]) -> "Form | None":
-        """What the queries have in common; None of fewer than FEWEST, which tell nothing."""
-        found = [query.strip() for query in queries if terms(query)]
-        if len(found) < FEWEST:
+        """What the queries have in common; None of fewer than MIN_QUERIES."""
+        texts = [query.strip() for query in queries if terms(query)]
+        if len(texts) < MIN_QUERIES:
             return None
-        cased = [query for query in found if query != query.swapcase()]
-        lower = sum(query == query.lower() for query in cased) >= MOST_OF * max(FEWEST, len(cased))
-        bare = sum(query[-1] not in END_MARKS for query in found) >= MOST_OF * len(found)
-        lengths = [len(terms(query)) for query in found]
-        shortest, longest = np.percentile(lengths, MIDDLE)
-        return cls(lengths, float(shortest), float(longest), lower, bare)
+        # Scripts without capitals look the same in both cases and say nothing here.
+        cased = [text for text in texts if text != text.swapcase()]
+        lower_count = sum(text == text.lower() for text in cased)
+        is_lower = lower_count >= MAJORITY * max(MIN_QUERIES, len(cased))
+        bare_count = sum(text[-1] not in END_MARKS for text in texts)
+        is_bare = bare_count >= MAJORITY * len(texts)
+        lengths = [len(terms(text)) for text in texts]
+        shortest, longest = np.percentile(lengths, USUAL_PERCENTILES)
+        return cls(lengths, float(shortest), float(longest), is_lower, is_bare)
 
-    def usual(self, text: str) -> bool:
+    def has_usual_length(self, text: str) -> bool:
         """Whether a text is as long as eight queries in ten are."""
         return self.shortest <= len(terms(text)) <= self.longest
 
-    def length(self, rng: np.random.Generator) -> int:
-        """The length of a query drawn at random."""
+    def draw_length(self, rng: np.random.Generator) -> int:
+        """The length in terms of a query drawn at random."""
         return int(rng.choice(self.lengths))
 
-    def dress(self, text: str) -> str:
-        """The text without capitals or end mark, where the queries have none."""
-        text = text.lower() if self.lower else text
-        return text.rstrip(END_MARKS).rstrip() if self.bare else text
+    def apply(self, text: str) -> str:
+        """The text without capitals or end mark, where most queries have none."""
+        if self.lower:
+            text = text.lower()
+        if self.bare:
+            text = text.rstrip(END_MARKS).rstrip()
+        return text

@@ -1,49 +1,34 @@
-"""A language model as a generator: briefs become prompts, prompts become replies that are kept, replies queries."""
+"""A language model as a generator of queries.
 
+Requests become prompts, prompts become replies, which are stored, and replies become queries.
+"""
+
+import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
-
-from rich.markup import escape
 
 from whet.artifacts import digest
-from whet.generate.chat import Request, Take
+from whet.generate.answerer import Answerer, Call
 from whet.generate.parse_reply import queries_in
 from whet.generate.prompts import Prompt
 from whet.generate.reply_store import Reply, ReplyStore
-from whet.generate.spending import NOT_ASKED, Spending
-from whet.progress import say
+from whet.generate.spending import NOT_MADE, Spending
 from whet.records import GenerationRequest, GenerationResult
 
-CUT = "cut short"
+logger = logging.getLogger(__name__)
 
-
-class Answerer(Protocol):
-    """Answers prompts: `chat.ChatServer` or `local.LocalModel`."""
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of what decides a reply, beside the prompt."""
-        ...
-
-    def answer(self, requests: Sequence[Request], spending: Spending, take: Take) -> dict[str, str]:
-        """Hand each reply to `take` as it comes; returns why others failed, by key."""
-        ...
+CUT_SHORT = "cut short"  # begins the failure of a reply that its token limit ended
 
 
 class ModelGenerator:
-    """Asks for what the store does not hold, and reads everything from there; a `records.Generator`.
+    """Makes the calls whose replies are not stored yet; a `records.Generator`.
 
     Args:
         answerer: the model.
-        prompt: what is asked for a brief.
-        replies: where replies are kept, under the hash of model and prompt.
-        spending: caps, and what was spent.
-        confirm: called with the requests to be made, and how many queries they are for, before the first is.
+        prompt: turns a request into messages.
+        replies: holds all replies, under the hash of model and prompt.
+        spending: the limits, and what was spent.
+        check_costs: gets the calls to be made and the number of queries that they are for, before
+            the first call. It raises ConfigError where nobody agreed to the costs.
     """
 
     def __init__(
@@ -52,65 +37,86 @@ class ModelGenerator:
         prompt: Prompt,
         replies: ReplyStore,
         spending: Spending,
-        confirm: Callable[[Sequence[Request], int], None],
+        check_costs: Callable[[Sequence[Call], int], None],
     ) -> None:
-        self.answerer, self.prompt, self.replies = answerer, prompt, replies
-        self.spending, self.confirm = spending, confirm
+        self.answerer = answerer
+        self.prompt = prompt
+        self.replies = replies
+        self.spending = spending
+        self.check_costs = check_costs
 
     @property
     def name(self) -> str:
         """The model's name."""
         return self.answerer.name
 
-    def generate(self, briefs: Sequence[GenerationRequest]) -> list[GenerationResult]:
-        """Queries for every brief, in order; raises GeneratorError when the model cannot be queried any further."""
-        keys = [self._request(brief).key for brief in briefs]
-        known = self.replies.find(keys)
-        missing = {key: brief for key, brief in zip(keys, briefs, strict=True) if key not in known}
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[GenerationResult]:
+        """Queries for every request, in order.
+
+        Raises GeneratorError when going on is hopeless; replies that arrived before are stored.
+        """
+        keys = [self._call(request).key for request in requests]
+        stored = self.replies.find(keys)
+        request_of = dict(zip(keys, requests, strict=True))
+        missing = [request for key, request in request_of.items() if key not in stored]
         failures: dict[str, str] = {}
         if missing:
-            requests = [self._request(brief) for brief in missing.values()]
-            self.confirm(requests, sum(brief.count for brief in missing.values()))
-            failures = self.answerer.answer(requests, self.spending, self._take)
-            say(
-                f"{escape(self.name)}: {self.spending.line()}; {_outcome(len(requests), list(failures.values()))}"
+            failures = self._make_calls(missing)
+            stored = self.replies.find(keys)
+        results: list[GenerationResult] = []
+        for key, request in zip(keys, requests, strict=True):
+            if key in stored:
+                results.append(self._result(stored[key], request.count))
+            else:
+                results.append(GenerationResult((), failures[key]))
+        self._warn_of_cut_replies(results)
+        return results
+
+    def _make_calls(self, requests: Sequence[GenerationRequest]) -> dict[str, str]:
+        """Make a call for each request; returns why some have no reply, by key."""
+        calls = [self._call(request) for request in requests]
+        self.check_costs(calls, sum(request.count for request in requests))
+        failures = self.answerer.answer(calls, self.spending, self._store)
+        outcome = _outcome(len(calls), list(failures.values()))
+        logger.info(f"{self.name}: {self.spending.line()}; {outcome}")
+        return failures
+
+    def _warn_of_cut_replies(self, results: Sequence[GenerationResult]) -> None:
+        count = sum(result.failure.startswith(CUT_SHORT) for result in results)
+        if count:
+            logger.warning(
+                f"{count:,} of {len(results):,} replies hold no query and were {CUT_SHORT} "
+                f"at {self._reply_limit}"
             )
-            known = self.replies.find(keys)
-        written = [
-            self._read(known[key], brief.count)
-            if key in known
-            else GenerationResult((), failures[key])
-            for key, brief in zip(keys, briefs, strict=True)
-        ]
-        if cut := sum(one.failure.startswith(CUT) for one in written):
-            say(
-                f"[yellow]{cut:,} of {len(briefs):,} replies hold no query and were {CUT} at {self._limit}[/yellow]"
-            )
-        return written
 
     @property
-    def _limit(self) -> str:
-        return f"generate.reply_tokens ({self.spending.config.reply_tokens:,}): raise it, for a model that thinks first"
+    def _reply_limit(self) -> str:
+        tokens = self.spending.config.reply_tokens
+        return f"generate.reply_tokens ({tokens:,}): raise it, for a model that thinks first"
 
-    def _read(self, reply: Reply, most: int) -> GenerationResult:
-        found = queries_in(reply.text, most)
-        cut = not found.texts and reply.tokens_out >= self.spending.config.reply_tokens
-        return GenerationResult((), f"{CUT} at {self._limit}") if cut else found
+    def _result(self, reply: Reply, most: int) -> GenerationResult:
+        result = queries_in(reply.text, most)
+        is_at_limit = reply.tokens_out >= self.spending.config.reply_tokens
+        if is_at_limit and not result.texts:
+            return GenerationResult((), f"{CUT_SHORT} at {self._reply_limit}")
+        return result
 
-    def _take(self, request: Request, reply: Reply) -> None:
-        self.replies.put(request.key, reply)
+    def _store(self, call: Call, reply: Reply) -> None:
+        self.replies.put(call.key, reply)
 
-    def _request(self, brief: GenerationRequest) -> Request:
-        messages = self.prompt.messages(brief)
-        return Request(digest(self.answerer.fingerprint, messages), messages)
+    def _call(self, request: GenerationRequest) -> Call:
+        messages = self.prompt.messages(request)
+        return Call(digest(self.answerer.fingerprint, messages), messages)
 
 
 def _outcome(calls: int, failures: Sequence[str]) -> str:
-    """What became of calls, in words; those that a cap forbade apart."""
-    capped = [why.removeprefix(NOT_ASKED) for why in failures if why.startswith(NOT_ASKED)]
-    failed = f"{len(failures) - len(capped):,} of {calls:,} calls failed"
-    if not capped:
-        return failed
+    """Say how many calls failed, and how many a limit forbade."""
+    forbidden = [failure for failure in failures if failure.startswith(NOT_MADE)]
+    failed = len(failures) - len(forbidden)
+    outcome = f"{failed:,} of {calls:,} calls failed"
+    if not forbidden:
+        return outcome
+    limit = forbidden[0].removeprefix(NOT_MADE)
     return (
-        f"{failed}; {len(capped):,} not made: {capped[0]}; raise it and give the same command again"
+        f"{outcome}; {len(forbidden):,} not made: {limit}; raise it and give the same command again"
     )

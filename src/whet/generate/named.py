@@ -1,4 +1,4 @@
-"""Generators by name: what a recipe writes, and what it means."""
+"""Generators by name, as recipes name them."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from whet.errors import ConfigError
-from whet.generate.chat import PRESETS, ChatServer, Request
+from whet.generate.answerer import Call
+from whet.generate.chat import PRESETS, ChatServer
 from whet.generate.config import GenerateConfig
 from whet.generate.extractive import ExtractiveGenerator
 from whet.generate.local import LocalModel
@@ -19,12 +20,15 @@ from whet.servers import check_address
 
 logger = logging.getLogger(__name__)
 
-OFFLINE, LOCAL = "offline", "local"
-FORMS = (
-    "offline (copied from the passages), local:MODEL (a folder or hub id that transformers runs), or "
-    f"{', '.join(f'{server}:MODEL' for server in PRESETS)}, with @URL behind it where the server is elsewhere"
+OFFLINE = "offline"
+LOCAL = "local"
+SERVER_NAMES = ", ".join(f"{server}:MODEL" for server in PRESETS)
+EXPECTED_NAMES = (
+    "offline (copied from the passages), "
+    "local:MODEL (a folder or hub id that transformers runs), "
+    f"or {SERVER_NAMES}, with @URL behind it where the server is elsewhere"
 )
-EXAMPLES = 6  # of the user's own queries that a prompt shows
+MAX_EXAMPLES = 6  # of the user's own queries in a prompt
 
 
 def generator_of(
@@ -36,34 +40,43 @@ def generator_of(
     examples: Sequence[str] = (),
     confirm: Confirm = refuse,
 ) -> Generator:
-    """The generator that `config.generator` means; replies of a model are kept in the file `replies`.
+    """Make the generator that `config.generator` names.
 
-    `examples` are queries of the user's own: prompts show the first EXAMPLES, offline texts take the form of all.
-    `confirm` is asked before the first call of a server, with an estimate of its costs. Raises
-    ConfigError when the name means nothing.
+    Args:
+        config: the settings of generation.
+        purpose: what the texts are for; it decides the prompt.
+        corpus: all passages; the offline generator counts their terms.
+        replies: the file that stores a model's replies.
+        examples: queries of the user's own. Prompts show the first MAX_EXAMPLES. Offline texts take
+            the form of all of them.
+        confirm: is asked before the first call of a server, with an estimate of the costs.
+
+    Raises ConfigError when there is no generator of that name.
     """
     check_generator_name(config.generator)
     if config.generator == OFFLINE:
         return ExtractiveGenerator(corpus, examples)
-    kind, _, rest = config.generator.partition(":")
-    folder, shown = Path(config.prompts) if config.prompts else None, examples[:EXAMPLES]
+    kind, _, model_name = config.generator.partition(":")
+    folder = Path(config.prompts) if config.prompts else None
+    shown = examples[:MAX_EXAMPLES]
     store = ReplyStore(replies)
-    calls, tokens_in, tokens_out = store.spent()
-    spending = Spending(config, calls, tokens_in, tokens_out)
+    usage = store.usage()
+    spending = Spending(config, usage.calls, usage.tokens_in, usage.tokens_out)
     if kind == LOCAL:
-        model = LocalModel(rest, config)
-        plain = not model.converses and not (folder and (folder / f"{purpose}.txt").exists())
-        prompt = prompt_of("plain" if plain else purpose, folder, shown)
-        return ModelGenerator(model, prompt, store, spending, lambda _requests, _queries: None)
-    name, _, url = rest.partition("@")
-    server = ChatServer(kind, name, url or None, config)
-    return ModelGenerator(
-        server, prompt_of(purpose, folder, shown), store, spending, _agreed(spending, name, confirm)
-    )
+        model = LocalModel(model_name, config)
+        has_own_prompt = folder is not None and (folder / f"{purpose}.txt").exists()
+        is_plain = not model.is_chat_model and not has_own_prompt
+        prompt = prompt_of("plain" if is_plain else purpose, folder, shown)
+        return ModelGenerator(model, prompt, store, spending, _costs_nothing)
+    model_name, _, url = model_name.partition("@")
+    server = ChatServer(kind, model_name, url or None, config)
+    prompt = prompt_of(purpose, folder, shown)
+    check_costs = _cost_check(spending, model_name, confirm)
+    return ModelGenerator(server, prompt, store, spending, check_costs)
 
 
 def check_generator(config: GenerateConfig) -> None:
-    """Raise ConfigError, before anything is done or said, for what can write nothing."""
+    """Raise ConfigError for a generator that cannot do what the recipe says, before any work."""
     check_generator_name(config.generator)
     if config.paraphrases and config.generator == OFFLINE:
         raise ConfigError(
@@ -73,34 +86,45 @@ def check_generator(config: GenerateConfig) -> None:
 
 
 def check_generator_name(name: str) -> None:
-    """Raise ConfigError for what can name no generator, and for an address that holds a key."""
+    """Raise ConfigError for a name that means no generator, or an address that holds a key."""
     kind, _, rest = name.partition(":")
     model, _, url = rest.partition("@")
-    if name == OFFLINE or (kind in (LOCAL, *PRESETS) and model):
-        if kind in PRESETS:
-            check_address(model, url, PRESETS[kind][1])
+    if name == OFFLINE or (kind == LOCAL and model):
         return
-    close = get_close_matches(kind, [OFFLINE, LOCAL, *PRESETS], n=1)
-    meant = f" Did you mean {close[0]}{'' if close[0] == OFFLINE else ':MODEL'}?" if close else ""
-    raise ConfigError(f"generator {name!r}: there is none of that name.{meant} Expected {FORMS}.")
+    if kind in PRESETS and model:
+        _, variable = PRESETS[kind]
+        check_address(model, url, variable)
+        return
+    guess = ""
+    close_names = get_close_matches(kind, [OFFLINE, LOCAL, *PRESETS], n=1)
+    if close_names:
+        suffix = "" if close_names[0] == OFFLINE else ":MODEL"
+        guess = f" Did you mean {close_names[0]}{suffix}?"
+    raise ConfigError(
+        f"generator {name!r}: there is none of that name.{guess} Expected {EXPECTED_NAMES}."
+    )
 
 
 def local_model(name: str) -> str:
     """The folder or hub id of a local model; "" for any other generator."""
-    kind, _, rest = name.partition(":")
-    return rest if kind == LOCAL else ""
+    kind, _, path = name.partition(":")
+    return path if kind == LOCAL else ""
 
 
-def _agreed(
+def _costs_nothing(calls: Sequence[Call], queries: int) -> None:
+    """Accept all calls: a model on this machine costs nothing."""
+
+
+def _cost_check(
     spending: Spending, model: str, confirm: Confirm
-) -> Callable[[Sequence[Request], int], None]:
+) -> Callable[[Sequence[Call], int], None]:
     """Return a function that raises ConfigError unless `confirm` agrees to what calls will cost."""
 
-    def check(requests: Sequence[Request], queries: int) -> None:
-        characters = [request.characters for request in requests]
+    def check_costs(calls: Sequence[Call], queries: int) -> None:
+        characters = [call.characters for call in calls]
         estimate = f"{model}: {spending.estimate(characters, queries)}"
         if not confirm(f"{estimate}. Go on?"):
             raise ConfigError(f"{estimate}. To agree to that, give the same command with --yes.")
         logger.info(estimate)
 
-    return check
+    return check_costs

@@ -37,7 +37,7 @@ def paraphrase_queries(
     for query, result in zip(best_passage, generator.generate(requests), strict=True):
         proposals += [Paraphrase(query, text) for text in result.texts]
         if result.failure:
-            query_filter.failed(best_passage[query], result.failure)
+            query_filter.count_failure(best_passage[query], result.failure)
     pairs = [(best_passage[proposal.query_id], proposal.text) for proposal in proposals]
     passes = query_filter.filter(pairs)
     return [proposal for proposal, is_good in zip(proposals, passes, strict=True) if is_good]

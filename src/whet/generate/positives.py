@@ -1,4 +1,4 @@
-"""Positive queries of mined negatives: CLP's H* (arXiv 2412.17364), from the most trusted source that has one."""
+"""Positive queries of hard negatives: CLP's H* (arXiv 2412.17364), each from the best source."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,22 +8,26 @@ from typing import Any
 
 from whet.artifacts import read_jsonl, write_jsonl
 from whet.data.split import same_text
-from whet.generate.query_filter import QueryFilter
+from whet.generate.query_filter import FilterSummary, QueryFilter
 from whet.records import (
-    GenerationRequest,
     Collection,
+    GenerationRequest,
     Generator,
     MinedQuery,
     PositiveQuery,
     QuerySource,
 )
 
+SOURCES: tuple[QuerySource, ...] = ("gold", "given", "generated", "extractive")
+"""All sources, most trusted first."""
+
 
 @dataclass(frozen=True, slots=True)
 class PositivesSummary:
-    """Mined passages by the source of their queries; `none` are those without: they take no part in the penalty.
+    """Counts of hard negatives by the source of their positive queries.
 
-    `sieves` says, by source, what became of the texts that a generator wrote (`QueryFilter.to_json`).
+    `none` counts the negatives without a positive query: they take no part in CLP's penalty.
+    `filters` says, by source, what became of generated texts.
     """
 
     passages: int
@@ -32,88 +36,112 @@ class PositivesSummary:
     generated: int
     extractive: int
     none: int
-    sieves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    filters: Mapping[str, FilterSummary] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON-able mapping."""
-        return asdict(self)
+        filters = {source: summary.to_json() for source, summary in self.filters.items()}
+        return {
+            "passages": self.passages,
+            "gold": self.gold,
+            "given": self.given,
+            "generated": self.generated,
+            "extractive": self.extractive,
+            "none": self.none,
+            "sieves": filters,
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "PositivesSummary":
+        """Undo `to_json`."""
+        counts = {name: count for name, count in record.items() if name != "sieves"}
+        filters = {
+            source: FilterSummary.from_json(summary) for source, summary in record["sieves"].items()
+        }
+        return cls(**counts, filters=filters)
 
     def line(self) -> str:
-        """What was found, in words."""
-        sources = ("gold", "given", "generated", "extractive")
-        found = [f"{count:,} {source}" for source in sources if (count := getattr(self, source))]
-        return f"queries that the {self.passages:,} mined passages answer: {', '.join([*found, f'{self.none:,} none'])}"
+        """Say the counts in one line."""
+        parts: list[str] = []
+        for source in SOURCES:
+            count = getattr(self, source)
+            if count:
+                parts.append(f"{count:,} {source}")
+        parts.append(f"{self.none:,} none")
+        return f"positive queries of the {self.passages:,} hard negatives: {', '.join(parts)}"
 
 
 def positive_queries(
     collection: Collection,
-    negatives: Sequence[MinedQuery],
-    writers: Mapping[QuerySource, tuple[Generator, QueryFilter]],
+    mined_queries: Sequence[MinedQuery],
+    generators: Mapping[QuerySource, tuple[Generator, QueryFilter]],
     *,
     most: int = 1,
-    sources: Sequence[QuerySource] = ("gold", "given", "generated", "extractive"),
+    sources: Sequence[QuerySource] = SOURCES,
 ) -> tuple[list[PositiveQuery], PositivesSummary]:
-    """Find queries that each mined negative answers, in the order in which the passages appear in `negatives`.
+    """Find queries that each hard negative answers, in the order in which these were mined.
 
-    First come gold ones: training queries that the passage is a positive of; then those that the data gives; of either
-    at most `most`. Else the first text that passes the sieve, of the first of `writers` that has one. Only `sources`
-    count. A text that equals a dev or test query is never used.
+    Gold queries come first: training queries that the passage is a positive of. Then come those
+    that the data gives. Of either, each passage gets at most `most`. A passage that has neither
+    gets one generated text: the first that passes the filter, from the first of `generators` that
+    has one. Only `sources` count. A text that equals a dev or test query is never used.
     """
-    wanted = list(
-        dict.fromkeys(negative.passage_id for mined in negatives for negative in mined.negatives)
-    )
-    known = _known_queries(collection, wanted)
-    found = {
-        passage: [query for query in of_it if query.source in sources]
-        for passage, of_it in known.items()
-    }
-    for source, (generator, sieve) in writers.items():
+    passage_ids = _negative_ids(mined_queries)
+    queries_of = _known_queries(collection, passage_ids, sources)
+    for source, (generator, query_filter) in generators.items():
         if source not in sources:
             continue
-        lacking = [passage for passage in wanted if not found[passage]]
-        written = first_good(
-            [GenerationRequest(collection.passages[passage]) for passage in lacking],
-            generator,
-            sieve,
-        )
-        found |= {
-            passage: [PositiveQuery(passage, text, source)] for passage, text in written.items()
-        }
-    by_source = Counter(
-        found[passage][0].source if found[passage] else "none" for passage in wanted
-    )
+        requests = [
+            GenerationRequest(collection.passages[passage_id])
+            for passage_id in passage_ids
+            if not queries_of[passage_id]
+        ]
+        texts = first_good(requests, generator, query_filter)
+        for passage_id, text in texts.items():
+            queries_of[passage_id] = [PositiveQuery(passage_id, text, source)]
+    queries: list[PositiveQuery] = []
+    source_counts: Counter[str] = Counter()
+    for passage_id in passage_ids:
+        of_passage = queries_of[passage_id]
+        queries += of_passage[:most]
+        source_counts[of_passage[0].source if of_passage else "none"] += 1
     summary = PositivesSummary(
-        passages=len(wanted),
-        gold=by_source["gold"],
-        given=by_source["given"],
-        generated=by_source["generated"],
-        extractive=by_source["extractive"],
-        none=by_source["none"],
-        sieves={source: sieve.to_json() for source, (_, sieve) in writers.items()},
+        passages=len(passage_ids),
+        gold=source_counts["gold"],
+        given=source_counts["given"],
+        generated=source_counts["generated"],
+        extractive=source_counts["extractive"],
+        none=source_counts["none"],
+        filters={source: used.summary() for source, (_, used) in generators.items()},
     )
-    return [query for passage in wanted for query in found[passage][:most]], summary
+    return queries, summary
 
 
 def first_good(
-    briefs: Sequence[GenerationRequest], generator: Generator, sieve: QueryFilter
+    requests: Sequence[GenerationRequest], generator: Generator, query_filter: QueryFilter
 ) -> dict[str, str]:
-    """Passage id → the first text for its brief that passes the sieve; passages without one are left out.
+    """Passage id → the first text for its request that passes the filter, where one does.
 
-    All first texts are sifted at once, then the second texts of passages still without one, and so on.
+    First the first texts of all passages are filtered, in one call. Then come the second texts of
+    passages that still have none, and so on: searches are faster in batches.
     """
+    results = generator.generate(requests) if requests else []
+    texts_of: dict[str, Sequence[str]] = {}
+    for request, result in zip(requests, results, strict=True):
+        texts_of[request.passage.id] = result.texts
+        if result.failure:
+            query_filter.count_failure(request.passage.id, result.failure)
     good: dict[str, str] = {}
-    texts: dict[str, Sequence[str]] = {}
-    for brief, written in zip(briefs, generator.generate(briefs) if briefs else (), strict=True):
-        texts[brief.passage.id] = written.texts
-        if written.failure:
-            sieve.failed(brief.passage.id, written.failure)
-    for attempt in range(max(map(len, texts.values()), default=0)):
-        tried = [
-            (p, of_p[attempt]) for p, of_p in texts.items() if p not in good and attempt < len(of_p)
-        ]
-        good |= {
-            p: text for (p, text), passes in zip(tried, sieve.sift(tried), strict=True) if passes
-        }
+    most_texts = max((len(texts) for texts in texts_of.values()), default=0)
+    for attempt in range(most_texts):
+        pairs: list[tuple[str, str]] = []
+        for passage_id, texts in texts_of.items():
+            if passage_id not in good and attempt < len(texts):
+                pairs.append((passage_id, texts[attempt]))
+        passes = query_filter.filter(pairs)
+        for (passage_id, text), is_good in zip(pairs, passes, strict=True):
+            if is_good:
+                good[passage_id] = text
     return good
 
 
@@ -123,33 +151,55 @@ def write_positive_queries(path: Path, queries: Sequence[PositiveQuery]) -> None
 
 
 def read_positive_queries(path: Path) -> list[PositiveQuery]:
-    """Read what `write_positive_queries` wrote; raises ArtifactError on a missing or damaged file."""
+    """Read what `write_positive_queries` wrote.
+
+    Raises ArtifactError on a missing or damaged file.
+    """
     return [PositiveQuery(**row) for row in read_jsonl(path)]
 
 
+def _negative_ids(mined_queries: Sequence[MinedQuery]) -> list[str]:
+    """Ids of all hard negatives, each once, in the order in which they first appear."""
+    passage_ids: dict[str, None] = {}
+    for mined_query in mined_queries:
+        for negative in mined_query.negatives:
+            passage_ids[negative.passage_id] = None
+    return list(passage_ids)
+
+
 def _known_queries(
-    collection: Collection, passages: Sequence[str]
+    collection: Collection, passage_ids: Sequence[str], sources: Sequence[QuerySource]
 ) -> dict[str, list[PositiveQuery]]:
-    """Gather each passage's gold queries, or where it has none those that the data gives; never a dev or test query."""
-    held_out = {
-        same_text(collection.queries[query])
-        for split, judged in collection.qrels.items()
-        if split != "train"
-        for query in judged
-    }
+    """Passage id → its gold queries, or where it has none those that the data gives.
+
+    Then queries from other sources than `sources` are left out, and so are dev and test queries.
+    """
+    held_out = _held_out_texts(collection)
     gold: dict[str, list[PositiveQuery]] = {}
-    for query, positives in collection.positives("train").items():
-        if same_text(collection.queries[query]) not in held_out:
-            for passage in positives:
-                gold.setdefault(passage, []).append(
-                    PositiveQuery(passage, collection.queries[query], "gold")
-                )
-    return {
-        passage: gold.get(passage)
-        or [
-            PositiveQuery(passage, text, "given")
-            for text in collection.positive_queries.get(passage, ())
+    for query_id, positive_ids in collection.positives("train").items():
+        text = collection.queries[query_id]
+        if same_text(text) in held_out:
+            continue
+        for passage_id in positive_ids:
+            gold.setdefault(passage_id, []).append(PositiveQuery(passage_id, text, "gold"))
+    queries_of: dict[str, list[PositiveQuery]] = {}
+    for passage_id in passage_ids:
+        given_texts = collection.positive_queries.get(passage_id, ())
+        given = [
+            PositiveQuery(passage_id, text, "given")
+            for text in given_texts
             if same_text(text) not in held_out
         ]
-        for passage in passages
+        known = gold.get(passage_id) or given
+        queries_of[passage_id] = [query for query in known if query.source in sources]
+    return queries_of
+
+
+def _held_out_texts(collection: Collection) -> set[str]:
+    """Dev and test queries, as `same_text` gives them."""
+    return {
+        same_text(collection.queries[query_id])
+        for split, judgements in collection.qrels.items()
+        if split != "train"
+        for query_id in judgements
     }

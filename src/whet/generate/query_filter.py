@@ -1,8 +1,8 @@
-"""Which generated texts are good queries: what is turned down is counted by reason, with examples to look at."""
+"""Decides which generated texts are good queries, and counts the others by reason."""
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeAlias
@@ -13,119 +13,172 @@ from whet.search.bm25 import terms
 from whet.search.dense import Hits
 
 Search: TypeAlias = Callable[[Sequence[str], int], Hits]
-"""Query texts and k → hits whose indices follow `collection.passages`; `Bm25(...).top_k` is one."""
+"""Query texts and k → hits whose indices follow `collection.passages`, as `Bm25(...).top_k`."""
 
-FEWEST, MOST = 2, 64  # terms of a query
-COPIED = 12  # terms in a row, as they stand in the passage, make a copy of it
-SURE = 0.95  # probability from which a language counts as known
-SHOWN = 3  # examples of each reason
-ABOUT = re.compile(
-    r"\b(?:th(?:is|e) (?:passage|text|document|article|excerpt|author|snippet)|according to the (?:above|following))\b",
+MIN_TERMS = 2  # of a query
+MAX_TERMS = 64
+MIN_COPIED_TERMS = 12  # shorter queries may stand in the passage word for word
+MIN_LANGUAGE_PROBABILITY = 0.95  # from which a language counts as known
+MAX_LANGUAGE_CHARACTERS = 1000  # of a text that are classified
+MAX_EXAMPLES = 3  # of each reason
+
+# Words that speak of the passage as a text. A user who searches has not seen it.
+MENTIONS_THE_TEXT = re.compile(
+    r"\b(?:th(?:is|e) (?:passage|text|document|article|excerpt|author|snippet)"
+    r"|according to the (?:above|following))\b",
     re.IGNORECASE,
 )
 
 
+@dataclass(frozen=True, slots=True)
+class FilterSummary:
+    """How many texts passed, how many were rejected for each reason, and examples of those.
+
+    Reasons are already_a_query, too_short, too_long, about_the_text, copy, wrong_language,
+    not_found and duplicate. not_written counts passages for which the generator gave nothing.
+    """
+
+    passed: int
+    turned_down: Mapping[str, int]
+    examples: Mapping[str, Sequence[Mapping[str, str]]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON-able mapping."""
+        return {
+            "passed": self.passed,
+            "turned_down": dict(self.turned_down),
+            "examples": dict(self.examples),
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "FilterSummary":
+        """Undo `to_json`."""
+        return cls(record["passed"], record["turned_down"], record["examples"])
+
+
 @dataclass
 class QueryFilter:
-    """Sifts (passage id, text) pairs; a text must find its passage, or one that reads the same, in every search.
+    """Filters (passage id, text) pairs; in every search, a text must find its passage.
 
-    `modelled` texts come from a language model, which may copy, chatter, and change the language; what is copied out
-    of the passages by design is not held to that. With `distinct`, a text that has passed before is turned down.
+    Args:
+        collection: its queries may not be repeated.
+        searches: a text must find its passage, or one that reads the same, by each of them.
+        max_rank: the rank within which it must do so.
+        from_model: whether a language model wrote the texts. A model may copy, chatter and change
+            the language. The offline generator copies by design and is not held to that.
+        distinct: whether a text that has passed before is rejected.
     """
 
     collection: Collection
     searches: Sequence[Search]
-    within: int = 3
-    modelled: bool = False
+    max_rank: int = 3
+    from_model: bool = False
     distinct: bool = False
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)  # by reason; "" for those that passed
     examples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._asked = {same_text(text) for text in self.collection.queries.values()}
-        self._seen: set[str] = set()
-        self._content = {
-            passage.id: same_text(passage.content) for passage in self.collection.passages.values()
-        }
-        self._contents = list(self._content.values())
+        self._known_queries = {same_text(text) for text in self.collection.queries.values()}
+        self._passed_texts: set[str] = set()
+        passages = self.collection.passages.values()
+        self._content = {passage.id: same_text(passage.content) for passage in passages}
+        self._content_by_row = list(self._content.values())
 
-    def sift(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
-        """Which of the pairs pass; the reasons of others are counted.
+    def filter(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        """Say of each pair whether it passes; the reasons of the others are counted.
 
-        Texts that equal any query of the data are refused: a training query has its own positives, a dev or test query
-        must stay unseen.
+        A text that equals a query of the data is rejected. A training query has its own positives,
+        and a dev or test query must stay unseen.
         """
-        reasons = [self._fault(passage, text) for passage, text in pairs]
-        left = [at for at, reason in enumerate(reasons) if not reason]
+        reasons = [self._wording_fault(passage_id, text) for passage_id, text in pairs]
         for search in self.searches:
-            hits = search([pairs[at][1] for at in left], self.within) if left else None
-            for at, row in zip(left, hits.indices.tolist() if hits else (), strict=True):
-                if self._content[pairs[at][0]] not in {
-                    self._contents[index] for index in row if index >= 0
-                }:
-                    reasons[at] = "not_found"
-            left = [at for at in left if not reasons[at]]
-        for at, (passage, text) in enumerate(pairs):
-            own = same_text(text)
-            if self.distinct and not reasons[at] and own in self._seen:
-                reasons[at] = "duplicate"
-            if not reasons[at]:
-                self._seen.add(own)
-            self._count(passage, text, reasons[at])
+            self._require_found(search, pairs, reasons)
+        for index, (passage_id, text) in enumerate(pairs):
+            normalised = same_text(text)
+            if self.distinct and not reasons[index] and normalised in self._passed_texts:
+                reasons[index] = "duplicate"
+            if not reasons[index]:
+                self._passed_texts.add(normalised)
+            self._count(passage_id, text, reasons[index])
         return [not reason for reason in reasons]
 
-    def failed(self, passage: str, why: str) -> None:
-        """Count a passage for which the generator gave nothing, and why."""
-        self._count(passage, why, "not_written")
+    def count_failure(self, passage_id: str, failure: str) -> None:
+        """Count a passage for which the generator gave nothing."""
+        self._count(passage_id, failure, "not_written")
 
-    def to_json(self) -> dict[str, Any]:
-        """How many passed, how many were turned down for what, and examples of those."""
-        turned_down = {reason: count for reason, count in sorted(self.counts.items()) if reason}
-        return {"passed": self.counts[""], "turned_down": turned_down, "examples": self.examples}
+    def summary(self) -> FilterSummary:
+        """Return the counts so far."""
+        rejected = {reason: count for reason, count in sorted(self.counts.items()) if reason}
+        return FilterSummary(self.counts[""], rejected, self.examples)
 
-    def _fault(self, passage: str, text: str) -> str:
-        own, words = same_text(text), terms(text)
-        if own in self._asked:
+    def _require_found(
+        self, search: Search, pairs: Sequence[tuple[str, str]], reasons: list[str]
+    ) -> None:
+        """Set the reason "not_found" where a text without a fault does not find its passage."""
+        open_indices = [index for index, reason in enumerate(reasons) if not reason]
+        if not open_indices:
+            return
+        texts = [pairs[index][1] for index in open_indices]
+        rows_of_text = search(texts, self.max_rank).indices.tolist()  # (text, max_rank), -1: no hit
+        for index, rows in zip(open_indices, rows_of_text, strict=True):
+            contents = {self._content_by_row[row] for row in rows if row >= 0}
+            passage_id = pairs[index][0]
+            if self._content[passage_id] not in contents:
+                reasons[index] = "not_found"
+
+    def _wording_fault(self, passage_id: str, text: str) -> str:
+        """Why a text is no query whatever it finds; "" where it may be one."""
+        normalised = same_text(text)
+        if normalised in self._known_queries:
             return "already_a_query"
-        if not FEWEST <= len(words) <= MOST:
-            return "too_short" if len(words) < FEWEST else "too_long"
-        if self.modelled and (fault := _chatter(own, self._content[passage], len(words))):
-            return fault
-        return ""
+        size = len(terms(text))
+        if size < MIN_TERMS:
+            return "too_short"
+        if size > MAX_TERMS:
+            return "too_long"
+        return _model_fault(normalised, self._content[passage_id], size) if self.from_model else ""
 
-    def _count(self, passage: str, text: str, reason: str) -> None:
+    def _count(self, passage_id: str, text: str, reason: str) -> None:
         self.counts[reason] += 1
-        shown = self.examples.setdefault(reason, []) if reason else []
-        if reason and len(shown) < SHOWN:
-            shown.append({"passage_id": passage, "text": text})
+        if not reason:
+            return
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < MAX_EXAMPLES:
+            examples.append({"passage_id": passage_id, "text": text})
 
 
-def _chatter(text: str, content: str, words: int) -> str:
-    """What a model does that no user would."""
-    if ABOUT.search(text):
+def _model_fault(text: str, content: str, size: int) -> str:
+    """What a language model does and no user would; "" for none. `size` counts the text's terms."""
+    if MENTIONS_THE_TEXT.search(text):
         return "about_the_text"
-    if words >= COPIED and text.rstrip(".?! ") in content:
+    if size >= MIN_COPIED_TERMS and text.rstrip(".?! ") in content:
         return "copy"
-    return "wrong_language" if differ(text, content) else ""
+    return "wrong_language" if differ_in_language(text, content) else ""
 
 
-def differ(text: str, other: str) -> bool:
-    """Whether both texts are surely of a language, and not of the same one; short texts are never sure.
+def differ_in_language(text: str, other: str) -> bool:
+    """Whether both texts are surely in some language, and not in the same one.
 
-    >>> differ("wie kann ich meinen Ausweis verlängern lassen?", "You renew an identity card at the town hall.")
+    Short texts are never sure.
+
+    >>> passage = "You renew an identity card at the town hall."
+    >>> differ_in_language("wie kann ich meinen Ausweis verlängern lassen?", passage)
     True
-    >>> differ("find . -name", "You renew an identity card at the town hall.")
+    >>> differ_in_language("find . -name", passage)
     False
     """
-    (one, sure), (another, certain) = (_language()(each[:1000]) for each in (text, other))
-    return one != another and min(sure, certain) > SURE
+    classify = _language_classifier()
+    language, probability = classify(text[:MAX_LANGUAGE_CHARACTERS])
+    other_language, other_probability = classify(other[:MAX_LANGUAGE_CHARACTERS])
+    is_sure = min(probability, other_probability) > MIN_LANGUAGE_PROBABILITY
+    return is_sure and language != other_language
 
 
 @cache
-def _language() -> Callable[[str], tuple[str, float]]:
+def _language_classifier() -> Callable[[str], tuple[str, float]]:
+    """Return a function from a text to its most likely language and that one's probability."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    identify: Callable[[str], tuple[str, float]] = LanguageIdentifier.from_model_file(
-        MODEL_FILE, norm_probs=True
-    ).classify
-    return identify
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    classify: Callable[[str], tuple[str, float]] = identifier.classify
+    return classify

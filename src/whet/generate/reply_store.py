@@ -1,8 +1,8 @@
-"""Every answer of a language model, kept as it comes in: nothing that was paid for is asked for twice."""
+"""Every reply of a language model, stored as it arrives, so that nothing is paid for twice."""
 
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from whet.errors import ArtifactError
@@ -10,12 +10,12 @@ from whet.errors import ArtifactError
 COLUMNS = (
     "key TEXT PRIMARY KEY, text TEXT NOT NULL, tokens_in INTEGER, tokens_out INTEGER, seconds REAL"
 )
-MOST_ASKED = 500  # keys in one question to the database
+MAX_KEYS_PER_QUERY = 500  # SQLite before 3.32 takes 999 parameters at most
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back for one request: its text, what it cost in tokens, and how long it took."""
+    """What came back for one call: its text, what it cost in tokens, and how long it took."""
 
     text: str
     tokens_in: int = 0
@@ -23,22 +23,30 @@ class Reply:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Number of replies, and the tokens of their prompts and texts."""
+
+    calls: int
+    tokens_in: int
+    tokens_out: int
+
+
 class ReplyStore:
-    """Replies by key, in one SQLite file; each is on disk before the next is asked for.
+    """Replies by key, in one SQLite file; `put` returns when the reply is on disk.
 
     Raises ArtifactError when the file is no such store.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
         try:
-            self._open = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._open.execute("PRAGMA journal_mode=WAL")
-            self._open.execute(
-                "PRAGMA synchronous=NORMAL"
-            )  # survives a killed process; a power cut may cost the last
-            self._open.execute(f"CREATE TABLE IF NOT EXISTS replies ({COLUMNS})")
+            # No transactions: each INSERT is committed by itself. Calls may run in another thread.
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            # Survives a killed process. A power cut may cost the last replies.
+            self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.execute(f"CREATE TABLE IF NOT EXISTS replies ({COLUMNS})")
         except sqlite3.Error as error:
             raise ArtifactError(
                 f"{path}: cannot be used as a store of replies ({error}). Move it away."
@@ -47,34 +55,35 @@ class ReplyStore:
     def put(self, key: str, reply: Reply) -> None:
         """Store one reply."""
         row = (key, reply.text, reply.tokens_in, reply.tokens_out, reply.seconds)
-        self._open.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?)", row)
+        self._database.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?)", row)
 
-    def find(self, keys: Iterable[str]) -> dict[str, Reply]:
-        """The replies that are there, by key."""
-        wanted, found = list(keys), dict[str, Reply]()
-        for start in range(0, len(wanted), MOST_ASKED):
-            part = wanted[start : start + MOST_ASKED]
-            places = ", ".join("?" * len(part))
-            rows = self._open.execute(f"SELECT * FROM replies WHERE key IN ({places})", part)  # noqa: S608 - only ?
-            found |= {key: Reply(*rest) for key, *rest in rows}
-        return found
+    def find(self, keys: Sequence[str]) -> dict[str, Reply]:
+        """The replies that are stored under these keys, by key."""
+        replies: dict[str, Reply] = {}
+        for start in range(0, len(keys), MAX_KEYS_PER_QUERY):
+            some_keys = keys[start : start + MAX_KEYS_PER_QUERY]
+            places = ", ".join("?" * len(some_keys))
+            query = f"SELECT * FROM replies WHERE key IN ({places})"  # noqa: S608 - only ?
+            for key, *values in self._database.execute(query, some_keys):
+                replies[key] = Reply(*values)
+        return replies
 
-    def spent(self) -> tuple[int, int, int]:
-        """Replies, and tokens in and out, of all that are there."""
+    def usage(self) -> Usage:
+        """Count all replies and their tokens."""
         sums = "COUNT(*), COALESCE(SUM(tokens_in), 0), COALESCE(SUM(tokens_out), 0)"
-        calls, tokens_in, tokens_out = self._open.execute(f"SELECT {sums} FROM replies").fetchone()  # noqa: S608
-        return int(calls), int(tokens_in), int(tokens_out)
+        row = self._database.execute(f"SELECT {sums} FROM replies").fetchone()  # noqa: S608
+        return Usage(*row)
 
     def close(self) -> None:
         """Close the file."""
-        self._open.close()
+        self._database.close()
 
 
 def spent_in(path: Path) -> dict[str, dict[str, int]]:
-    """Calls and tokens of a run's store so far, for a summary; nothing where no model was asked."""
+    """The usage of a run's store so far, for a summary; empty where no model was called."""
     if not path.exists():
         return {}
     store = ReplyStore(path)
-    calls, tokens_in, tokens_out = store.spent()
+    usage = store.usage()
     store.close()
-    return {"spent_so_far": {"calls": calls, "tokens_in": tokens_in, "tokens_out": tokens_out}}
+    return {"spent_so_far": asdict(usage)}

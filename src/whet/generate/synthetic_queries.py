@@ -34,7 +34,7 @@ ID_PREFIX = "synthetic-"
 QUERIES_FILE = "queries.jsonl"
 
 # Settings that change how a server is called, and not what it says.
-CALL_SETTINGS = {"concurrency", "timeout", "tries", "backoff", "price_in", "price_out"}
+CALL_SETTINGS = {"concurrency", "timeout", "tries", "price_in", "price_out"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def generate_queries(
         collection,
         searches_of(config, collection, encoder),
         config.round_trip,
-        modelled=config.generator != OFFLINE,
+        from_model=config.generator != OFFLINE,
         distinct=True,
     )
     queries: list[SyntheticQuery] = []
@@ -120,7 +120,7 @@ def generate_queries(
         passages=len(passages),
         chosen=len(chosen),
         queries=len(queries),
-        sieve=query_filter.to_json(),
+        sieve=query_filter.summary().to_json(),
     )
     return queries, summary
 

@@ -86,7 +86,7 @@ def positives_finder(run: Run, collection: Collection, *, ask: bool = True) -> F
         writers: dict[QuerySource, tuple[Generator, QueryFilter]] = {}
         for source, generator in generators.items():
             is_model = source == "generated"
-            query_filter = QueryFilter(collection, searches, config.round_trip, modelled=is_model)
+            query_filter = QueryFilter(collection, searches, config.round_trip, from_model=is_model)
             writers[source] = (generator, query_filter)
         return positive_queries(collection, mined, writers, sources=config.sources)
 

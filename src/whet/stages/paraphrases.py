@@ -44,7 +44,7 @@ def build(run: Run, done: Mapping[str, Artifact]) -> Artifact | None:
             collection,
             searches_of(config, collection, run.base_encoder),
             config.round_trip,
-            modelled=True,
+            from_model=True,
             distinct=True,
         )
         paraphrases = paraphrase_queries(collection, generator, query_filter, config.paraphrases)
@@ -52,7 +52,7 @@ def build(run: Run, done: Mapping[str, Artifact]) -> Artifact | None:
         summary = {
             "generator": generator.name,
             "queries": len(paraphrases),
-            "sieve": query_filter.to_json(),
+            "sieve": query_filter.summary().to_json(),
         }
         write_json(folder / "summary.json", summary | spent_in(run.replies))
 
