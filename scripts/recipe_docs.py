@@ -1,14 +1,20 @@
-"""Prints docs/RECIPE.md: every setting of a recipe with its values, default and description, from its fields."""
+"""Prints docs/RECIPE.md: every setting of a recipe with its values, default and description."""
 
 import json
+import textwrap
+from collections.abc import Iterator
 from typing import Any
 
-from whet.run.recipe import PARTS
+from whet.run.recipe import KEYS, PARTS
+
+WIDTH = 100
 
 HEAD = """# Settings of a recipe
 
-Written by `scripts/recipe_docs`; change the fields in `src/whet`, not this file. A recipe is a YAML file for
-`--recipe`, or a nested mapping for `whet.tune(overrides=...)`. What it does not name keeps its default:
+Written by `scripts/recipe_docs` from the fields in `src/whet`. Change those, not this file.
+
+A recipe is a YAML file for `--recipe`, or a nested mapping for `whet.tune(overrides=...)`.
+A setting that it does not name keeps its default:
 
 ```yaml
 max_length: 128
@@ -17,17 +23,24 @@ train:
   train_only: last-2
 ```
 
-`recipe.json` in a run's folder shows, under `resolved`, what a run was made with.
+- `--set KEY=VALUE` gives one setting on the command line, such as `--set train.warmup=0.05`.
+  The usual settings have options of their own, such as `--epochs`: see `whet tune --help`.
+- Options win over the file. Two options that give one setting different values are refused.
+- `whet recipe RUN` prints all settings of a run as a file for `--recipe`.
 """
-DERIVED = {  # by whet.run.recipe.derive
+
+# Defaults that `whet.run.recipe.derive` derives from the data.
+DERIVED = {
     "train.epochs": "by effort and the number of training pairs",
     "train.batch_size": "by the number of training pairs",
     "train.soft_weight": "0.5 with fewer than 500 training pairs, else 0",
     "teach.labels": '`"soft-2"` with fewer than 500 training pairs, else `"soft-1"`',
     "refresh.times": '`"off"` with fewer than 500 training pairs, else `"auto"`',
-    "guard.interpolate": "true with fewer than 500 training pairs or generated ones, else false",
-    "guard.shares": "`[0.5]` where all training queries are generated, else `[0.25, 0.5, 0.75, 1.0]`",
-    "generate.passages": "1,000 without training queries, 400 with fewer than 500 training pairs, else 0",
+    "guard.interpolate": "true with fewer than 500 training pairs or synthetic ones, else false",
+    "guard.shares": "`[0.5]` where all training queries are synthetic, "
+    "else `[0.25, 0.5, 0.75, 1.0]`",
+    "generate.passages": "1,000 without training queries, 400 with fewer than 500 training pairs, "
+    "else 0",
     "generate.seed": "that of `seed`",
     "mine.seed": "that of `seed`",
     "teach.seed": "that of `seed`",
@@ -45,33 +58,47 @@ KINDS = {
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *(line for prefix in PARTS for line in table(prefix))])
+    lines = [HEAD]
+    for prefix in PARTS:
+        lines += group(prefix)
+    return "\n".join(lines)
 
 
-def table(prefix: str) -> list[str]:
-    """The settings of one part of the recipe, a row each."""
+def group(prefix: str) -> Iterator[str]:
+    """One part of the recipe: a heading, and an item for each setting."""
     part = prefix.removesuffix(".")
-    title = f"{part}: {PARTS[''].model_fields[part].description}" if part else "the whole run"
-    lines = [f"## {title}", "", "| setting | values | default | what it is |", "|---|---|---|---|"]
-    for name, field in PARTS[prefix].model_json_schema()["properties"].items():
+    yield f"## {part}: {KEYS[part].description}" if part else "## the whole run"
+    yield ""
+    for name, schema in PARTS[prefix].model_json_schema()["properties"].items():
         key = prefix + name
-        if f"{key}." not in PARTS:
-            default = DERIVED.get(key, f"`{json.dumps(field['default'])}`")
-            lines.append(f"| `{key}` | {values(field)} | {default} | {field['description']} |")
-    return [*lines, ""]
+        if f"{key}." in PARTS:
+            continue
+        default = DERIVED.get(key, f"`{json.dumps(schema['default'])}`")
+        yield from wrapped(f"- `{key}`: {values(schema)}. Default: {default}.")
+        yield from wrapped(f"  {schema['description']}")
+    yield ""
 
 
-def values(field: dict[str, Any]) -> str:
+def wrapped(text: str) -> list[str]:
+    """An item of a list, or a line of one, in lines of at most WIDTH characters."""
+    return textwrap.wrap(
+        text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+
+
+def values(schema: dict[str, Any]) -> str:
     """What a setting may be, in words."""
-    if "anyOf" in field:
-        return " or ".join(map(values, field["anyOf"]))
-    if "enum" in field:
-        return ", ".join(f"`{value}`" for value in field["enum"])
-    if field["type"] == "array":
-        items, kind = values(field["items"]), KINDS[field["items"]["type"]]
-        return f"list of {items.replace(kind, f'{kind}s', 1)}"  # a list of words keeps them as they are
-    bounds = ", ".join(f"{sign} {field[name]:g}" for name, sign in BOUNDS.items() if name in field)
-    return f"{KINDS[field['type']]} {bounds}".rstrip()
+    if "anyOf" in schema:
+        return " or ".join(values(option) for option in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema["type"] == "array":
+        items = schema["items"]
+        kind = KINDS[items["type"]]
+        plural = values(items).replace(kind, f"{kind}s", 1)  # a list of words stays as it is
+        return f"list of {plural}"
+    bounds = [f"{sign} {schema[name]:g}" for name, sign in BOUNDS.items() if name in schema]
+    return f"{KINDS[schema['type']]} {', '.join(bounds)}".rstrip()
 
 
 if __name__ == "__main__":
