@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -27,6 +28,12 @@ _SENTENCE_END = re.compile(r"(?<=\S[.!?…])\s+|(?<=[。！？।؟۔])\s*|\s*\n
 _CLAUSE_END = re.compile(r"(?<=[,;:])\s+|[、，；：،؛]|\s+[-–—•|]\s+")
 _BULLETS = "-–—•* "
 
+Weights: TypeAlias = Mapping[str, float]
+"""Weight of each distinct term of a passage."""
+
+Span: TypeAlias = tuple[int, int]
+"""Start and end of a term in its text."""
+
 
 class ExtractiveGenerator:
     """Copies a passage's best sentences, key phrase and title; a `records.Generator`.
@@ -46,10 +53,12 @@ class ExtractiveGenerator:
         size = 0
         for passage in corpus:
             size += 1
-            document_frequency.update(set(terms(passage.content)))
+            distinct_terms = set(terms(passage.content))
+            document_frequency.update(distinct_terms)
         self._idf: dict[str, float] = {}
         for term, count in document_frequency.items():
-            odds = (size - count + 0.5) / (count + 0.5)
+            others = size - count
+            odds = (others + 0.5) / (count + 0.5)
             self._idf[term] = math.log(1 + odds)
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[GenerationResult]:
@@ -66,20 +75,24 @@ class ExtractiveGenerator:
         passage = request.passage
         if request.style == "question":
             return self._pieces(passage)
-        rng = np.random.default_rng(_seed(passage.id, request.style))
+        rng = _rng(passage.id, request.style)
         if request.style == "long":
             text = stretch(passage.content, rng)
         else:
-            text = self._keywords(passage, int(rng.integers(*KEYWORD_COUNTS)))
+            count = int(rng.integers(*KEYWORD_COUNTS))
+            text = self._keywords(passage, count)
         if request.style == "misspelt":
             text = misspell(text.lower(), rng)
         return [text] if text else []
 
     def _weights(self, passage: Passage) -> dict[str, float]:
         """Weight of each distinct term of a passage, in the order in which they first stand."""
+        counts = Counter(terms(passage.content))
         weights: dict[str, float] = {}
-        for term, count in Counter(terms(passage.content)).items():
-            weights[term] = (1 + math.log(count)) * self._idf.get(term, 0.0)
+        for term, count in counts.items():
+            tf = 1 + math.log(count)
+            idf = self._idf.get(term, 0.0)
+            weights[term] = tf * idf
         return weights
 
     def _keywords(self, passage: Passage, count: int) -> str:
@@ -92,26 +105,30 @@ class ExtractiveGenerator:
     def _pieces(self, passage: Passage) -> list[str]:
         """The best sentences, the key phrase and the title, without copies of the passage."""
         weights = self._weights(passage)
-        by_weight = sorted(
-            sentences(passage.text), key=lambda text: -_sentence_weight(text, weights)
-        )
+        by_weight = sentences(passage.text)
+        by_weight.sort(key=lambda sentence: -_sentence_weight(sentence, weights))
         pieces = by_weight[:BEST_SENTENCES]
         pieces.append(key_phrase(passage.text, weights))
         pieces.append(_one_line(passage.title))
         if self._form:
-            pieces = self._in_form(self._form, passage, pieces, weights)
+            pieces = _in_form(self._form, passage, pieces, weights)
         most_terms = COPY_SHARE * len(weights)
-        distinct_pieces = dict.fromkeys(pieces)
-        return [piece for piece in distinct_pieces if 0 < len(set(terms(piece))) <= most_terms]
+        queries: list[str] = []
+        for piece in dict.fromkeys(pieces):
+            distinct_terms = set(terms(piece))
+            if 0 < len(distinct_terms) <= most_terms:
+                queries.append(piece)
+        return queries
 
-    def _in_form(
-        self, form: Form, passage: Passage, pieces: Sequence[str], weights: Mapping[str, float]
-    ) -> list[str]:
-        """Pieces of a usual length, then a phrase as long as some query is, then the others."""
-        rng = np.random.default_rng(_seed(passage.id))
-        usual = [piece for piece in pieces if form.has_usual_length(piece)]
-        phrase = key_phrase(passage.text, weights, form.draw_length(rng))
-        return [form.apply(piece) for piece in (*usual, phrase, *pieces)]
+
+def _in_form(form: Form, passage: Passage, pieces: Sequence[str], weights: Weights) -> list[str]:
+    """Pieces of a usual length, then a phrase as long as some query is, then the others."""
+    rng = _rng(passage.id)
+    usual = [piece for piece in pieces if form.has_usual_length(piece)]
+    length = form.draw_length(rng)
+    phrase = key_phrase(passage.text, weights, length)
+    in_order = [*usual, phrase, *pieces]
+    return [form.apply(piece) for piece in in_order]
 
 
 def stretch(text: str, rng: np.random.Generator) -> str:
@@ -120,30 +137,45 @@ def stretch(text: str, rng: np.random.Generator) -> str:
     Returns "" where the text is too short for that.
     """
     spans = term_spans(text)
-    size = round(len(spans) * rng.uniform(*STRETCH_SHARES))
-    size = min(MAX_TERMS, max(MIN_STRETCH_TERMS, size))
+    share = rng.uniform(*STRETCH_SHARES)
+    size = round(len(spans) * share)
+    size = max(size, MIN_STRETCH_TERMS)
+    size = min(size, MAX_TERMS)
     if size > COPY_SHARE * len(spans):
         return ""
     first = int(rng.integers(len(spans) - size + 1))
-    return _between(text, spans, first, first + size - 1)
+    last = first + size - 1
+    return _between(text, spans[first], spans[last])
 
 
 def misspell(text: str, rng: np.random.Generator) -> str:
     """A text with one or two typing errors: letters exchanged, left out or doubled."""
-    for _ in range(int(rng.integers(1, 3))):
+    errors = int(rng.integers(1, 3))
+    for _ in range(errors):
         inner = range(1, len(text) - 1)
-        places = [index for index in inner if text[index - 1 : index + 2].isalpha()]
+        places = [index for index in inner if _is_in_word(text, index)]
         if not places:
             continue
-        index = places[int(rng.integers(len(places)))]
+        place = int(rng.integers(len(places)))
+        index = places[place]
         letter = text[index]
         next_letter = text[index + 1]
-        exchanged = next_letter + letter
-        left_out = next_letter
-        doubled = letter * 2 + next_letter
-        error = (exchanged, left_out, doubled)[int(rng.integers(3))]
-        text = text[:index] + error + text[index + 2 :]
+        wrong_pairs = (
+            next_letter + letter,  # exchanged
+            next_letter,  # left out
+            letter * 2 + next_letter,  # doubled
+        )
+        kind = int(rng.integers(3))
+        before = text[:index]
+        after = text[index + 2 :]
+        text = before + wrong_pairs[kind] + after
     return text
+
+
+def _is_in_word(text: str, index: int) -> bool:
+    """Whether there are letters before, at and after this index."""
+    around = text[index - 1 : index + 2]
+    return around.isalpha()
 
 
 def sentences(text: str) -> list[str]:
@@ -160,10 +192,16 @@ def sentences(text: str) -> list[str]:
             pieces += _CLAUSE_END.split(sentence)
         else:
             pieces.append(sentence)
-    return [_one_line(piece).lstrip(_BULLETS) for piece in pieces if _has_query_length(piece)]
+    texts: list[str] = []
+    for piece in pieces:
+        size = len(term_spans(piece))
+        if MIN_TERMS <= size <= MAX_TERMS:
+            text = _one_line(piece)
+            texts.append(text.lstrip(_BULLETS))
+    return texts
 
 
-def key_phrase(text: str, weights: Mapping[str, float], length: int = KEY_PHRASE_TERMS) -> str:
+def key_phrase(text: str, weights: Weights, length: int = KEY_PHRASE_TERMS) -> str:
     """Copy the run of neighbouring terms in one sentence with the highest total weight.
 
     Repeated terms count once. The run has `length` terms, or fewer where that would be a copy of
@@ -173,7 +211,8 @@ def key_phrase(text: str, weights: Mapping[str, float], length: int = KEY_PHRASE
     >>> key_phrase("a man of rare words", weights)
     'of rare words'
     """
-    width = min(length, int(COPY_SHARE * len(weights)))
+    most_terms = int(COPY_SHARE * len(weights))
+    width = min(length, most_terms)
     if width < 2:
         return ""
     best_total = -1.0
@@ -184,18 +223,20 @@ def key_phrase(text: str, weights: Mapping[str, float], length: int = KEY_PHRASE
             continue
         values = _span_weights(sentence, spans, weights)
         # Sums over a sliding window: values 1 3 2 and width 2 give 4 5.
-        totals = np.convolve(values, np.ones(width), mode="valid")
+        window = np.ones(width)
+        totals = np.convolve(values, window, mode="valid")
         first = int(totals.argmax())
         if totals[first] > best_total:
             best_total = float(totals[first])
-            phrase = _between(sentence, spans, first, first + width - 1)
+            last = first + width - 1
+            phrase = _between(sentence, spans[first], spans[last])
     return phrase
 
 
-def _between(text: str, spans: Sequence[tuple[int, int]], first: int, last: int) -> str:
+def _between(text: str, first: Span, last: Span) -> str:
     """The text from the start of one term to the end of another, on one line."""
-    start, _ = spans[first]
-    _, end = spans[last]
+    start, _ = first
+    _, end = last
     return _one_line(text[start:end])
 
 
@@ -203,30 +244,27 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _has_query_length(piece: str) -> bool:
-    size = len(term_spans(piece))
-    return MIN_TERMS <= size <= MAX_TERMS
-
-
-def _span_weights(
-    sentence: str, spans: Sequence[tuple[int, int]], weights: Mapping[str, float]
-) -> list[float]:
+def _span_weights(sentence: str, spans: Sequence[Span], weights: Weights) -> list[float]:
     """Weights of the terms at `spans`; 0 for a term that has stood before."""
     unused_weights = dict(weights)
     values: list[float] = []
     for start, end in spans:
-        term = unicodedata.normalize("NFKC", sentence[start:end]).lower()
-        values.append(unused_weights.pop(term, 0.0))
+        text = unicodedata.normalize("NFKC", sentence[start:end])
+        weight = unused_weights.pop(text.lower(), 0.0)
+        values.append(weight)
     return values
 
 
-def _sentence_weight(sentence: str, weights: Mapping[str, float]) -> float:
+def _sentence_weight(sentence: str, weights: Weights) -> float:
     """Sum of the weights of distinct terms, by the root of the number of terms."""
     sentence_terms = terms(sentence)
-    total = math.fsum(weights.get(term, 0.0) for term in dict.fromkeys(sentence_terms))
+    distinct_terms = dict.fromkeys(sentence_terms)
+    total = math.fsum(weights.get(term, 0.0) for term in distinct_terms)
     return total / math.sqrt(len(sentence_terms))
 
 
-def _seed(*parts: str) -> int:
-    """A seed from strings: 60 bits of their hash."""
-    return int(digest(*parts)[:15], 16)
+def _rng(*parts: str) -> np.random.Generator:
+    """A generator with a seed from strings: 60 bits of their hash."""
+    bits = digest(*parts)[:15]
+    seed = int(bits, 16)
+    return np.random.default_rng(seed)

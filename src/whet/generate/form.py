@@ -36,20 +36,30 @@ class Form:
         # Scripts without capitals look the same in both cases and say nothing here.
         cased = [text for text in texts if text != text.swapcase()]
         lower_count = sum(text == text.lower() for text in cased)
-        is_lower = lower_count >= MAJORITY * max(MIN_QUERIES, len(cased))
-        bare_count = sum(text[-1] not in END_MARKS for text in texts)
+        at_least = max(MIN_QUERIES, len(cased))
+        is_lower = lower_count >= MAJORITY * at_least
+        last_letters = [text[-1] for text in texts]
+        bare_count = sum(letter not in END_MARKS for letter in last_letters)
         is_bare = bare_count >= MAJORITY * len(texts)
         lengths = [len(terms(text)) for text in texts]
         shortest, longest = np.percentile(lengths, USUAL_PERCENTILES)
-        return cls(lengths, float(shortest), float(longest), is_lower, is_bare)
+        return cls(
+            lengths=lengths,
+            shortest=float(shortest),
+            longest=float(longest),
+            lower=is_lower,
+            bare=is_bare,
+        )
 
     def has_usual_length(self, text: str) -> bool:
         """Whether a text is as long as eight queries in ten are."""
-        return self.shortest <= len(terms(text)) <= self.longest
+        length = len(terms(text))
+        return self.shortest <= length <= self.longest
 
     def draw_length(self, rng: np.random.Generator) -> int:
         """The length in terms of a query drawn at random."""
-        return int(rng.choice(self.lengths))
+        length = rng.choice(self.lengths)
+        return int(length)
 
     def apply(self, text: str) -> str:
         """The text without capitals or end mark, where most queries have none."""

@@ -57,8 +57,9 @@ class ModelGenerator:
         """
         keys = [self._call(request).key for request in requests]
         stored = self.replies.find(keys)
+        # Equal requests have equal keys and share one call.
         request_of = dict(zip(keys, requests, strict=True))
-        missing = [request for key, request in request_of.items() if key not in stored]
+        missing = [request_of[key] for key in request_of if key not in stored]
         failures: dict[str, str] = {}
         if missing:
             failures = self._make_calls(missing)
@@ -66,26 +67,30 @@ class ModelGenerator:
         results: list[GenerationResult] = []
         for key, request in zip(keys, requests, strict=True):
             if key in stored:
-                results.append(self._result(stored[key], request.count))
+                result = self._result(stored[key], request.count)
             else:
-                results.append(GenerationResult((), failures[key]))
+                result = GenerationResult((), failures[key])
+            results.append(result)
         self._warn_of_cut_replies(results)
         return results
 
     def _make_calls(self, requests: Sequence[GenerationRequest]) -> dict[str, str]:
         """Make a call for each request; returns why some have no reply, by key."""
         calls = [self._call(request) for request in requests]
-        self.check_costs(calls, sum(request.count for request in requests))
+        queries = sum(request.count for request in requests)
+        self.check_costs(calls, queries)
         failures = self.answerer.answer(calls, self.spending, self._store)
-        outcome = _outcome(len(calls), list(failures.values()))
-        logger.info(f"{self.name}: {self.spending.line()}; {outcome}")
+        reasons = list(failures.values())
+        outcome = _outcome(len(calls), reasons)
+        spent = self.spending.line()
+        logger.info(f"{self.name}: {spent}; {outcome}")
         return failures
 
     def _warn_of_cut_replies(self, results: Sequence[GenerationResult]) -> None:
-        count = sum(result.failure.startswith(CUT_SHORT) for result in results)
-        if count:
+        cut = [result for result in results if result.failure.startswith(CUT_SHORT)]
+        if cut:
             logger.warning(
-                f"{count:,} of {len(results):,} replies hold no query and were {CUT_SHORT} "
+                f"{len(cut):,} of {len(results):,} replies hold no query and were {CUT_SHORT} "
                 f"at {self._reply_limit}"
             )
 
@@ -106,7 +111,8 @@ class ModelGenerator:
 
     def _call(self, request: GenerationRequest) -> Call:
         messages = self.prompt.messages(request)
-        return Call(digest(self.answerer.fingerprint, messages), messages)
+        key = digest(self.answerer.fingerprint, messages)
+        return Call(key, messages)
 
 
 def _outcome(calls: int, failures: Sequence[str]) -> str:

@@ -54,10 +54,10 @@ class PositivesSummary:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "PositivesSummary":
         """Undo `to_json`."""
-        counts = {name: count for name, count in record.items() if name != "sieves"}
-        filters = {
-            source: FilterSummary.from_json(summary) for source, summary in record["sieves"].items()
-        }
+        counts = dict(record)
+        filters: dict[str, FilterSummary] = {}
+        for source, summary in counts.pop("sieves").items():
+            filters[source] = FilterSummary.from_json(summary)
         return cls(**counts, filters=filters)
 
     def line(self) -> str:
@@ -104,7 +104,13 @@ def positive_queries(
     for passage_id in passage_ids:
         of_passage = queries_of[passage_id]
         queries += of_passage[:most]
-        source_counts[of_passage[0].source if of_passage else "none"] += 1
+        if of_passage:
+            source_counts[of_passage[0].source] += 1
+        else:
+            source_counts["none"] += 1
+    filters: dict[str, FilterSummary] = {}
+    for source, (_, query_filter) in generators.items():
+        filters[source] = query_filter.summary()
     summary = PositivesSummary(
         passages=len(passage_ids),
         gold=source_counts["gold"],
@@ -112,7 +118,7 @@ def positive_queries(
         generated=source_counts["generated"],
         extractive=source_counts["extractive"],
         none=source_counts["none"],
-        filters={source: used.summary() for source, (_, used) in generators.items()},
+        filters=filters,
     )
     return queries, summary
 
@@ -132,7 +138,8 @@ def first_good(
         if result.failure:
             query_filter.count_failure(request.passage.id, result.failure)
     good: dict[str, str] = {}
-    most_texts = max((len(texts) for texts in texts_of.values()), default=0)
+    text_counts = map(len, texts_of.values())
+    most_texts = max(text_counts, default=0)
     for attempt in range(most_texts):
         pairs: list[tuple[str, str]] = []
         for passage_id, texts in texts_of.items():
@@ -181,7 +188,8 @@ def _known_queries(
         if same_text(text) in held_out:
             continue
         for passage_id in positive_ids:
-            gold.setdefault(passage_id, []).append(PositiveQuery(passage_id, text, "gold"))
+            query = PositiveQuery(passage_id, text, "gold")
+            gold.setdefault(passage_id, []).append(query)
     queries_of: dict[str, list[PositiveQuery]] = {}
     for passage_id in passage_ids:
         given_texts = collection.positive_queries.get(passage_id, ())

@@ -93,14 +93,17 @@ class QueryFilter:
         reasons = [self._wording_fault(passage_id, text) for passage_id, text in pairs]
         for search in self.searches:
             self._require_found(search, pairs, reasons)
-        for index, (passage_id, text) in enumerate(pairs):
+        passes: list[bool] = []
+        for (passage_id, text), reason in zip(pairs, reasons, strict=True):
             normalised = same_text(text)
-            if self.distinct and not reasons[index] and normalised in self._passed_texts:
-                reasons[index] = "duplicate"
-            if not reasons[index]:
+            is_repeated = self.distinct and normalised in self._passed_texts
+            if not reason and is_repeated:
+                reason = "duplicate"
+            if not reason:
                 self._passed_texts.add(normalised)
-            self._count(passage_id, text, reasons[index])
-        return [not reason for reason in reasons]
+            self._count(passage_id, text, reason)
+            passes.append(not reason)
+        return passes
 
     def count_failure(self, passage_id: str, failure: str) -> None:
         """Count a passage for which the generator gave nothing."""
@@ -108,8 +111,9 @@ class QueryFilter:
 
     def summary(self) -> FilterSummary:
         """Return the counts so far."""
-        rejected = {reason: count for reason, count in sorted(self.counts.items()) if reason}
-        return FilterSummary(self.counts[""], rejected, self.examples)
+        rejected = dict(sorted(self.counts.items()))
+        passed = rejected.pop("", 0)
+        return FilterSummary(passed, rejected, self.examples)
 
     def _require_found(
         self, search: Search, pairs: Sequence[tuple[str, str]], reasons: list[str]
@@ -119,10 +123,11 @@ class QueryFilter:
         if not open_indices:
             return
         texts = [pairs[index][1] for index in open_indices]
-        rows_of_text = search(texts, self.max_rank).indices.tolist()  # (text, max_rank), -1: no hit
-        for index, rows in zip(open_indices, rows_of_text, strict=True):
+        hits = search(texts, self.max_rank)
+        # Rows of passages: (text, max_rank), -1 where there are fewer hits.
+        for index, rows in zip(open_indices, hits.indices.tolist(), strict=True):
+            passage_id, _ = pairs[index]
             contents = {self._content_by_row[row] for row in rows if row >= 0}
-            passage_id = pairs[index][0]
             if self._content[passage_id] not in contents:
                 reasons[index] = "not_found"
 
@@ -136,7 +141,10 @@ class QueryFilter:
             return "too_short"
         if size > MAX_TERMS:
             return "too_long"
-        return _model_fault(normalised, self._content[passage_id], size) if self.from_model else ""
+        if self.from_model:
+            content = self._content[passage_id]
+            return _model_fault(normalised, content, size)
+        return ""
 
     def _count(self, passage_id: str, text: str, reason: str) -> None:
         self.counts[reason] += 1

@@ -42,9 +42,7 @@ class Spending:
     prompt_tokens_under_way: int = 0
 
     def __post_init__(self) -> None:
-        config = self.config
-        has_prices = config.price_in is not None and config.price_out is not None
-        if config.max_cost is not None and not has_prices:
+        if self.config.max_cost is not None and self.cost is None:
             raise ConfigError(
                 "generate.max_cost needs generate.price_in and generate.price_out "
                 "(of a million tokens)"
@@ -86,30 +84,44 @@ class Spending:
             money = "cost unknown (give generate.price_in and price_out)"
         else:
             money = f"cost about {cost:.2f}"
-        seconds = SECONDS_PER_CALL * calls / self.config.concurrency
+        concurrency = self.config.concurrency
+        seconds = SECONDS_PER_CALL * calls / concurrency
         minutes = max(1, round(seconds / 60))
-        return (
-            f"{calls:,} calls, about {tokens_in:,} tokens in and {tokens_out:,} out, {money}, "
-            f"some {minutes} min at {self.config.concurrency} calls at a time"
-        )
+        parts = [
+            f"{calls:,} calls",
+            f"about {tokens_in:,} tokens in and {tokens_out:,} out",
+            money,
+            f"some {minutes} min at {concurrency} calls at a time",
+        ]
+        return ", ".join(parts)
 
     def line(self) -> str:
         """Say what was spent, in one line."""
-        line = f"{self.calls:,} calls, {self.tokens_in:,} tokens in and {self.tokens_out:,} out"
-        return line if self.cost is None else f"{line}, cost {self.cost:.2f}"
+        parts = [
+            f"{self.calls:,} calls",
+            f"{self.tokens_in:,} tokens in and {self.tokens_out:,} out",
+        ]
+        if self.cost is not None:
+            parts.append(f"cost {self.cost:.2f}")
+        return ", ".join(parts)
 
     def _limit_reached(self, prompt_tokens: int) -> str:
         """The limit that one more call might pass; "" where none."""
         config = self.config
-        tokens_in = self.tokens_in + self.prompt_tokens_under_way + prompt_tokens
-        tokens_out = self.tokens_out + (self.calls_under_way + 1) * config.reply_tokens
-        if config.max_calls is not None and self.calls >= config.max_calls:
-            return f"generate.max_calls {config.max_calls:,} is reached"
-        if config.max_tokens is not None and tokens_in + tokens_out > config.max_tokens:
-            return f"generate.max_tokens {config.max_tokens:,} would be passed"
+        max_calls = config.max_calls
+        if max_calls is not None and self.calls >= max_calls:
+            return f"generate.max_calls {max_calls:,} is reached"
+        prompt_tokens += self.prompt_tokens_under_way
+        tokens_in = self.tokens_in + prompt_tokens
+        calls_open = self.calls_under_way + 1
+        tokens_out = self.tokens_out + calls_open * config.reply_tokens
+        max_tokens = config.max_tokens
+        if max_tokens is not None and tokens_in + tokens_out > max_tokens:
+            return f"generate.max_tokens {max_tokens:,} would be passed"
+        max_cost = config.max_cost
         cost = self._cost(tokens_in, tokens_out) or 0.0
-        if config.max_cost is not None and cost > config.max_cost:
-            return f"generate.max_cost {config.max_cost:g} would be passed"
+        if max_cost is not None and cost > max_cost:
+            return f"generate.max_cost {max_cost:g} would be passed"
         return ""
 
     def _cost(self, tokens_in: int, tokens_out: int) -> float | None:
