@@ -31,11 +31,11 @@ from whet.encoder.tokens import Task, token_lengths, tokenise
 from whet.evaluate.measures import PRIMARY, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.evaluate.significance import compare
+from whet.export.merged import MAX_SAMPLED_PASSAGES
 from whet.export.onnx import write_onnx
 from whet.models import DEFAULT_MODEL, load_model
 from whet.moe.merge import merge
 from whet.records import Collection, Encoder, Vectors
-from whet.run.merged import SAMPLE
 
 RESULT = RESULTS / "moe_export.json"
 
@@ -75,7 +75,7 @@ def main() -> None:
 def every_form(collection: Collection, trained: Path, folder: Path) -> dict[str, Encoder]:
     """The same model as it is handed on: by name, ready to encode."""
     answers = dict.fromkeys(p for found in collection.positives("train").values() for p in found)
-    texts = [collection.passages[passage].content for passage in answers][:SAMPLE]
+    texts = [collection.passages[passage].content for passage in answers][:MAX_SAMPLED_PASSAGES]
     experts, dense = load_model(str(trained)), load_model(DEFAULT_MODEL)
     dense.max_seq_length = experts.max_seq_length
     average, regression = (

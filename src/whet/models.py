@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
-def load_model(name: str) -> "SentenceTransformer":
+def load_model(name: str, device: str | None = None) -> "SentenceTransformer":
     """Load a SentenceTransformer from a folder or hub id.
 
     The default model comes from its package where that is installed. Weights in half precision
-    become float32: the small steps of training would be lost in them.
+    become float32: the small steps of training would be lost in them. `device` is torch's best one
+    unless it is named.
 
     Raises ConfigError when it cannot be loaded, or cannot read texts of different lengths together.
     """
@@ -35,7 +36,7 @@ def load_model(name: str) -> "SentenceTransformer":
     if packaged is not None:
         source = str(packaged)
     try:
-        model = SentenceTransformer(source)
+        model = SentenceTransformer(source, device=device)
         tokenise(model, ["one", "one text that is longer"], "document")
     except (OSError, ValueError, KeyError) as error:
         if "trust_remote_code" in str(error):

@@ -14,7 +14,7 @@ from whet.cli.options import MODEL, QuietOption, RunArgument
 from whet.cli.terminal import terminal
 
 if TYPE_CHECKING:
-    from whet.export.card import Origin
+    from whet.export.card import ModelOrigin
     from whet.export.folder import Format
     from whet.run.folder import Run
 
@@ -74,10 +74,11 @@ def export(
 
 
 @contextmanager
-def _model_and_origin(run: "Run", merge_by: MergeBy | None) -> "Iterator[tuple[Path, Origin]]":
+def _model_and_origin(run: "Run", merge_by: MergeBy | None) -> "Iterator[tuple[Path, ModelOrigin]]":
     """The folder of the model, its experts merged if asked for, and what its card says of it."""
+    from whet.artifacts import VECTORS
+    from whet.export.merged import TestedRankings, merge_experts
     from whet.run.account import account
-    from whet.run.merged import merge_run
     from whet.run.origin import origin_of
 
     origin = origin_of(run, account(run, quoting=False))
@@ -85,6 +86,14 @@ def _model_and_origin(run: "Run", merge_by: MergeBy | None) -> "Iterator[tuple[P
         yield run.path / "model", origin
         return
     with TemporaryDirectory(dir=run.path) as folder:
-        merged = merge_run(run, merge_by, Path(folder))
+        merged = merge_experts(
+            run.path / "model",
+            Path(folder),
+            merge_by,
+            collection=run.collection,
+            rankings=TestedRankings.read(run.path / "evaluate"),
+            vectors=run.path / VECTORS,
+            seed=run.recipe.seed,
+        )
         note = merged.sentence(merge_by)
         yield merged.folder, replace(origin, evaluation=merged.evaluation, note=note)

@@ -11,17 +11,19 @@ import yaml
 from whet.evaluate.verdict import Evaluation, p_words, points, signed
 from whet.templates import environment
 
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-_FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
+TAGS = ("sentence-transformers", "feature-extraction", "sentence-similarity", "whet")
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ModelOrigin:
     """Where a tuned model comes from.
 
-    `base` and `data` are names as the user knows them; `sizes` says how many of what ("training queries" → 2516);
-    `settings` are the training settings worth telling; `licence` is the base model's, None where it is not known;
-    `note` is what else a reader of the evaluation must know, `account` are sentences on what was done and why.
+    `base` and `data` are names as the user knows them. `sizes` counts what the data holds
+    ("training queries" → 2516). `settings` are those of training. `licence` is the base model's,
+    None where it is unknown. `note` belongs to the evaluation. `account` holds sentences on what
+    was done and why.
     """
 
     base: str
@@ -36,9 +38,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a reader needs to know of the vectors: their dimension, tokens read of a text, how they are compared.
+    """The dimension of the vectors, how many tokens of a text are read, how vectors are compared.
 
-    A model with `experts` brings its own code and needs leave to run it.
+    A model with `experts` brings its own code, and transformers runs that only with consent.
     """
 
     dim: int
@@ -47,13 +49,19 @@ class ModelFacts:
     experts: bool = False
 
 
-def render_card(name: str, origin: Origin, model: ModelFacts, formats: Sequence[str] = ()) -> str:
-    """Write the card as Markdown, under the YAML header that model hubs read; `formats` are those besides ST's own."""
+def render_card(
+    name: str, origin: ModelOrigin, model: ModelFacts, formats: Sequence[str] = ()
+) -> str:
+    """Write the card as Markdown, under the YAML header that model hubs read.
+
+    `formats` are those beside the format of sentence-transformers.
+    """
     templates = environment("whet.export", autoescape=False, keep_trailing_newline=True)
     templates.filters |= {"points": points, "signed": signed, "p_words": p_words}
-    header = f"---\n{yaml.safe_dump(_metadata(origin), sort_keys=False, allow_unicode=True)}---\n"
-    return templates.get_template("card.md.j2").render(
-        header=header,
+    template = templates.get_template("card.md.j2")
+    metadata = yaml.safe_dump(_metadata(origin), sort_keys=False, allow_unicode=True)
+    return template.render(
+        header=f"---\n{metadata}---\n",
         name=name,
         origin=origin,
         model=model,
@@ -63,34 +71,37 @@ def render_card(name: str, origin: Origin, model: ModelFacts, formats: Sequence[
 
 
 def licence_of(model_dir: Path) -> str | None:
-    """Licence that the card in a model's folder names, None where there is no card or it names none.
+    """The licence that the card in a model's folder names; None where it names none.
 
     >>> licence_of(Path("/nowhere")) is None
     True
     """
     card = model_dir / "README.md"
-    header = (
-        _FRONT_MATTER.match(card.read_text(encoding="utf-8", errors="replace"))
-        if card.is_file()
-        else None
-    )
+    if not card.is_file():
+        return None
+    header = FRONT_MATTER.match(card.read_text(encoding="utf-8", errors="replace"))
+    if header is None:
+        return None
     try:
-        metadata = yaml.safe_load(header[1]) if header else None
+        metadata = yaml.safe_load(header[1])
     except yaml.YAMLError:
         return None
-    licence = metadata.get("license") if isinstance(metadata, dict) else None
+    if not isinstance(metadata, dict):
+        return None
+    licence = metadata.get("license")
     return licence if isinstance(licence, str) else None
 
 
-def _metadata(origin: Origin) -> dict[str, Any]:
-    known: dict[str, Any] = {
+def _metadata(origin: ModelOrigin) -> dict[str, Any]:
+    """The header's keys, in order."""
+    metadata: dict[str, Any] = {
         "library_name": "sentence-transformers",
         "pipeline_tag": "sentence-similarity",
     }
-    if _HUB_ID.fullmatch(origin.base):  # hubs refuse a base model that is a path
-        known["base_model"] = origin.base
+    # Hubs refuse a base model that is a path.
+    if HUB_ID.fullmatch(origin.base):
+        metadata["base_model"] = origin.base
     if origin.licence:
-        known["license"] = origin.licence
-    return known | {
-        "tags": ["sentence-transformers", "feature-extraction", "sentence-similarity", "whet"]
-    }
+        metadata["license"] = origin.licence
+    metadata["tags"] = list(TAGS)
+    return metadata

@@ -8,6 +8,8 @@ from whet.report.contents import ReportInput
 from whet.report.page import template_values
 from whet.templates import environment
 
+MARKUP = re.compile(r"([\\`*_\[\]|#~])")  # characters that Markdown reads as markup
+
 
 def write_markdown(path: Path, report: ReportInput) -> None:
     """Write the report as one Markdown file."""
@@ -15,16 +17,21 @@ def write_markdown(path: Path, report: ReportInput) -> None:
 
 
 def render_markdown(report: ReportInput) -> str:
-    """Render the report as GitHub Markdown; every value is escaped, and stays text on its line and in its cell."""
+    """Render the report as GitHub Markdown.
+
+    Every value is escaped, and stays text on its line and in its cell.
+    """
     templates = environment("whet.report", autoescape=False, finalize=as_text)
-    return templates.get_template("report.md.j2").render(**template_values(report))
+    template = templates.get_template("report.md.j2")
+    return template.render(**template_values(report))
 
 
 def as_text(value: object) -> str:
-    r"""Escape what Markdown or HTML would read as markup.
+    r"""Escape what Markdown or HTML would read as markup, on one line.
 
     >>> print(as_text("a|b <i> *c*"))
     a\|b &lt;i> \*c\*
     """
-    flat = " ".join(str(value).split()).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", flat)
+    line = " ".join(str(value).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;")
+    return MARKUP.sub(r"\\\1", line)

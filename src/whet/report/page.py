@@ -1,16 +1,14 @@
-"""One page for the browser: a single HTML file that needs nothing else, no network, no script."""
+"""One page for the browser: a single HTML file that needs no other file, no network, no script."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from whet.artifacts import write_text
-from whet.evaluate.slices import most_changed
 from whet.evaluate.verdict import points, signed
-from whet.report import contents, plots
-from whet.report.contents import ReportInput
+from whet.report import lines, plots, wording
+from whet.report.contents import LOSS_PARTS, ReportInput
 from whet.templates import environment
 
 
@@ -22,12 +20,12 @@ def write_page(path: Path, report: ReportInput) -> None:
 def render_page(report: ReportInput) -> str:
     """Render the report as HTML; every text that came from outside is escaped."""
     templates = environment("whet.report", autoescape=True)
-    loss_chart, dev_chart = training_charts(report)
-    return templates.get_template("page.html.j2").render(
+    template = templates.get_template("page.html.j2")
+    return template.render(
         **template_values(report),
         marks=_interval_marks(report),
-        loss_chart=loss_chart,
-        dev_chart=dev_chart,
+        loss_chart=loss_chart(report),
+        dev_chart=dev_chart(report),
         tradeoff_chart=tradeoff_chart(report),
         difference_chart=plots.difference_chart([row.difference for row in report.rows]),
     )
@@ -35,71 +33,79 @@ def render_page(report: ReportInput) -> str:
 
 def template_values(report: ReportInput) -> dict[str, Any]:
     """Gather what both templates show, as text wherever a number is shown."""
-    wins, losses = most_changed(report.rows, contents.CHANGED)
     return {
         "report": report,
         "evaluation": report.evaluation,
-        "lines": contents.measure_lines(report.evaluation),
-        "experts": contents.expert_lines(report),
-        "spaces": contents.space_lines(report),
-        "teachers": contents.teacher_lines(report),
-        "tradeoff": contents.tradeoff_lines(report),
-        "refreshes": contents.refresh_lines(report),
-        "planned_refreshes": contents.planned_refreshes(report),
-        "changed": (("Gained most", "base", wins), ("Lost most", "tuned", losses)),
-        "settings": list(contents.settings(report.config)),
-        "notes": contents.method_notes(report.evaluation),
-        "rank_change": contents.rank_change,
-        "excerpt": contents.excerpt,
-        "duration": contents.duration,
-        "interval": contents.interval,
+        "lines": lines.measure_lines(report.evaluation),
+        "experts": lines.expert_lines(report),
+        "spaces": lines.space_lines(report),
+        "teachers": lines.teacher_lines(report),
+        "tradeoff": lines.tradeoff_lines(report),
+        "refreshes": lines.refresh_lines(report),
+        "planned_refreshes": lines.planned_refreshes(report),
+        "changed": lines.changed_queries(report.rows),
+        "settings": list(wording.settings(report.config)),
+        "notes": lines.method_notes(report.evaluation),
+        "judged_on": wording.judged_on(report.judge),
+        "rank_change": wording.rank_change,
+        "excerpt": wording.excerpt,
+        "duration": wording.duration,
+        "interval": wording.interval,
         "points": points,
         "signed": signed,
     }
 
 
-def training_charts(report: ReportInput) -> tuple[Markup, Markup]:
-    """Loss and its parts over steps, and the dev measure over steps; empty where nothing was logged."""
-    parts = {name: _series(report.training, name) for name in contents.LOSS_PARTS}
-    parts = {name: series for name, series in parts.items() if any(value for _, value in series)}
-    if len(parts) == 2:  # one part is all of it
-        parts = {"loss": parts["loss"]}
-    dev = [(step, 100 * value) for step, value in _series(report.training, "dev")]
-    dev = dev if len(dev) > 1 else []  # base alone: training was cross-validated
+def loss_chart(report: ReportInput) -> Markup:
+    """The training loss and its parts over steps; empty where nothing was logged."""
+    series = {}
+    for name in LOSS_PARTS:
+        logged = [point for point in report.training if name in point.losses]
+        curve = [(point.step, point.losses[name]) for point in logged]
+        if any(value for _, value in curve):
+            series[name] = curve
+    # With a single part the two curves are the same.
+    if len(series) == 2:
+        series = {"loss": series["loss"]}
+    return plots.line_chart(series, "step", "Training loss")
+
+
+def dev_chart(report: ReportInput) -> Markup:
+    """The dev score × 100 over steps; empty where it was not measured during training."""
+    scored = [(point.step, point.dev) for point in report.training]
+    curve = [(step, 100 * dev) for step, dev in scored if dev is not None]
+    # With cross-validation only the base model, step 0, has a score.
+    if len(curve) == 1:
+        curve = []
     measure = report.evaluation.measure
-    return plots.line_chart(parts, "step", "Training loss"), plots.line_chart(
-        {measure: dev}, "step", f"{measure} on dev"
-    )
+    return plots.line_chart({measure: curve}, "step", f"{measure} on dev")
 
 
 def tradeoff_chart(report: ReportInput) -> Markup:
-    """What dev gains and the guard loses on the way from base to tuned weights; empty where there is no way between."""
-    gains = {
-        name: [
-            (100 * share, 100 * (value - base))
-            for point in report.tradeoff
-            if (value := point[key]) is not None and (share := point["share"]) is not None
-        ]
-        for key, name in (("dev", report.judge), ("guard", "general set"))
-        if report.tradeoff and (base := report.tradeoff[0][key]) is not None
-    }
+    """Changes × 100 from the base model, on dev and on the forgetting check.
+
+    Empty where weights were not interpolated.
+    """
+    if report.share is None or not report.tradeoff:
+        return Markup()
+    base = report.tradeoff[0]
+    dev_changes = []
+    guard_changes = []
+    for point in report.tradeoff:
+        dev_changes.append((point.share, 100 * (point.dev - base.dev)))
+        if base.guard is not None and point.guard is not None:
+            guard_changes.append((point.share, 100 * (point.guard - base.guard)))
+    series = {report.judge: dev_changes, "forgetting check": guard_changes}
     title = f"Change in {report.evaluation.measure}"
-    return (
-        plots.line_chart(gains, "% of the way from base", title)
-        if report.share is not None
-        else Markup()
-    )
-
-
-def _series(training: Sequence[Mapping[str, float | None]], name: str) -> list[tuple[float, float]]:
-    return [
-        (step, value)
-        for row in training
-        if (value := row.get(name)) is not None and (step := row.get("step")) is not None
-    ]
+    return plots.line_chart(series, "interpolation weight", title)
 
 
 def _interval_marks(report: ReportInput) -> dict[str, Markup]:
+    """Measure → the mark of its interval, all on one scale."""
     comparisons = report.evaluation.comparisons
-    extent = max(abs(end) for found in comparisons.values() for end in found.interval) or 1.0
-    return {measure: plots.interval_mark(found, extent) for measure, found in comparisons.items()}
+    ends = [abs(end) for comparison in comparisons.values() for end in comparison.interval]
+    extent = max(ends) or 1.0
+    marks = {}
+    for measure, comparison in comparisons.items():
+        marks[measure] = plots.interval_mark(comparison, extent)
+    return marks

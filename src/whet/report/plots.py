@@ -1,4 +1,7 @@
-"""Small plots as inline SVG: drawn by hand, coloured by the page's style sheet, legible without it."""
+"""Small plots as inline SVG. The page's style sheet colours them; they are legible without it.
+
+Sizes and places are in pixels. SVG counts y downward, so a scale for y starts at the bottom.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +12,41 @@ from markupsafe import Markup
 from whet.evaluate.significance import Comparison
 from whet.evaluate.verdict import verdict
 
-WIDTH, HEIGHT = 460, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 30  # room for the axes
-MOST_POINTS = 240
+WIDTH = 460
+HEIGHT = 190
+
+# Edges of the drawing area. Around it is room for the axes.
+LEFT_EDGE = 46
+RIGHT_EDGE = WIDTH - 12
+TOP_EDGE = 12
+BOTTOM_EDGE = HEIGHT - 30
+AXIS_TEXT_Y = HEIGHT - 8
+LEGEND_LINE_HEIGHT = 14
+
+MAX_CURVE_POINTS = 240
+MAX_DOTS = 30  # a curve of more points has no dots
+
+MARK_WIDTH = 120
+MARK_HEIGHT = 16
+
+SVG = Markup(
+    '<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
+    "<title>{title}</title>{body}</svg>"
+)
+POLYLINE = Markup('<polyline class="line line-{number}" points="{path}"/>')
+DOT = Markup('<circle class="dot dot-{number}" cx="{x}" cy="{y}" r="2.5"/>')
+CURVE_NAME = Markup(
+    '<text class="name name-{number}" x="{x}" y="{y}" text-anchor="end">{text}</text>'
+)
+HORIZONTAL_LINE = Markup('<line class="{style}" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>')
+AXIS_TEXT = Markup('<text x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>')
+BAR = Markup('<rect class="{style}" x="{x}" y="{y}" width="{width}" height="{height}"/>')
+INTERVAL = Markup(
+    '<line class="grid" x1="60" x2="60" y1="1" y2="15"/>'
+    '<line class="whisker {style}" x1="{low}" x2="{high}" y1="8" y2="8"/>'
+    '<circle class="{style}" cx="{middle}" cy="8" r="3.5"/>'
+)
+INTERVAL_STYLES = {"better": "gain", "worse": "loss", "not shown": "unsure"}
 
 Points = Sequence[tuple[float, float]]
 
@@ -26,115 +61,170 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """Pixel of a value; the middle when low and high are one."""
-        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        """Pixel of a value; the middle where low and high are equal."""
+        share = 0.5
+        if self.high > self.low:
+            share = (value - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 1)
 
 
 def line_chart(series: Mapping[str, Points], x_name: str, y_name: str) -> Markup:
-    """Lines over a shared x axis, each named at its end; empty markup when there is nothing to draw."""
-    drawn = {name: thinned(points) for name, points in series.items() if points}
-    if not drawn:
+    """Curves over a shared x axis, named if there are several; empty where there is no point."""
+    curves = {name: thinned(points) for name, points in series.items() if points}
+    if not curves:
         return Markup()
-    xs, ys = zip(*(point for points in drawn.values() for point in points), strict=True)
-    margin = 0.06 * (max(ys) - min(ys)) or 0.5
-    x = Scale(min(xs), max(xs), LEFT, WIDTH - RIGHT)
-    y = Scale(min(ys) - margin, max(ys) + margin, HEIGHT - BOTTOM, TOP)
-    parts = [_frame(x, y, x_name, min(ys), max(ys))]
-    for number, (name, points) in enumerate(drawn.items()):
-        path = " ".join(f"{x(across)},{y(up)}" for across, up in points)
-        parts.append(Markup('<polyline class="line line-{}" points="{}"/>').format(number, path))
-        if len(points) <= 30:
-            parts += [
-                Markup('<circle class="dot dot-{}" cx="{}" cy="{}" r="2.5"/>').format(
-                    number, x(a), y(u)
-                )
-                for a, u in points
-            ]
-        if len(drawn) > 1:
-            place = Markup('<text class="name name-{}" x="{}" y="{}" text-anchor="end">{}</text>')
-            parts.append(place.format(number, WIDTH - RIGHT, TOP + 8 + 14 * number, name))
-    return _svg(WIDTH, HEIGHT, f"{y_name} over {x_name}", Markup().join(parts))
+    xs = [x for curve in curves.values() for x, _ in curve]
+    ys = [y for curve in curves.values() for _, y in curve]
+    lowest = min(ys)
+    highest = max(ys)
+    margin = 0.06 * (highest - lowest) or 0.5
+    x_scale = Scale(min(xs), max(xs), LEFT_EDGE, RIGHT_EDGE)
+    y_scale = Scale(lowest - margin, highest + margin, BOTTOM_EDGE, TOP_EDGE)
+
+    shapes = _x_axis(x_scale, x_name)
+    shapes += _y_marks(y_scale, lowest, highest)
+    for number, (name, curve) in enumerate(curves.items()):
+        shapes += _curve(number, curve, x_scale, y_scale)
+        if len(curves) > 1:
+            shapes.append(_curve_name(number, name))
+    return _svg(WIDTH, HEIGHT, f"{y_name} over {x_name}", shapes)
+
+
+def _curve(number: int, points: Points, x_scale: Scale, y_scale: Scale) -> list[Markup]:
+    """One curve; `number` picks its colour."""
+    pixels = [(x_scale(x), y_scale(y)) for x, y in points]
+    path = " ".join(f"{x},{y}" for x, y in pixels)
+    shapes = [POLYLINE.format(number=number, path=path)]
+    if len(pixels) <= MAX_DOTS:
+        for x, y in pixels:
+            shapes.append(DOT.format(number=number, x=x, y=y))
+    return shapes
+
+
+def _curve_name(number: int, name: str) -> Markup:
+    """A line of the legend, at the top right."""
+    y = TOP_EDGE + 8 + LEGEND_LINE_HEIGHT * number
+    return CURVE_NAME.format(number=number, x=RIGHT_EDGE, y=y, text=name)
 
 
 def difference_chart(differences: Sequence[float]) -> Markup:
-    """Per-query differences from the largest gain to the largest loss, as an area about 0; queries on the x axis."""
+    """Differences per query, from the largest gain to the largest loss, as an area about 0."""
     if not differences:
         return Markup()
     falling = sorted(differences, reverse=True)
-    extent = max(abs(falling[0]), abs(falling[-1])) or 1.0
-    x = Scale(0, len(falling), LEFT, WIDTH - RIGHT)
-    y = Scale(-extent, extent, HEIGHT - BOTTOM, TOP)
-    bars = [
-        Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(
-            "gain" if value > 0 else "loss",
-            x(start),
-            min(y(value), y(0)),
-            round(x(end) - x(start), 1),
-            abs(round(y(value) - y(0), 1)),
-        )
-        for start, end, value in _runs(falling)
-        if value
-    ]
-    frame = _frame(x, y, "queries, by change", -extent, extent, scale=100)
-    zero = Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
-        LEFT, WIDTH - RIGHT, y(0), y(0)
-    )
-    return _svg(WIDTH, HEIGHT, "Change of every query", Markup().join([frame, *bars, zero]))
+    largest_gain = falling[0]
+    largest_loss = falling[-1]
+    extent = max(abs(largest_gain), abs(largest_loss)) or 1.0
+    x_scale = Scale(0, len(falling), LEFT_EDGE, RIGHT_EDGE)
+    y_scale = Scale(-extent, extent, BOTTOM_EDGE, TOP_EDGE)
+
+    shapes = _x_axis(x_scale, "queries, by change")
+    shapes += _y_marks(y_scale, -extent, extent, factor=100)
+    for start, end, value in _runs(falling):
+        if value:
+            shapes.append(_bar(start, end, value, x_scale, y_scale))
+    shapes.append(_horizontal_line("axis", y_scale(0)))
+    return _svg(WIDTH, HEIGHT, "Change of every query", shapes)
 
 
-def interval_mark(found: Comparison, extent: float) -> Markup:
-    """Draw a dot with its interval between -extent and +extent; green or red only where the verdict is so."""
-    x = Scale(-extent, extent, 4, 116)
-    side = {"better": "gain", "worse": "loss", "not shown": "unsure"}[verdict(found)]
-    body = Markup(
-        '<line class="grid" x1="60" x2="60" y1="1" y2="15"/>'
-        '<line class="whisker {side}" x1="{low}" x2="{high}" y1="8" y2="8"/>'
-        '<circle class="{side}" cx="{middle}" cy="8" r="3.5"/>'
-    ).format(
-        side=side, low=x(found.interval[0]), high=x(found.interval[1]), middle=x(found.difference)
+def _bar(start: int, end: int, value: float, x_scale: Scale, y_scale: Scale) -> Markup:
+    """The bar of the queries from `start` up to `end`, between 0 and the value."""
+    left = x_scale(start)
+    right = x_scale(end)
+    y_of_value = y_scale(value)
+    y_of_zero = y_scale(0)
+    return BAR.format(
+        style="gain" if value > 0 else "loss",
+        x=left,
+        y=min(y_of_value, y_of_zero),
+        width=round(right - left, 1),
+        height=abs(round(y_of_value - y_of_zero, 1)),
     )
-    return _svg(120, 16, "difference and its interval", body)
+
+
+def interval_mark(comparison: Comparison, extent: float) -> Markup:
+    """Draw a dot with its interval between -extent and +extent.
+
+    It is green or red only where the verdict is better or worse.
+    """
+    x_scale = Scale(-extent, extent, 4, MARK_WIDTH - 4)
+    low, high = comparison.interval
+    mark = INTERVAL.format(
+        style=INTERVAL_STYLES[verdict(comparison)],
+        low=x_scale(low),
+        high=x_scale(high),
+        middle=x_scale(comparison.difference),
+    )
+    return _svg(MARK_WIDTH, MARK_HEIGHT, "difference and its interval", [mark])
 
 
 def thinned(points: Points) -> Points:
-    """Means of neighbouring points where there are too many to draw."""
-    if len(points) <= MOST_POINTS:
+    """Means of neighbouring points where there are more than MAX_CURVE_POINTS."""
+    if len(points) <= MAX_CURVE_POINTS:
         return points
-    edges = [round(part * len(points) / MOST_POINTS) for part in range(MOST_POINTS + 1)]
-    groups = [points[start:end] for start, end in pairwise(edges)]
-    return [
-        (sum(a for a, _ in group) / len(group), sum(u for _, u in group) / len(group))
-        for group in groups
-    ]
+    groups = range(MAX_CURVE_POINTS + 1)
+    edges = [round(group * len(points) / MAX_CURVE_POINTS) for group in groups]
+    means = []
+    for start, end in pairwise(edges):
+        neighbours = points[start:end]
+        mean_x = sum(x for x, _ in neighbours) / len(neighbours)
+        mean_y = sum(y for _, y in neighbours) / len(neighbours)
+        means.append((mean_x, mean_y))
+    return means
 
 
 def _runs(falling: Sequence[float]) -> Iterator[tuple[int, int, float]]:
-    """Stretches of (nearly) equal values: start, end, value; keeps the drawing small for thousands of queries."""
+    """Runs of values that are equal to two decimals: start, end, first value.
+
+    One bar for each run keeps the drawing small with thousands of queries. Example:
+    [0.5, 0.5, 0.1] gives (0, 2, 0.5) and (2, 3, 0.1).
+    """
     start = 0
     for end in range(1, len(falling) + 1):
-        if end == len(falling) or round(falling[end], 2) != round(falling[start], 2):
+        is_last = end == len(falling)
+        if is_last or round(falling[end], 2) != round(falling[start], 2):
             yield start, end, falling[start]
             start = end
 
 
-def _frame(x: Scale, y: Scale, x_name: str, low: float, high: float, scale: float = 1) -> Markup:
-    """Axis line, two values on each axis, the name of the x axis."""
-    text = Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>')
-    grid = Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>')
-    marks = [
-        *(grid.format(LEFT, WIDTH - RIGHT, y(value), y(value)) for value in (low, high)),
-        *(
-            text.format(LEFT - 6, y(value) + 4, "end", f"{scale * value:.3g}")
-            for value in (low, high)
-        ),
-        text.format(LEFT, HEIGHT - 8, "start", f"{x.low:.0f}"),
-        text.format(WIDTH - RIGHT, HEIGHT - 8, "end", f"{x.high:.0f}"),
-        text.format((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "middle", x_name),
+def _x_axis(scale: Scale, name: str) -> list[Markup]:
+    """Labels at both ends of the x axis, and its name between them."""
+    middle = (LEFT_EDGE + RIGHT_EDGE) / 2
+    return [
+        _axis_text(LEFT_EDGE, AXIS_TEXT_Y, "start", f"{scale.low:.0f}"),
+        _axis_text(RIGHT_EDGE, AXIS_TEXT_Y, "end", f"{scale.high:.0f}"),
+        _axis_text(middle, AXIS_TEXT_Y, "middle", name),
     ]
-    return Markup().join(marks)
 
 
-def _svg(width: int, height: int, title: str, body: Markup) -> Markup:
-    head = Markup('<svg viewBox="0 0 {} {}" width="{}" height="{}" role="img"><title>{}</title>')
-    return head.format(width, height, width, height, title) + body + Markup("</svg>")
+def _y_marks(scale: Scale, low: float, high: float, factor: float = 1) -> list[Markup]:
+    """Grid lines and labels at two values of y; labels are multiplied by `factor`."""
+    shapes = []
+    for value in (low, high):
+        y = scale(value)
+        label = f"{factor * value:.3g}"
+        shapes.append(_horizontal_line("grid", y))
+        shapes.append(_axis_text(LEFT_EDGE - 6, y + 4, "end", label))
+    return shapes
+
+
+def _axis_text(x: float, y: float, anchor: str, text: str) -> Markup:
+    return AXIS_TEXT.format(x=x, y=y, anchor=anchor, text=text)
+
+
+def _horizontal_line(style: str, y: float) -> Markup:
+    return HORIZONTAL_LINE.format(
+        style=style,
+        left=LEFT_EDGE,
+        right=RIGHT_EDGE,
+        y=y,
+    )
+
+
+def _svg(width: int, height: int, title: str, shapes: Sequence[Markup]) -> Markup:
+    return SVG.format(
+        width=width,
+        height=height,
+        title=title,
+        body=Markup().join(shapes),
+    )

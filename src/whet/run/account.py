@@ -1,146 +1,226 @@
-"""What a run did, and why, in the sentences that its report and its model card share."""
+"""What a run did and why, in the sentences that its report and its model card share."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from whet.artifacts import read_json, read_jsonl
 from whet.data.split import trained_positives
 from whet.evaluate.measures import PRIMARY
 from whet.evaluate.verdict import points
-from whet.report.contents import excerpt
-from whet.run.folder import RECIPE, Run
-from whet.run.results import count_written, read_judge, read_refreshes, read_teachers
+from whet.records import InterpolationPoint
+from whet.report.wording import excerpt, judged_on
+from whet.run.folder import Run
+from whet.run.results import (
+    read_refreshes,
+    read_teachers,
+    read_training_result,
+    synthetic_count,
+    training_curve,
+)
+from whet.run.training_result import TrainingResult
 from whet.train.config import PRETRAINING_INTERPOLATION_WEIGHT
 from whet.train.forgetting_config import PYDOC
 
-SAMPLES, SAMPLE = 3, 80  # written queries that are shown, and characters of each
+QUOTED_QUERIES = 3  # synthetic queries that are shown
+QUOTE_LENGTH = 80  # characters of each
 
 
 def account(run: Run, *, quoting: bool = True) -> list[str]:
-    """Plain sentences, one a step, on a run whose model has been trained; with `quoting`, some of what was written."""
-    found = read_json(run.path / "train" / "result.json")
-    by = read_judge(run)
+    """Sentences on a run whose model has been trained, in the order in which things were done.
+
+    With `quoting`, some synthetic queries are shown.
+    """
+    result = read_training_result(run.path)
     return [
-        *_learned(run, str(found["trial"])),
-        *_written(run, quoting),
-        *_judged(by, found.get("judged")),
-        *_kept(run, found, by),
-        *_guarded(run, found),
+        *_training_data(run, result),
+        *_test_overlap(run),
+        *_soft_labels(run),
+        *_synthetic_queries(run, quoting),
+        *_judged(result),
+        *_kept(run, result),
+        *_forgetting_check(run, result),
     ]
 
 
-def _learned(run: Run, trained: str) -> Iterator[str]:
-    train, asked = run.recipe.train, len(run.collection.positives("train"))
-    whose = "generated" if "train" in run.collection.synthetic else "labelled"
-    marks = ", marks of an audit among them" if read_json(run.path / RECIPE).get("labels") else ""
-    marks += ", other wordings of queries among them" if run.recipe.generate.paraphrases else ""
-    again = len(read_refreshes(run.path))
-    mined = f", each with {train.negatives} mined hard negative(s)" if train.negatives else ""
-    mined += f", mined anew {again} time(s) on the way" if again else ""
-    how = f"loss: {train.loss}; weights that were trained: {trained}"
+def _training_data(run: Run, result: TrainingResult) -> Iterator[str]:
+    train = run.recipe.train
     pairs = len(run.collection.pairs("train"))
-    yield f"Learned from {pairs:,} {whose} pairs of {asked:,} queries{marks}{mined}; {how}."
-    if "train" in run.collection.synthetic and "test" not in run.collection.synthetic:
-        both, answers = trained_positives(run.collection, "test"), run.collection.answering("test")
-        yield (
-            f"{len(both):,} of the {len(answers):,} passages that answer test queries are among those that training "
-            "queries were written for; the test queries themselves were never seen."
-        )
-    if not (teachers := read_teachers(run.path)):
+    queries = len(run.collection.positives("train"))
+    kind = "synthetic" if "train" in run.collection.synthetic else "real"
+    sentences = [f"Trained on {pairs:,} pairs of {queries:,} {kind} queries."]
+    additions = _additions(run)
+    if additions:
+        sentences.append(f"Among them are {_listed(additions)}.")
+    if train.negatives:
+        sentences.append(f"Hard negatives per query: {train.negatives}.")
+    rounds = len(read_refreshes(run.path))
+    if rounds:
+        sentences.append(f"Rounds of re-mining: {rounds}.")
+    sentences.append(f"Loss: {train.loss}.")
+    sentences.append(f"Trained weights: {result.trial}.")
+    yield " ".join(sentences)
+
+
+def _additions(run: Run) -> list[str]:
+    """What the training pairs hold beside the pairs of the data."""
+    additions = []
+    if run.settings.labels is not None:
+        additions.append("marks of an audit")
+    if run.recipe.generate.paraphrases:
+        additions.append("paraphrases of queries")
+    return additions
+
+
+def _test_overlap(run: Run) -> Iterator[str]:
+    """Synthetic training queries may be about passages that real test queries ask for."""
+    synthetic = run.collection.synthetic
+    if "train" not in synthetic or "test" in synthetic:
         return
-    taught = [name for name in teachers["teachers"] if name not in teachers["left_out"]]
-    beside = (
-        "" if train.loss == "soft" else f" beside the hard ones, at weight {train.soft_weight:g}"
+    positives = run.collection.answering("test")
+    shared = trained_positives(run.collection, "test")
+    yield (
+        f"Synthetic training queries were generated for {len(shared):,} of the "
+        f"{len(positives):,} passages that answer test queries. "
+        "Training did not see the test queries themselves."
     )
-    if taught:
-        yield f"Soft labels ({run.recipe.teach.labels}) of {_listed(taught)}{beside}."
+
+
+def _soft_labels(run: Run) -> Iterator[str]:
+    summary = read_teachers(run.path)
+    if summary is None:
+        return
+    if not summary.chosen:
+        yield "No teacher was better than chance. Hard labels took the place of soft labels."
+        return
+    train = run.recipe.train
+    sentence = f"Soft labels ({run.recipe.teach.labels}) come from {_listed(summary.chosen)}."
+    if train.loss != "soft":
+        sentence += f" Their weight beside hard labels is {train.soft_weight:g}."
+    yield sentence
+
+
+def _synthetic_queries(run: Run, quoting: bool) -> Iterator[str]:
+    count = synthetic_count(run)
+    if not count:
+        return
+    sentence = (
+        f"Before that, the model was trained on {count:,} synthetic queries for passages without "
+        f"a real one (generator: {run.recipe.generate.generator})"
+    )
+    if quoting:
+        quotes = [_quote(query.text) for query in run.synthetic_queries[:QUOTED_QUERIES]]
+        sentence += f", such as {', '.join(quotes)}"
+    weight = PRETRAINING_INTERPOLATION_WEIGHT
+    yield f"{sentence}. The real queries then started from interpolation weight {weight:.2f}."
+
+
+def _quote(text: str) -> str:
+    return f"“{excerpt(text, QUOTE_LENGTH)}”"
+
+
+def _judged(result: TrainingResult) -> Iterator[str]:
+    if not result.judged:
+        return
+    if result.judge == "dev":
+        yield f"{result.judged:,} dev queries decided which model was kept."
+        return
+    yield (
+        f"{result.judged:,} training queries are too few to keep some for a dev split, so "
+        "cross-validation decided which model was kept. Each query was scored by a model that was "
+        "trained without it. The last training used all queries."
+    )
+
+
+def _kept(run: Run, result: TrainingResult) -> Iterator[str]:
+    """Which model was kept, and why not another one that scored higher."""
+    if result.line and not result.share:
+        yield (
+            "The base model was kept. At every interpolation weight, the forgetting check fell by "
+            f"more than {points(run.recipe.guard.budget)}."
+        )
+        return
+    where = judged_on(result.judge)
+    before = points(result.dev_base)
+    after = points(result.dev_best)
+    if result.kept == "base":
+        yield f"The base model was kept. {PRIMARY} {where}: base {before}, trained {after}."
+        return
+
+    yield from _earlier_checkpoint(run, result)
+    kept = "The trained model was kept"
+    if result.share is not None:
+        kept += f", at interpolation weight {result.share:.2f}"
+    yield f"{kept}. {PRIMARY} {where}: {before} → {after}."
+    if result.dev_best < result.dev_base:
+        if run.force:
+            yield "That is less than base. The model was kept because --force was given."
+        else:
+            yield "That is less than base, but so few queries do not show it to be worse."
+    yield from _higher_point(run, result)
+
+
+def _earlier_checkpoint(run: Run, result: TrainingResult) -> Iterator[str]:
+    """A checkpoint that scored higher on dev than the last one, where the last one was taken.
+
+    `whet.train.callbacks.TakeLast` takes it unless dev shows it to be worse.
+    """
+    if result.judge != "dev" or not result.judged:
+        return
+    scores = {}
+    _, *trained_points = training_curve(run.path)  # without the base model
+    for point in trained_points:
+        if point.dev is not None:
+            scores[point.step] = points(point.dev)
+    if not scores:
+        return
+    best_step = max(scores, key=lambda step: float(scores[step]))
+    taken_step = result.best_step
+    # Both are compared as they are shown: to one decimal of points.
+    if float(scores[best_step]) > float(scores[taken_step]):
+        yield (
+            f"The last weights were taken (step {taken_step}, {PRIMARY} {scores[taken_step]} on "
+            f"dev). Step {best_step} had {scores[best_step]}, but {result.judged:,} queries do not "
+            "show it to be better."
+        )
+
+
+def _higher_point(run: Run, result: TrainingResult) -> Iterator[str]:
+    """An interpolation weight that scored higher on dev than the one that was kept."""
+    if not result.line:
+        return
+    highest = max(result.line, key=lambda point: point.dev)
+    if float(points(highest.dev)) <= float(points(result.dev_best)):
+        return
+    scored = f"Interpolation weight {highest.share:.2f} scored {points(highest.dev)}"
+    budget = run.recipe.guard.budget
+    if _is_within_budget(highest, result.guard_base, budget):
+        yield f"{scored}, but so few queries do not show it to be better."
     else:
-        yield "No teacher was better than chance: hard labels served in place of soft ones."
+        yield f"{scored}, but its forgetting check fell by more than {points(budget)}."
 
 
-def _written(run: Run, quoting: bool) -> Iterator[str]:
-    if count := count_written(run):
-        rows = read_jsonl(run.path / "queries" / "queries.jsonl")[:SAMPLES] if quoting else []
-        some = ", ".join(f"“{excerpt(row['text'], SAMPLE)}”" for row in rows)
-        yield (
-            f"Before that, from {count:,} queries that nobody asked, written ({run.recipe.generate.generator}) for "
-            f"passages without one{f', such as {some}' if some else ''}; it went {PRETRAINING_INTERPOLATION_WEIGHT:.0%} of that way, so "
-            "that what was asked has the last word."
-        )
+def _is_within_budget(point: InterpolationPoint, guard_base: float | None, budget: float) -> bool:
+    if guard_base is None or point.guard is None:
+        return True
+    return point.guard >= guard_base - budget
 
 
-def _judged(by: str, queries: int | None) -> Iterator[str]:
-    if queries and by == "dev":
-        yield f"Judged by {queries:,} dev queries."
-    elif queries:
-        yield (
-            f"{queries:,} training queries are too few to keep some for a dev split. Cross-validation judged instead: "
-            "each query by a model that was trained without it. The last training took them all."
-        )
-
-
-def _kept(run: Run, found: Mapping[str, Any], by: str) -> Iterator[str]:
-    line, budget = found.get("line", []), run.recipe.guard.budget
-    before, after = points(found["dev_base"]), points(found["dev_best"])
-    if line and not found["share"]:
-        lost = f"lost more than {points(budget)} on the guard"
-        yield f"The base model was kept: every point on the way to the trained weights {lost}."
+def _forgetting_check(run: Run, result: TrainingResult) -> Iterator[str]:
+    if result.guard_base is None or result.guard_tuned is None:
         return
-    if found["kept"] == "base":
-        yield f"The base model was kept: by {by}, training came to {PRIMARY} {after}, and base has {before}."
-        return
-    yield from _passed_over(run, found, by)
-    way = (
-        f"{found['share']:.0%} of the way from base to the trained weights"
-        if "share" in found
-        else "trained weights"
-    )
-    yield f"Kept: {way}; by {by}, {PRIMARY} {before} → {after}."
-    if found["dev_best"] < found["dev_base"]:
-        yield (
-            "Kept although that is less, for --force was given."
-            if run.force
-            else _NOT_SHOWN.format("worse than base")
-        )
-    highest = max(line, key=lambda point: point["dev"], default=None)
-    if highest and float(points(highest["dev"])) > float(after):
-        allowed = (
-            found.get("guard_base") is None or highest["guard"] >= found["guard_base"] - budget
-        )
-        why = (
-            _NOT_SHOWN.format("better")
-            if allowed
-            else f"But it lost more than {points(budget)} on the guard."
-        )
-        yield f"{highest['share']:.0%} of the way scored {points(highest['dev'])}. {why}"
-
-
-def _passed_over(run: Run, found: Mapping[str, Any], by: str) -> Iterator[str]:
-    """An earlier checkpoint that scored more than the last, which was taken (`whet.train.callbacks.TakeLast`)."""
-    score = f"eval_{PRIMARY}"
-    log = read_jsonl(run.path / "train" / "log.jsonl") if by == "dev" else []
-    scores = {row["step"]: points(row[score]) for row in log if score in row}
-    best, taken = (
-        max(scores, key=lambda step: float(scores[step]), default=None),
-        found.get("best_step"),
-    )
-    if best is not None and float(scores[best]) > float(scores[taken]):
-        yield (
-            f"The last weights were taken (step {taken}, {by} {PRIMARY} {scores[taken]}). Step {best} had "
-            f"{scores[best]}, which {found['judged']:,} queries do not show to be better."
-        )
-
-
-_NOT_SHOWN = "So few queries do not show it to be {}."
-
-
-def _guarded(run: Run, found: Mapping[str, Any]) -> Iterator[str]:
-    if found.get("guard_base") is not None:
-        of = run.recipe.guard.data
-        named = f"{PYDOC}: documentation of Python's standard library" if of == PYDOC else of
-        before, after = points(found["guard_base"]), points(found["guard_tuned"])
-        yield f"On the guard, a general set ({named}): {PRIMARY} {before} → {after}."
+    name = run.recipe.guard.data
+    if name == PYDOC:
+        name += " (documentation of Python's standard library)"
+    before = points(result.guard_base)
+    after = points(result.guard_tuned)
+    yield f"Forgetting check on {name}: {PRIMARY} {before} → {after}."
 
 
 def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+    """Join names for a sentence.
+
+    >>> _listed(["base", "bm25", "late"])
+    'base, bm25 and late'
+    """
+    *first, last = names
+    if not first:
+        return last
+    return f"{', '.join(first)} and {last}"

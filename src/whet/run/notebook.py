@@ -3,7 +3,7 @@
 from html import escape
 from pathlib import Path
 
-from whet.report.contents import measure_lines
+from whet.report.lines import measure_lines
 from whet.run.results import read_evaluation
 
 HEADINGS = ("measure", "BM25", "base", "tuned", "difference", "95 % interval", "p")

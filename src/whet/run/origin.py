@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from whet.export.card import Origin, licence_of
+from whet.export.card import ModelOrigin, licence_of
 from whet.models import DEFAULT_MODEL, packaged_model
 from whet.run.folder import Run
 from whet.run.results import read_evaluation, synthetic_count
 
 
-def origin_of(run: Run, account: Sequence[str]) -> Origin:
+def origin_of(run: Run, account: Sequence[str]) -> ModelOrigin:
     """Describe an evaluated run; `account` are sentences on what was done (`whet.run.account`)."""
     sizes = {"passages": len(run.passages)}
     for split in run.collection.qrels:
@@ -22,7 +22,7 @@ def origin_of(run: Run, account: Sequence[str]) -> Origin:
     if run.recipe.moe.experts:
         settings |= {f"moe.{name}": value for name, value in recipe["moe"].items()}
     evaluation, _, _ = read_evaluation(run.path)
-    return Origin(
+    return ModelOrigin(
         base=run.base,
         data=run.collection.name,
         sizes=sizes,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from whet.evaluate.slices import QueryRow, Slice
     from whet.evaluate.space import Space
     from whet.evaluate.verdict import Evaluation
+    from whet.report.contents import TrainingPoint
 
 STAGE_NAMES = (
     "queries",
@@ -129,25 +130,13 @@ def read_refreshes(path: Path) -> list[RoundLog]:
     return sorted(rounds, key=lambda log: log.round)
 
 
-def training_curve(path: Path) -> list[dict[str, float | None]]:
-    """Logged steps of the train stage: `step`, parts of the loss, `share/LAYER/EXPERT`, `dev`.
+def training_curve(path: Path) -> "list[TrainingPoint]":
+    """The base model, as step 0, and every logged step of the train stage."""
+    from whet.report.contents import TrainingPoint
 
-    Step 0 is the base model. `dev` is there at the steps where it was scored.
-    """
-    from whet.evaluate.measures import PRIMARY
-    from whet.report.contents import LOSS_PARTS
-
-    curve: list[dict[str, float | None]] = [{"step": 0, "dev": read_training_result(path).dev_base}]
-    for entry in read_jsonl(path / "train" / "log.jsonl"):
-        point: dict[str, float | None] = {
-            key: value
-            for key, value in entry.items()
-            if key in ("step", *LOSS_PARTS) or key.startswith("share/")
-        }
-        if f"eval_{PRIMARY}" in entry:
-            point["dev"] = entry[f"eval_{PRIMARY}"]
-        curve.append(point)
-    return curve
+    base = TrainingPoint(step=0, dev=read_training_result(path).dev_base)
+    log = read_jsonl(path / "train" / "log.jsonl")
+    return [base, *(TrainingPoint.from_json(row) for row in log)]
 
 
 def read_teachers(path: Path) -> TeachSummary | None:
@@ -173,9 +162,9 @@ def read_evaluation(path: Path) -> "tuple[Evaluation, list[QueryRow], list[Slice
     from whet.evaluate.verdict import Evaluation
 
     folder = path / "evaluate"
-    evaluation = Evaluation.from_record(read_json(folder / "evaluation.json"))
-    rows = [QueryRow(**row) for row in read_jsonl(folder / "per_query.jsonl")]
-    slices = [Slice(**row) for row in read_json(folder / "slices.json")]
+    evaluation = Evaluation.from_json(read_json(folder / "evaluation.json"))
+    rows = [QueryRow.from_json(row) for row in read_jsonl(folder / "per_query.jsonl")]
+    slices = [Slice.from_json(row) for row in read_json(folder / "slices.json")]
     return evaluation, rows, slices
 
 
@@ -194,4 +183,4 @@ def read_spaces(path: Path) -> "dict[str, Space]":
     file = path / "evaluate" / "space.json"
     if not file.exists():
         return {}
-    return {name: Space(**values) for name, values in read_json(file).items()}
+    return {name: Space.from_json(values) for name, values in read_json(file).items()}

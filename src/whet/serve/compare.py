@@ -1,11 +1,11 @@
-"""`whet compare`: a page on this machine that shows base and tuned results for any query, side by side."""
+"""`whet compare`: a local page that shows base and tuned results for any query, side by side."""
 
+import logging
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from whet.errors import ConfigError, require
-from whet.progress import say
 from whet.serve.ranks import ModelPair, rank_both
 from whet.templates import environment
 
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 HOST = "127.0.0.1"
-NAMES = [
-    HOST,
-    "localhost",
-]  # a page elsewhere that has its name resolve to this machine gets no answer
+
+# A page elsewhere whose name resolves to this machine gets no answer (DNS rebinding).
+ALLOWED_HOSTS = [HOST, "localhost"]
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"
 }
 
+logger = logging.getLogger(__name__)
 
-def create_app(pairing: ModelPair) -> "Starlette":
-    """Make the application: GET / shows the examples, GET /?q=… the ranks of both models; nothing else, nothing stored.
 
-    Raises MissingExtra when starlette is not installed.
+def create_app(models: ModelPair) -> "Starlette":
+    """Make the application. GET / shows the examples, GET /?q=… the ranks by both models.
+
+    Nothing is stored. Raises MissingExtra when starlette is not installed.
     """
     require("starlette", "serve")
     from starlette.applications import Starlette
@@ -41,21 +42,20 @@ def create_app(pairing: ModelPair) -> "Starlette":
 
     def page(request: "Request") -> "Response":
         query = request.query_params.get("q", "").strip()
-        both = rank_both(pairing, query) if query else None
-        return HTMLResponse(
-            template.render(pairing=pairing, query=query, both=both), headers=HEADERS
-        )
+        results = rank_both(models, query) if query else None
+        html = template.render(models=models, query=query, results=results)
+        return HTMLResponse(html, headers=HEADERS)
 
     return Starlette(
         routes=[Route("/", page)],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=NAMES)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS)],
     )
 
 
 def run_locally(app: "Starlette", port: int) -> None:
-    """Serve the app to this machine alone until Ctrl-C; port 0 takes a free one, and the address is said.
+    """Serve the app to this machine alone until Ctrl-C, and log its address.
 
-    Raises ConfigError when the port is taken.
+    Port 0 takes a free port. Raises ConfigError when the port is taken.
     """
     require("uvicorn", "serve")
     import uvicorn
@@ -66,10 +66,10 @@ def run_locally(app: "Starlette", port: int) -> None:
         raise ConfigError(
             f"port {port} of {HOST} is not available ({error.strerror}); choose another with --port"
         ) from error
-    with (
-        listener,
-        suppress(KeyboardInterrupt),
-    ):  # which does not come where the shell ignores it for background jobs
-        say(f"Comparing at http://{HOST}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
-    say("Stopped.")
+    _, bound_port = listener.getsockname()
+    # A shell lets background jobs ignore Ctrl-C, so no KeyboardInterrupt may come.
+    with listener, suppress(KeyboardInterrupt):
+        logger.info(f"Comparing at http://{HOST}:{bound_port}/ (Ctrl-C stops)")
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        server.run(sockets=[listener])
+    logger.info("Stopped.")

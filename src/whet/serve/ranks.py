@@ -4,18 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from whet.data.split import same_text
 from whet.evaluate.slices import QueryRow
 from whet.records import Collection, Encoder, Passage, Vectors
 
-SHOWN = 10
+SHOWN_PASSAGES = 10  # by each model
 
 
 @dataclass(frozen=True, slots=True)
 class SearchedModel:
-    """One model: its name, its encoder, and its vectors of the passages, (doc, dim), in the collection's order."""
+    """One model: its name, its encoder, and its vectors of the passages.
+
+    `vectors` are (doc, dim), in the order of the collection's passages.
+    """
 
     name: str
     encoder: Encoder
@@ -24,7 +27,7 @@ class SearchedModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelPair:
-    """Two models over one collection, and test queries worth a look (`evaluate.slices.most_changed` finds them)."""
+    """Two models over one collection, and test queries that the page offers as examples."""
 
     collection: Collection
     base: SearchedModel
@@ -33,8 +36,12 @@ class ModelPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A passage for a query: its row in the collection, 1-based rank and score by each model, known grade or 0."""
+class RankedPassage:
+    """A passage for a query, ranked by both models.
+
+    `row` is its place in the collection. Ranks start at 1. `grade` is its relevance judgement, 0
+    where there is none.
+    """
 
     row: int
     passage: Passage
@@ -45,61 +52,96 @@ class Found:
     grade: int
 
     @property
-    def risen(self) -> int:
-        """Ranks won by tuning; negative where they were lost."""
+    def ranks_won(self) -> int:
+        """Ranks that tuning won; negative where it lost some."""
         return self.base_rank - self.tuned_rank
 
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """The best passages by each model, and the known answers; `split` is where the query is known from."""
+    """The first passages by each model for one query, and the query's known positives.
+
+    `split` is the split that judges the query, None where no split does.
+    """
 
     query: str
     split: str | None
-    base: list[Found]
-    tuned: list[Found]
-    answers: list[Found]
+    base: list[RankedPassage]
+    tuned: list[RankedPassage]
+    positives: list[RankedPassage]
 
 
-def rank_both(pairing: ModelPair, query: str, shown: int = SHOWN) -> SideBySide:
-    """Rank all passages with both models; a query that the collection holds brings its known answers along."""
-    split, grades = known_answers(pairing.collection, query)
-    base, tuned = (_scores(side, query) for side in (pairing.base, pairing.tuned))
-    base_order, tuned_order = (np.argsort(-scores, kind="stable") for scores in (base, tuned))
-    base_rank, tuned_rank = (
-        np.argsort(order, kind="stable") + 1 for order in (base_order, tuned_order)
-    )
-    passages = list(pairing.collection.passages.values())
+def rank_both(models: ModelPair, query: str, shown: int = SHOWN_PASSAGES) -> SideBySide:
+    """Rank all passages with both models, and give the first `shown` of each.
 
-    def found(row: int) -> Found:
+    Known positives are given whatever their rank, the best tuned rank first.
+    """
+    split, grades = known_grades(models.collection, query)
+    base_scores = _scores(models.base, query)
+    tuned_scores = _scores(models.tuned, query)
+    base_order = _order(base_scores)
+    tuned_order = _order(tuned_scores)
+    base_ranks = _ranks(base_order)
+    tuned_ranks = _ranks(tuned_order)
+    passages = list(models.collection.passages.values())
+
+    def ranked(row: int) -> RankedPassage:
         passage = passages[row]
-        ranks, scores = (
-            (int(base_rank[row]), int(tuned_rank[row])),
-            (float(base[row]), float(tuned[row])),
+        return RankedPassage(
+            row=row,
+            passage=passage,
+            base_rank=int(base_ranks[row]),
+            tuned_rank=int(tuned_ranks[row]),
+            base_score=float(base_scores[row]),
+            tuned_score=float(tuned_scores[row]),
+            grade=grades.get(passage.id, 0),
         )
-        return Found(row, passage, *ranks, *scores, grade=grades.get(passage.id, 0))
 
-    answers = [found(row) for row, passage in enumerate(passages) if grades.get(passage.id, 0) > 0]
+    positives = []
+    for row, passage in enumerate(passages):
+        if grades.get(passage.id, 0) > 0:
+            positives.append(ranked(row))
+    positives.sort(key=lambda positive: (positive.tuned_rank, positive.base_rank))
     return SideBySide(
         query=query,
         split=split,
-        base=[found(row) for row in base_order[:shown].tolist()],
-        tuned=[found(row) for row in tuned_order[:shown].tolist()],
-        answers=sorted(answers, key=lambda answer: (answer.tuned_rank, answer.base_rank)),
+        base=[ranked(row) for row in base_order[:shown].tolist()],
+        tuned=[ranked(row) for row in tuned_order[:shown].tolist()],
+        positives=positives,
     )
 
 
-def known_answers(collection: Collection, query: str) -> tuple[str | None, dict[str, int]]:
-    """Split that judges a query with this text, case and spaces aside, and its judgements; the test split first."""
-    asked = same_text(query)
-    for split in sorted(collection.qrels, key=lambda name: (name != "test", name)):
-        for key, judged in collection.qrels[split].items():
-            if same_text(collection.queries[key]) == asked:
-                return split, judged
+def known_grades(collection: Collection, query: str) -> tuple[str | None, dict[str, int]]:
+    """The split that judges a query with this text, and the grades: passage id → grade.
+
+    Case and white space do not count. The test split is looked at first. None and no grades where
+    no split judges it.
+    """
+    text = same_text(query)
+    test_first = sorted(collection.qrels, key=lambda split: (split != "test", split))
+    for split in test_first:
+        for query_id, grades in collection.qrels[split].items():
+            if same_text(collection.queries[query_id]) == text:
+                return split, grades
     return None, {}
 
 
-def _scores(side: SearchedModel, query: str) -> Float32[np.ndarray, " doc"]:
+def _scores(model: SearchedModel, query: str) -> Float32[np.ndarray, " doc"]:
     """Similarity of every passage to the query."""
-    scores: Float32[np.ndarray, " doc"] = side.vectors @ side.encoder.encode_queries([query])[0]
+    query_vector = model.encoder.encode_queries([query])[0]
+    scores: Float32[np.ndarray, " doc"] = model.vectors @ query_vector
     return scores
+
+
+def _order(scores: Float32[np.ndarray, " doc"]) -> Int64[np.ndarray, " doc"]:
+    """Rows from the highest score to the lowest; rows of equal scores stay in order."""
+    return np.argsort(-scores, kind="stable")
+
+
+def _ranks(order: Int64[np.ndarray, " doc"]) -> Int64[np.ndarray, " doc"]:
+    """Rank of every row, from 1.
+
+    The order [2, 0, 1] names the rows of ranks 1, 2, 3. Sorting it gives back the place of each
+    row in it: row 0 has rank 2, row 1 rank 3, row 2 rank 1.
+    """
+    return np.argsort(order, kind="stable") + 1
