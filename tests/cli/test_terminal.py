@@ -17,6 +17,7 @@ from whet.progress import Bar
 
 LONG_LINE = "random batches of soft labels by the base model and by bm25, designing spmm kernels"
 MARKUP = "find [bold]files[/bold] [/] :smile:"
+END = "<end>"
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -24,7 +25,6 @@ ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def screen():
     """Make stderr a terminal of 40 columns; yield a function that reads what was shown on it."""
     main_end, other_end = pty.openpty()
-    os.set_blocking(main_end, False)
     environment = {"COLUMNS": "40", "TERM": "xterm"}
     with (
         os.fdopen(other_end, "w", encoding="utf-8") as stream,
@@ -33,8 +33,12 @@ def screen():
     ):
 
         def read():
+            stream.write(END)
             stream.flush()
-            return os.read(main_end, 100_000).decode()
+            shown = b""
+            while END.encode() not in shown:
+                shown += os.read(main_end, 100_000)
+            return shown.decode().removesuffix(END)
 
         yield read
     os.close(main_end)
