@@ -18,7 +18,8 @@ from whet.errors import ConfigError
 from whet.models import load_model
 from whet.pipeline import build
 from whet.records import Collection, Passage
-from whet.report.contents import ReportInput, tradeoff_lines
+from whet.report.contents import ReportInput
+from whet.report.lines import tradeoff_lines
 from whet.run.opening import open_run
 from whet.run.results import read_share, read_tradeoff
 from whet.stages.train.selection import _floor
