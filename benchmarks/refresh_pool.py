@@ -20,7 +20,6 @@ from ladder import DATA, RESULTS, machine
 
 from whet.artifacts import read_json, write_json
 from whet.encoder import PackedEncoder
-from whet.mine.mined import read_mined
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
 from whet.records import Collection
@@ -28,8 +27,9 @@ from whet.run.folder import Run
 from whet.run.opening import open_run
 from whet.run.results import seconds_of
 from whet.search.dense import top_k
+from whet.train.refresh.mining_job import MiningJob
 from whet.train.refresh.pool import Pool, remine
-from whet.train.refresh.round_folder import Job, by_number
+from whet.train.refresh.round_folder import RoundFolder, round_folders
 
 RESULT = RESULTS / "refresh_pool.json"
 TOP, DEPTHS, EXACT = 20, (5, 10, 20, 50), "exact.json"
@@ -49,8 +49,8 @@ def main() -> None:
     build(run, "mine")
     beside_every_round(run)
     build(run, "train")
-    rounds = by_number(run.path / "train" / "refresh")
-    logs = [read_json(path / "summary.json") | read_json(path / EXACT) for path in rounds]
+    rounds = round_folders(run.path / "train" / "refresh")
+    logs = [read_json(one.path / "summary.json") | read_json(one.path / EXACT) for one in rounds]
     beside = sum(log["beside"] for log in logs)
     stages = {
         stage: seconds_of(run.path / stage) or 0.0
@@ -82,19 +82,19 @@ def beside_every_round(run: Run) -> None:
     asked = run.base_encoder.encode_queries([run.collection.queries[query] for query in queries])
     passages = run.base_encoder.encode_passages(list(run.passages.values()))
     ranks = [top_k(asked, passages, max(DEPTHS)).indices]
-    mine = Job.mine
+    mine = MiningJob.mine
 
-    def both(job: Job, model: Any, folder: Path) -> None:
+    def both(job: MiningJob, model: Any, folder: RoundFolder) -> None:
         mine(job, model, folder)
         train = {
-            query: run.collection.qrels["train"][query] for query in job.part.positives("train")
+            query: run.collection.qrels["train"][query] for query in job.collection.positives("train")
         }
         whole = replace(run.collection, qrels={**run.collection.qrels, "train": train})
         began = time.monotonic()
         best = remine(whole, PackedEncoder(model, autocast=job.autocast), job.config, max(DEPTHS))
         full, used = time.monotonic() - began, run.recipe.train.negatives
         theirs = {one.query_id: {n.passage_id for n in one.negatives[:used]} for one in best.mined}
-        mined = read_mined(folder / "negatives.jsonl")
+        mined = folder.read_mined()
         same = sum(
             len(theirs[one.query_id] & {n.passage_id for n in one.negatives[:used]})
             for one in mined
@@ -112,11 +112,11 @@ def beside_every_round(run: Run) -> None:
         everyone[job.rows] = best.ranks
         ranks.append(everyone)
         write_json(
-            folder / EXACT,
+            folder.path / EXACT,
             {"exact": exact, "pools": pools, "beside": round(time.monotonic() - began, 2)},
         )
 
-    Job.mine = both
+    MiningJob.mine = both
 
 
 def held(whole: Collection, ranks: list[np.ndarray], best: np.ndarray) -> dict[str, float]:

@@ -39,10 +39,10 @@ def test_every_family_gives_the_same_vectors_from_the_cache(family, tmp_path):
     expected = PackedEncoder(model).encode_passages(TEXTS)
     with PrefixCache(model, 1, tmp_path / "hidden", PLENTY) as cache:
         first = PackedEncoder(model).encode_passages(TEXTS[:3])
-        known = len(cache.kept)
+        known = len(cache.places)
         again = PackedEncoder(model).encode_passages(TEXTS)
         assert known == 3
-        assert len(cache.kept) == len(TEXTS)
+        assert len(cache.places) == len(TEXTS)
     assert np.abs(first - expected[:3]).max() < 1e-6
     assert np.abs(again - expected).max() < 1e-6
     assert not (tmp_path / "hidden").exists()
@@ -77,9 +77,9 @@ def test_a_full_file_takes_no_more_and_changes_nothing(tiny_model, tmp_path):
     expected = PackedEncoder(model).encode_passages(TEXTS)
     with PrefixCache(model, 1, tmp_path / "hidden", 1) as cache:
         PackedEncoder(model).encode_passages(TEXTS[:2])
-        assert len(cache.kept) == 2
+        assert len(cache.places) == 2
         assert np.abs(PackedEncoder(model).encode_passages(TEXTS) - expected).max() < 1e-6
-        assert len(cache.kept) == 2
+        assert len(cache.places) == 2
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_it_is_left_out_where_it_cannot_be_or_does_not_pay(tmp_path, monkeypatch
     without_dropout(model)
     assert used(model)
     assert not used(model, passes=1)
-    monkeypatch.setattr(prefix, "SHARE_OF_DISK", 0.0)
+    monkeypatch.setattr(prefix, "MAX_DISK_SHARE", 0.0)
     assert not used(model)
     assert (
         "not caching outputs of 2 frozen layers (of 4): they would take" in capsys.readouterr().err
@@ -184,4 +184,4 @@ def test_layers_that_hand_on_more_run_as_ever(tiny_model, tmp_path):
     with cache:
         for _ in range(2):
             assert np.array_equal(PackedEncoder(model).encode_passages(TEXTS), expected)
-    assert cache.closed
+    assert cache.unusable

@@ -13,7 +13,7 @@ from train.trainings import Broken, same, state
 from whet.encoder import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY
-from whet.losses import ContrastivePenaltyLoss
+from whet.losses import ContrastivePenalty, LossParts
 from whet.moe.config import MoEConfig
 from whet.moe.upcycle import backbone, expert_layers, upcycle
 from whet.train import trainer as trainer_module
@@ -209,14 +209,16 @@ def test_patience_that_ends_with_the_training_stops_nothing(start, monkeypatch, 
 def test_a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint(
     start, monkeypatch, tmp_path, step
 ):
-    real = ContrastivePenaltyLoss.parts
+    real = ContrastivePenalty.__call__
     calls = iter(range(1, 100))
 
     def spoilt(*args):
         factor = float("nan") if next(calls) == step else 1.0
-        return {name: factor * part for name, part in real(*args).items()}
+        parts = real(*args)
+        values = {name: factor * value for name, value in parts.values.items()}
+        return LossParts(values, parts.weights)
 
-    monkeypatch.setattr(ContrastivePenaltyLoss, "parts", spoilt)
+    monkeypatch.setattr(ContrastivePenalty, "__call__", spoilt)
     folder = tmp_path / "scratch"
     place = (
         f"The last good checkpoint is {folder / 'checkpoint-4'}."
@@ -252,26 +254,22 @@ def test_a_model_that_tells_nothing_apart_stops_and_names_the_step(start, monkey
 def test_the_watch_sees_the_unweighted_contrastive_part_where_there_is_one(
     start, monkeypatch, tmp_path, weight, moe
 ):
-    parts, seen, real = [], [], ContrastivePenaltyLoss.parts
+    contrastive, seen, real = [], [], ContrastivePenalty.__call__
 
     def noted(self, *args):
-        found = real(self, *args)
-        parts.append(float(found["contrastive"].detach()))
-        return found
+        parts = real(self, *args)
+        contrastive.append(float(parts.values["contrastive"].detach()))
+        return parts
 
-    monkeypatch.setattr(ContrastivePenaltyLoss, "parts", noted)
+    monkeypatch.setattr(ContrastivePenalty, "__call__", noted)
     monkeypatch.setattr(
         trainer_module.LossWatch,
         "see",
         lambda self, loss, contrastive, *_: seen.append(contrastive),
     )
     start(tmp_path, CONFIG.model_copy(update={"penalty_weight": weight, "epochs": 1}), moe)
-    assert len(parts) == 4
-    assert seen == (
-        [None] * 4
-        if weight == 1
-        else pytest.approx([part / (1 - weight) for part in parts], rel=1e-4)
-    )
+    assert len(contrastive) == 4
+    assert seen == ([None] * 4 if weight == 1 else contrastive)
 
 
 def test_progress_shows_the_parts_of_the_loss_and_every_dev_score(start, tmp_path, capsys):

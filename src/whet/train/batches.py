@@ -1,5 +1,6 @@
-"""Batches at random, drawn anew every epoch from (seed, epoch) alone."""
+"""Random batches whose order depends on seed and epoch alone."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,11 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 
 
 class RandomBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
-    """Rows in random order: what the trainer does by itself, but the order of any epoch can be told beforehand."""
+    """Rows in random order.
+
+    The trainer's own sampler does the same, but here the batches of any epoch can be told before
+    that epoch, from `set_epoch` alone: re-mining asks which rows are still to come.
+    """
 
     def __init__(
         self,
@@ -23,10 +28,10 @@ class RandomBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
         self.size = len(dataset)
 
     def __len__(self) -> int:
-        return -(-self.size // int(self.batch_size))
+        return math.ceil(self.size / int(self.batch_size))
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size).tolist()
-        yield from (
-            order[start : start + self.batch_size] for start in range(0, self.size, self.batch_size)
-        )
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = rng.permutation(self.size).tolist()
+        for start in range(0, self.size, self.batch_size):
+            yield order[start : start + self.batch_size]

@@ -1,21 +1,27 @@
-"""Rows of ids into model-ready batches: every distinct text once, with the relations that the qrels tell.
+"""Rows of ids into batches for the model: every distinct text once, with the relations by qrels.
 
-Eats `Pair`s (ids); yields what `SentenceTransformerTrainer` feeds a loss: features `query` (the batch's queries, then
-the positive queries h* of its passages), features `passage`, and `label`, the fields of `losses.Relations`.
+A row is a `Pair` of ids. A batch is what `SentenceTransformerTrainer` hands to a loss: features
+`query` (the batch's queries, then the positive queries h* of its passages), features `passage`, and
+`label`, the fields of `losses.Relations`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
+from torch import Tensor
 
-from whet.encoder.packed import Task, tokenise
+from whet.encoder import tokenise
+from whet.encoder.tokens import Task
 from whet.mine.known import known_positives
 from whet.records import Collection, PositiveQuery
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+SoftLabels: TypeAlias = Mapping[str, Mapping[str, float]]
+"""Query id → passage id → soft label in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,109 +37,152 @@ class Pair:
 class KnownRelevance:
     """What is known about the training texts, beyond the batch at hand.
 
-    `positives` are all known positives of a query, so that none is ever pushed away: those of every split, those of
-    queries with the same text, and passages with the text of one of them. `positive_queries` are texts of queries
-    that a mined negative answers. `labels` is what the teachers say of a query and a passage, in
-    [0, 1].
+    Attributes:
+        positives: all known positives of a query (query id → passage ids). None of them is ever
+            pushed away. They are those of every split, those of queries with the same text, and
+            passages with the text of one of them.
+        positive_queries: texts of queries that a mined negative answers (passage id → texts).
+        labels: the teachers' soft labels.
     """
 
     positives: Mapping[str, frozenset[str]]
     positive_queries: Mapping[str, Sequence[str]]
-    labels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    labels: SoftLabels = field(default_factory=dict)
 
     @classmethod
     def of(
         cls,
         collection: Collection,
-        found: Sequence[PositiveQuery] = (),
-        labels: Mapping[str, Mapping[str, float]] | None = None,
+        positive_queries: Sequence[PositiveQuery] = (),
+        labels: SoftLabels | None = None,
     ) -> "KnownRelevance":
-        """Gather it from the qrels of every split, the queries found for negatives."""
-        stars: dict[str, list[str]] = {}
-        for star in found:
-            stars.setdefault(star.passage_id, []).append(star.text)
-        return cls(known_positives(collection), stars, labels or {})
+        """Gather it from the qrels of every split and the positive queries of negatives."""
+        texts: dict[str, list[str]] = {}
+        for query in positive_queries:
+            texts.setdefault(query.passage_id, []).append(query.text)
+        return cls(known_positives(collection), texts, labels or {})
 
 
 class PairCollator:
-    """Makes a batch of pairs; see the module's header for what it yields."""
+    """Makes a batch of rows; see the module's header for what it gives."""
 
     def __init__(
-        self, model: "SentenceTransformer", collection: Collection, knowledge: KnownRelevance
+        self,
+        model: "SentenceTransformer",
+        collection: Collection,
+        known: KnownRelevance,
     ) -> None:
         self.model = model
         self.collection = collection
-        self.knowledge = knowledge
-        self.negatives: dict[str, tuple[str, ...]] = {}
+        self.known = known
+        self.negatives: dict[str, tuple[str, ...]] = {}  # of re-mined queries
 
     def refresh(
-        self, negatives: Mapping[str, tuple[str, ...]], stars: Mapping[str, Sequence[str]]
+        self,
+        negatives: Mapping[str, tuple[str, ...]],
+        positive_queries: Mapping[str, Sequence[str]],
     ) -> None:
-        """From now on give queries these negatives instead of those before, and add what these passages answer."""
+        """From now on use these negatives of queries, and these positive queries of passages."""
         self.negatives |= negatives
-        self.knowledge = replace(
-            self.knowledge, positive_queries={**self.knowledge.positive_queries, **stars}
-        )
+        texts = {**self.known.positive_queries, **positive_queries}
+        self.known = replace(self.known, positive_queries=texts)
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Features and relations of a batch; see the module's header."""
-        pairs = [
-            Pair(
-                query := row["query_id"],
-                row["positive_id"],
-                tuple(self.negatives.get(query, row["negative_ids"])),
-            )
-            for row in rows
-        ]
-        passages = list(
-            dict.fromkeys(p for pair in pairs for p in (pair.positive_id, *pair.negative_ids))
-        )
+        """Features and relations of a batch."""
+        pairs = [self._pair(row) for row in rows]
+        passages: dict[str, None] = {}  # ids, each once, in order
+        for pair in pairs:
+            passages |= dict.fromkeys([pair.positive_id, *pair.negative_ids])
         queries = [self.collection.queries[pair.query_id] for pair in pairs]
-        # A batch's query that is also a recorded h* counts once, as the query that it is.
-        found = dict.fromkeys(
-            text for p in passages for text in self.knowledge.positive_queries.get(p, ())
-        )
-        stars = [text for text in found if text not in queries]
-        batch: dict[str, Any] = {"label": self._relations(pairs, passages, [*queries, *stars])}
-        self._add(batch, "query", [*queries, *stars], "query")
-        self._add(
-            batch, "passage", [self.collection.passages[p].content for p in passages], "document"
-        )
+        queries += self._other_positive_queries(queries, passages)
+        passage_texts = [self.collection.passages[passage].content for passage in passages]
+
+        batch: dict[str, Any] = {"label": self._relations(pairs, list(passages), queries)}
+        batch |= self._features("query", queries, "query")
+        batch |= self._features("passage", passage_texts, "document")
         return batch
 
-    def _add(self, batch: dict[str, Any], column: str, texts: Sequence[str], task: Task) -> None:
-        batch |= {
-            f"{column}_{name}": value for name, value in tokenise(self.model, texts, task).items()
-        }
+    def _pair(self, row: Mapping[str, Any]) -> Pair:
+        """A row as a pair, with the newest negatives of its query."""
+        query = row["query_id"]
+        negatives = self.negatives.get(query, row["negative_ids"])
+        return Pair(query, row["positive_id"], tuple(negatives))
+
+    def _other_positive_queries(self, queries: Sequence[str], passages: Iterable[str]) -> list[str]:
+        """Texts of the passages' positive queries, each once, without the batch's own queries."""
+        texts: dict[str, None] = {}
+        for passage in passages:
+            texts |= dict.fromkeys(self.known.positive_queries.get(passage, ()))
+        return [text for text in texts if text not in queries]
+
+    def _features(self, column: str, texts: Sequence[str], task: Task) -> dict[str, Any]:
+        features = tokenise(self.model, texts, task)
+        return {f"{column}_{name}": value for name, value in features.items()}
 
     def _relations(
-        self, pairs: Sequence[Pair], passages: Sequence[str], stars: Sequence[str]
-    ) -> dict[str, torch.Tensor]:
-        place = {passage: i for i, passage in enumerate(passages)}
-        known = [self.knowledge.positives.get(pair.query_id, frozenset()) for pair in pairs]
-        negative = [[passage not in own for passage in passages] for own in known]
-        first: dict[str, int] = {}
-        for row, text in enumerate(stars):
-            first.setdefault(text, row)
-        answers = [
-            [
-                first[text] == row  # a text counts once, however often it is asked
-                and (
-                    text in self.knowledge.positive_queries.get(p, ())
-                    or (row < len(known) and p in known[row])
-                )
-                for row, text in enumerate(stars)
-            ]
-            for p in passages
-        ]
+        self,
+        pairs: Sequence[Pair],
+        passages: Sequence[str],
+        queries: Sequence[str],
+    ) -> dict[str, Tensor]:
+        """The fields of `losses.Relations`.
+
+        `passages` are ids (doc). `queries` are texts (star): those of the pairs, in order (query),
+        then other positive queries of the passages.
+
+        Example: pairs (q1, a) and (q2, b) with the mined negative c of q1, which answers "x":
+
+            passages a b c; queries q1 q2 "x"
+            positive    0 1
+            negative    q1: no yes yes     q2: yes no yes
+            answers     a: q1              b: q2             c: "x"
+        """
+        doc = {passage: column for column, passage in enumerate(passages)}
+        positives = [self.known.positives.get(pair.query_id, frozenset()) for pair in pairs]
+        positive = [doc[pair.positive_id] for pair in pairs]  # (query,)
+        negative = [_not_in(known, passages) for known in positives]  # (query, doc)
+        answers = self._answers(positives, passages, queries)  # (doc, star)
         relations = {
-            "positive": torch.tensor([place[pair.positive_id] for pair in pairs]),
+            "positive": torch.tensor(positive),
             "negative": torch.tensor(negative),
             "answers": torch.tensor(answers),
         }
-        if self.knowledge.labels:
-            said = [self.knowledge.labels.get(pair.query_id, {}) for pair in pairs]
-            relations["label"] = torch.tensor(
-                [[labels.get(p, torch.nan) for p in passages] for labels in said]
-            )
+        if self.known.labels:
+            labels = self._labels(pairs, passages)  # (query, doc)
+            relations["label"] = torch.tensor(labels)
         return relations
+
+    def _answers(
+        self,
+        positives: Sequence[frozenset[str]],
+        passages: Sequence[str],
+        queries: Sequence[str],
+    ) -> list[list[bool]]:
+        """Where a passage answers a query, (doc, star); `positives` are those of the pairs.
+
+        A text that stands among the queries twice counts at its first place only.
+        """
+        first_place: dict[str, int] = {}
+        for place, text in enumerate(queries):
+            first_place.setdefault(text, place)
+        answers = []
+        for passage in passages:
+            texts = self.known.positive_queries.get(passage, ())
+            row = []
+            for place, text in enumerate(queries):
+                is_positive = place < len(positives) and passage in positives[place]
+                row.append(first_place[text] == place and (text in texts or is_positive))
+            answers.append(row)
+        return answers
+
+    def _labels(self, pairs: Sequence[Pair], passages: Sequence[str]) -> list[list[float]]:
+        """Soft labels, (query, doc), NaN where no teacher scored the two."""
+        labels = []
+        for pair in pairs:
+            of_query = self.known.labels.get(pair.query_id, {})
+            labels.append([of_query.get(passage, torch.nan) for passage in passages])
+        return labels
+
+
+def _not_in(known: frozenset[str], passages: Sequence[str]) -> list[bool]:
+    return [passage not in known for passage in passages]

@@ -98,7 +98,7 @@ def _drawn_positives(
 
 
 def _rank_by_rank(lexical: Ranking, queries: Iterable[str]) -> list[str]:
-    """Passages by their rank: the first of every query, then the second of every query, …"""
+    """Passages by their rank: the first of every query, then the second of every query."""
     rankings = [list(lexical.get(query, {})) for query in queries]
     passages: list[str] = []
     for rank in range(MAX_BM25_RANK):

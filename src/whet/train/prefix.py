@@ -1,13 +1,15 @@
-"""Hidden states below the first layer that trains, kept on disk: what runs there gives the same every time.
+"""The cache of frozen lower layers: their hidden states, on disk.
 
-With frozen lower layers, a text's hidden states at the boundary never change. They are computed when a text is first
-seen; from then on training, mining anew and evaluation run the upper layers only. The cache stands in the transformers
-model's own `forward`, so nobody above it knows.
+With frozen lower layers, the hidden states of a text below the first layer that trains never
+change. They are computed when a text is first seen. From then on training, re-mining and evaluation
+run the upper layers only. The cache replaces the `forward` of the transformers model and of its
+lower layers, so that no caller needs to know of it.
 """
 
 import hashlib
+import logging
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,85 +26,107 @@ from whet.encoder.layers import blocks
 from whet.encoder.tokens import token_lengths
 from whet.errors import ConfigError
 from whet.moe.upcycle import backbone, expert_layers
-from whet.progress import say
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-SHARE_OF_DISK = 0.25  # of what is free
-SAMPLE = 2000  # texts whose tokens are counted for the estimate
-FLOAT = 4  # bytes
-PRECISIONS = 2  # dev is scored in full precision, training may run in another
+MAX_DISK_SHARE = 0.25  # of the free disk space
+MAX_COUNTED_TEXTS = 2000  # whose tokens are counted for the estimate of the size
+FLOAT_BYTES = 4
+PRECISIONS = 2  # dev is scored in full precision; training may run in another
+GIB = 2**30
+MIB = 2**20
+
+logger = logging.getLogger(__name__)
 
 
 def frozen_below(model: nn.Module) -> int:
-    """The number of lowest layers in and under which nothing trains; 0 where there is nothing to keep.
+    """How many of the lowest layers are frozen, with all that is below them.
 
-    Layers with experts count as trained, for their routers' scores belong to the loss.
+    0 where there is nothing to cache. Layers with experts count as trained: their routers' scores
+    are part of the loss.
     """
     try:
-        inside, layers = backbone(model), blocks(backbone(model))
+        transformer = backbone(model)
+        layers = blocks(transformer)
     except ConfigError:  # no transformer, or several
         return 0
-    of_layers = {id(weight) for layer in layers for weight in layer.parameters()}
-    if any(weight.requires_grad for weight in inside.parameters() if id(weight) not in of_layers):
-        return 0
-    moving = [
-        any(weight.requires_grad for weight in layer.parameters()) or expert_layers(layer)
-        for layer in layers
-    ]
-    return next((at for at, moves in enumerate(moving) if moves), 0)
+    in_layers: set[int] = set()
+    for layer in layers:
+        in_layers.update(id(weight) for weight in layer.parameters())
+    for weight in transformer.parameters():
+        if weight.requires_grad and id(weight) not in in_layers:  # embeddings train
+            return 0
+    for number, layer in enumerate(layers):
+        trains = any(weight.requires_grad for weight in layer.parameters())
+        if trains or expert_layers(layer):
+            return number
+    return 0
 
 
 @contextmanager
 def prefix_cache(
-    model: "SentenceTransformer", texts: Sequence[str], passes: float, folder: Path
+    model: "SentenceTransformer",
+    texts: Sequence[str],
+    passes: float,
+    folder: Path,
 ) -> Iterator[None]:
-    """Keep what the frozen lower layers give, where that pays: a text is read more than once, and there is room.
+    """Cache the output of the frozen lower layers, where that pays and there is room.
 
-    `texts` are those to be read, `passes` how often each is. The file lies in `folder` and is deleted at the end.
+    It pays where a text is read more than once. `texts` are those to be read, `passes` how often
+    each is. The file lies in `folder` and is deleted at the end.
     """
-    below, hidden = frozen_below(model), getattr(getattr(model, "config", None), "hidden_size", 0)
-    if not below or passes <= 1 or not _can_keep(model):
+    below = frozen_below(model)
+    hidden_size = getattr(getattr(model, "config", None), "hidden_size", 0)
+    if not below or passes <= 1 or not _can_cache(model):
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    size, free = _tokens(model, texts) * hidden * FLOAT, shutil.disk_usage(folder).free
+    size = _count_tokens(model, texts) * hidden_size * FLOAT_BYTES
+    free = shutil.disk_usage(folder).free
     outputs = f"outputs of {below} frozen layers (of {len(blocks(backbone(model)))})"
-    if size > SHARE_OF_DISK * free:
-        say(
-            f"not caching {outputs}: they would take {size / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free"
+    if size > MAX_DISK_SHARE * free:
+        logger.info(
+            f"not caching {outputs}: they would take {size / GIB:.1f} GiB of "
+            f"{free / GIB:.1f} GiB free"
         )
         yield
         return
-    say(f"caching {outputs} in {folder}, about {max(1, size >> 20):,} MiB, deleted after training")
-    with PrefixCache(
-        model, below, folder / "hidden.f32", min(int(SHARE_OF_DISK * free), PRECISIONS * size)
-    ):
+    logger.info(
+        f"caching {outputs} in {folder}, about {max(1, size // MIB):,} MiB, deleted after training"
+    )
+    max_bytes = min(int(MAX_DISK_SHARE * free), PRECISIONS * size)
+    with PrefixCache(model, below, folder / "hidden.f32", max_bytes):
         yield
 
 
-def _can_keep(model: "SentenceTransformer") -> bool:
-    """Whether lower layers give the same for a text every time, and nobody above reads more than their last output."""
-    drops = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
-    reads_all = getattr(backbone(model).config, "output_hidden_states", False)
-    return not drops and not reads_all and getattr(model.tokenizer, "padding_side", "") == "right"
+def _can_cache(model: "SentenceTransformer") -> bool:
+    """Whether a text's hidden states are the same each time, and only the last are read above."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout) and module.p > 0:
+            return False
+    if getattr(backbone(model).config, "output_hidden_states", False):
+        return False
+    return getattr(model.tokenizer, "padding_side", "") == "right"
 
 
-def _tokens(model: "SentenceTransformer", texts: Sequence[str]) -> int:
+def _count_tokens(model: "SentenceTransformer", texts: Sequence[str]) -> int:
     """About how many tokens of the texts the model reads."""
-    some = texts[:: max(1, len(texts) // SAMPLE)]
-    read = np.minimum(token_lengths(model, some), model.max_seq_length or 10**9)
-    return int(read.mean() * len(texts)) if len(read) else 0
+    every = max(1, len(texts) // MAX_COUNTED_TEXTS)
+    lengths = token_lengths(model, texts[::every])
+    if len(lengths) == 0:
+        return 0
+    read = np.minimum(lengths, model.max_seq_length or 10**9)
+    return int(read.mean() * len(texts))
 
 
 class _Recorded(Exception):
-    """Ends a pass whose upper layers are not wanted."""
+    """Ends a forward pass whose upper layers are not wanted."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """Where a text's hidden states lie in the file, and their type."""
+class _Place:
+    """Where a text's hidden states lie in the file, and the type that they had."""
 
     offset: int
     tokens: int
@@ -110,28 +134,34 @@ class _Kept:
 
 
 class PrefixCache:
-    """Within a `with`, the lowest `below` layers run once for every distinct text; then their output is read back.
+    """Within a `with`, the lowest layers run once for every distinct text.
 
-    Texts are told apart by their tokens, and by the precision in force. Rows must be padded on the right; features
-    without rows, what comes when the file holds `most` bytes, and models whose layers hand on more than hidden states
-    run through all layers as ever. Not for layers that drop out, nor for several threads.
+    After that their output is read back from a file. Texts are distinguished by their tokens and
+    the precision in force. Rows must be padded on the right. All layers run as usual for features
+    without rows, for new texts once the file holds `max_bytes`, and for models whose layers return
+    more than hidden states. Not for layers with dropout, nor for several threads.
     """
 
-    def __init__(self, model: nn.Module, below: int, path: Path, most: int) -> None:
-        self.inside, self.layers = backbone(model), blocks(backbone(model))[:below]
-        self.path, self.most, self.end = path, most, 0
-        self.kept: dict[bytes, _Kept] = {}
-        self.found: Float[Tensor, "doc token dim"] | None = None  # of the rows at hand
+    def __init__(self, model: nn.Module, below: int, path: Path, max_bytes: int) -> None:
+        self.transformer = backbone(model)
+        self.layers = blocks(self.transformer)[:below]
+        self.path = path
+        self.max_bytes = max_bytes
+        self.size = 0  # bytes in the file
+        self.places: dict[bytes, _Place] = {}
+        self.current: Float[Tensor, "doc token dim"] | None = None  # of the rows at hand
         self.recorded: Float[Tensor, "doc token dim"] | None = None
-        self.recording = self.tuples = self.closed = False
+        self.recording = False
+        self.returns_tuples = False
+        self.unusable = False  # layers return more than hidden states
 
     def __enter__(self) -> "PrefixCache":
         self.file = self.path.open("w+b")
-        self.real = [layer.forward for layer in self.layers]
-        for at, layer in enumerate(self.layers):
-            layer.forward = partial(self._layer, at)
-        self.whole = self.inside.forward
-        self.inside.forward = self._forward
+        self.layer_forwards = [layer.forward for layer in self.layers]
+        for number, layer in enumerate(self.layers):
+            layer.forward = partial(self._layer_forward, number)
+        self.whole_forward = self.transformer.forward
+        self.transformer.forward = self._forward
         return self
 
     def __exit__(
@@ -140,109 +170,140 @@ class PrefixCache:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for module in (self.inside, *self.layers):
-            del module.forward  # what the class has stands again
+        for module in (self.transformer, *self.layers):
+            del module.forward  # the class's own is in force again
         self.file.close()
         self.path.unlink()
 
     def _forward(self, *args: Any, **inputs: Any) -> Any:
-        ids, mask = inputs.get("input_ids"), inputs.get("attention_mask")
-        if (
-            args
-            or self.closed
-            or ids is None
-            or mask is None
-            or mask.ndim != 2
-            or not _padded_right(mask)
-        ):
-            return self.whole(*args, **inputs)
-        lengths = mask.sum(dim=1).tolist()
+        """In place of the transformer's forward: record new rows, then run the upper layers."""
+        if args or not self._can_read(inputs):
+            return self.whole_forward(*args, **inputs)
+        ids = inputs["input_ids"]
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
         keys = list(self._keys(inputs, ids.shape, lengths))
         self._record(inputs, keys, lengths)
-        if self.closed or not all(key in self.kept for key in keys):  # or the file is full
-            return self.whole(**inputs)
-        self.found = self._read(keys, ids)
+        is_complete = all(key in self.places for key in keys)  # not where the file is full
+        if self.unusable or not is_complete:
+            return self.whole_forward(**inputs)
+        self.current = self._read(keys, ids)
         try:
-            return self.whole(**inputs)
+            return self.whole_forward(**inputs)
         finally:
-            self.found = None
+            self.current = None
 
-    def _layer(self, at: int, hidden: Any, *args: Any, **others: Any) -> Any:
-        """In place of a lower layer's forward: pass on, or at the boundary bring in what was kept."""
-        last = at == len(self.layers) - 1
-        if self.found is not None:
-            given = self.found if last else hidden
-            return (given,) if self.tuples else given
-        given = self.real[at](hidden, *args, **others)
-        if self.recording and last:
-            self.tuples = isinstance(given, tuple)
-            self.closed = self.tuples and len(given) > 1
-            self.recorded = given[0] if self.tuples else given
+    def _can_read(self, inputs: dict[str, Any]) -> bool:
+        """Whether the inputs are rows of tokens, padded on the right."""
+        ids = inputs.get("input_ids")
+        mask = inputs.get("attention_mask")
+        if self.unusable or ids is None or mask is None or mask.ndim != 2:
+            return False
+        return _is_padded_right(mask)
+
+    def _layer_forward(self, number: int, hidden: Any, *args: Any, **others: Any) -> Any:
+        """In place of a lower layer's forward.
+
+        With rows read from the file, layers pass on what they get, and the last of them returns
+        those rows. While recording, the last layer's output is taken and the pass ended.
+        """
+        is_last = number == len(self.layers) - 1
+        if self.current is not None:
+            states = self.current if is_last else hidden
+            return (states,) if self.returns_tuples else states
+        output = self.layer_forwards[number](hidden, *args, **others)
+        if self.recording and is_last:
+            self.returns_tuples = isinstance(output, tuple)
+            self.unusable = self.returns_tuples and len(output) > 1
+            self.recorded = output[0] if self.returns_tuples else output
             raise _Recorded
-        return given
+        return output
 
     def _keys(
-        self, inputs: dict[str, Any], shape: torch.Size, lengths: Sequence[int]
-    ) -> Iterable[bytes]:
-        """What a row's hidden states depend on: all that is given token by token, and the precision in force."""
+        self,
+        inputs: dict[str, Any],
+        shape: torch.Size,
+        lengths: Sequence[int],
+    ) -> Iterator[bytes]:
+        """A key for each row: a hash of all inputs with one value a token, and of the precision."""
         device = inputs["input_ids"].device.type
-        mode = str(torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else "")
-        rows = [
-            value.cpu().numpy()
-            for value in inputs.values()
-            if isinstance(value, Tensor) and value.shape == shape
-        ]
-        for at, length in enumerate(lengths):
-            seen = hashlib.blake2b(mode.encode(), digest_size=16)
-            for value in rows:
-                seen.update(np.ascontiguousarray(value[at, :length]).tobytes())
-            yield seen.digest()
+        mode = ""
+        if torch.is_autocast_enabled(device):
+            mode = str(torch.get_autocast_dtype(device))
+        tensors = [value for value in inputs.values() if isinstance(value, Tensor)]
+        # One value for each token, (doc, token).
+        tables = [value.cpu().numpy() for value in tensors if value.shape == shape]
+        for row, length in enumerate(lengths):
+            content = hashlib.blake2b(mode.encode(), digest_size=16)
+            for table in tables:
+                values = np.ascontiguousarray(table[row, :length])
+                content.update(values.tobytes())
+            yield content.digest()
 
     def _record(
-        self, inputs: dict[str, Any], keys: Sequence[bytes], lengths: Sequence[int]
+        self,
+        inputs: dict[str, Any],
+        keys: Sequence[bytes],
+        lengths: Sequence[int],
     ) -> None:
-        """Run the lower layers over the rows that are not known yet, and keep what they give."""
-        new = list({key: at for at, key in enumerate(keys) if key not in self.kept}.values())
-        if not new or self.end >= self.most:
+        """Run the lower layers over the rows that are not in the file yet, and write them."""
+        row_of_key = {key: row for row, key in enumerate(keys) if key not in self.places}
+        rows = list(row_of_key.values())
+        if not rows or self.size >= self.max_bytes:
             return
-        shape = inputs["input_ids"].shape
-        rows = {
-            name: value[new]
-            if isinstance(value, Tensor) and value.shape[:1] == shape[:1]
-            else value
-            for name, value in inputs.items()
-        }
+        states = self._lower_layers(inputs, rows)
+        as_floats = states.float().cpu().numpy()  # (row, token, dim)
+        self.file.seek(self.size)
+        for row, values in zip(rows, as_floats, strict=True):
+            length = lengths[row]
+            self.places[keys[row]] = _Place(self.size, length, states.dtype)
+            data = np.ascontiguousarray(values[:length]).tobytes()
+            self.size += self.file.write(data)
+        self.file.flush()
+
+    def _lower_layers(
+        self,
+        inputs: dict[str, Any],
+        rows: Sequence[int],
+    ) -> Float[Tensor, "row token dim"]:
+        """Output of the lower layers for some of the rows."""
+        documents = inputs["input_ids"].shape[:1]
+        chosen = {}
+        for name, value in inputs.items():
+            has_rows = isinstance(value, Tensor) and value.shape[:1] == documents
+            chosen[name] = value[rows] if has_rows else value
         self.recording = True
         try:
             with torch.no_grad():
-                self.whole(**rows)
+                self.whole_forward(**chosen)
         except _Recorded:
             pass
         finally:
             self.recording = False
-        assert self.recorded is not None
-        dtype = self.recorded.dtype
-        states = self.recorded.float().cpu().numpy()
+        states = self.recorded
         self.recorded = None
-        self.file.seek(self.end)
-        for row, at in zip(states, new, strict=True):
-            self.kept[keys[at]] = _Kept(self.end, lengths[at], dtype)
-            self.end += self.file.write(np.ascontiguousarray(row[: lengths[at]]).tobytes())
-        self.file.flush()
+        assert states is not None
+        return states
 
     def _read(
-        self, keys: Sequence[bytes], ids: Int[Tensor, "doc token"]
+        self,
+        keys: Sequence[bytes],
+        ids: Int[Tensor, "doc token"],
     ) -> Float[Tensor, "doc token dim"]:
-        """The rows' hidden states; zeros in the padding, which nobody attends to."""
-        dim = int(self.inside.config.hidden_size)
-        found = np.zeros((*ids.shape, dim), np.float32)
-        for row, key in zip(found, keys, strict=True):
-            place = self.kept[key]
+        """The rows' hidden states; zeros in the padding, which no token attends to."""
+        dim = int(self.transformer.config.hidden_size)
+        states = np.zeros((*ids.shape, dim), np.float32)
+        for row, key in zip(states, keys, strict=True):
+            place = self.places[key]
             self.file.seek(place.offset)
-            data = self.file.read(place.tokens * dim * FLOAT)
-            row[: place.tokens] = np.frombuffer(data, np.float32).reshape(place.tokens, dim)
-        return torch.from_numpy(found).to(ids.device, self.kept[keys[0]].dtype)
+            data = self.file.read(place.tokens * dim * FLOAT_BYTES)
+            values = np.frombuffer(data, np.float32).reshape(place.tokens, dim)
+            row[: place.tokens] = values
+        dtype = self.places[keys[0]].dtype
+        return torch.from_numpy(states).to(ids.device, dtype)
 
 
-def _padded_right(mask: Int[Tensor, "doc token"]) -> bool:
-    return bool((mask[:, 1:] <= mask[:, :-1]).all()) and bool(mask[:, 0].all())
+def _is_padded_right(mask: Int[Tensor, "doc token"]) -> bool:
+    """Whether every row is ones, then zeros: [1, 1, 0], and not [0, 1, 1] or [1, 0, 1]."""
+    never_rises = (mask[:, 1:] <= mask[:, :-1]).all()
+    starts_with_text = mask[:, 0].all()
+    return bool(never_rises) and bool(starts_with_text)

@@ -1,8 +1,10 @@
-"""One training: pairs and negatives in; the weights of a checkpoint in the model, and a log, out.
+"""One training: pairs and hard negatives in; weights in the model, and a log, out.
 
-Thin over `SentenceTransformerTrainer`, which brings AdamW, schedules, checkpoints, trackers and DDP.
+Thin over `SentenceTransformerTrainer`, which brings AdamW, schedules, checkpoints, trackers and
+DDP.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from datasets import Dataset
-from rich.markup import escape
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from torch import Tensor, nn
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
@@ -22,12 +24,11 @@ from whet.encoder.layers import blocks
 from whet.encoder.precision import autocast_dtype
 from whet.errors import ArtifactError, TrainingError
 from whet.evaluate.measures import PRIMARY
-from whet.losses import ContrastivePenaltyLoss, InfoNCELoss, SoftLabelLoss, SoftPart
-from whet.losses.adapters import Packing
+from whet.losses import CollatedLoss, ContrastivePenalty, InfoNCE, Packing, SoftLabels, SoftPart
+from whet.losses.objectives import Objective
 from whet.moe.balance import RoutedLoss
 from whet.moe.config import MoEConfig
 from whet.moe.upcycle import expert_layers
-from whet.progress import say
 from whet.train.batches import RandomBatchSampler
 from whet.train.callbacks import LossWatch, ProgressLine, StopEarly, TakeLast
 from whet.train.collate import KnownRelevance, Pair, PairCollator
@@ -35,7 +36,7 @@ from whet.train.config import TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.freeze import train_only, without_dropout
 from whet.train.prefix import prefix_cache
-from whet.train.refresh.callback import Rounds
+from whet.train.refresh.callback import RefreshCallback
 from whet.train.refresh.plan import RefreshPlan, boundaries
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ if TYPE_CHECKING:
 
     from whet.records import Collection
 
-_NO_CHECKPOINT = "No checkpoint had been written yet."
+MAX_STEPS_BETWEEN_LOGS = 10
+# Float32 vectors of the hidden size that the backward pass keeps for each layer and token, about.
+ACTIVATIONS_PER_LAYER = 18
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +57,16 @@ class TrainingData:
 
     collection: "Collection"
     pairs: Sequence[Pair]
-    knowledge: KnownRelevance
+    known: KnownRelevance
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training did: parameter counts, the step it took the weights of, if dev stopped it, the trainer's log."""
+    """What a training did.
+
+    `best_step` is the step whose weights were taken, 0 where none was. `stopped_early` tells
+    whether patience ended the training. `log` is the trainer's.
+    """
 
     trained_parameters: int
     total_parameters: int
@@ -68,7 +77,7 @@ class Trained:
 
 def train_model(
     model: "SentenceTransformer",
-    material: TrainingData,
+    training_data: TrainingData,
     evaluator: DevEvaluator | None,
     config: TrainConfig,
     folder: Path,
@@ -76,109 +85,128 @@ def train_model(
     plan: RefreshPlan | None = None,
     floor: float = -math.inf,
 ) -> Trained:
-    """Train `model` in place and leave in it the last weights, or those of the best checkpoint (`TakeLast`).
+    """Train `model` in place; the last weights are left in it, or the best ones (`TakeLast`).
 
-    Without an evaluator training goes on to its end, and the last weights stay. If there are complete checkpoints in
-    `folder`, it goes on from the newest. `moe` weighs the experts' losses, `plan` has negatives mined anew.
+    Args:
+        model: the model to train.
+        training_data: pairs, their texts and what is known about them.
+        evaluator: scores the model on dev. Without one, training runs to its end, and the last
+            weights are left.
+        config: how to train.
+        folder: for checkpoints. If there are complete ones, training goes on from the newest.
+        moe: weights of the experts' losses.
+        plan: re-mining on the way.
+        floor: a dev score that weights must exceed to be preferred to others (`TakeLast`).
 
-    Raises TrainingError when going on would be worthless, naming the newest good checkpoint; it stays in `folder`.
+    Raises TrainingError when the training is worthless; it names the newest good checkpoint, which
+    stays in `folder`.
     """
+    trained, total = _freeze(model, config)
+    collator = PairCollator(model, training_data.collection, training_data.known)
+    progress = ProgressLine()
+    refresh = _refresh_callback(plan, collator, training_data.pairs, config)
+    callbacks = [progress, *_dev_callbacks(evaluator, config, floor)]
+    if refresh is not None:
+        callbacks.append(refresh)
+    collated_loss = _collated_loss(model, config)
+    trainer = _Trainer(
+        model=model,
+        args=_arguments(config, len(training_data.pairs), folder, moe, evaluator),
+        train_dataset=_dataset(training_data.pairs),
+        evaluator=evaluator,
+        data_collator=_Rows(),
+        loss=_with_expert_losses(collated_loss, model, moe),
+        callbacks=callbacks,
+    )
+    trainer.prepare(collator, progress, collated_loss)
+    try:
+        with _cache(model, training_data, config, refresh, folder):
+            trainer.go_on_from(newest_checkpoint(folder))
+    except TrainingError as error:
+        raise TrainingError(f"{error} {_where_to_go_on(folder)}") from error
+    finally:
+        progress.close()
+        if refresh is not None:
+            refresh.close()
+    state = trainer.state
+    best_step = state.global_step if evaluator is None else state.best_global_step or 0
+    return Trained(trained, total, best_step, trainer.stopped_early, state.log_history)
+
+
+def _freeze(model: "SentenceTransformer", config: TrainConfig) -> tuple[int, int]:
+    """Set what trains; returns the number of trained and of all parameters."""
     trained, total = train_only(model, config.train_only)
-    say(
-        f"train {trained:,} of {total:,} parameters ({config.train_only}), learning rate {config.peak_learning_rate:g}"
+    logger.info(
+        f"train {trained:,} of {total:,} parameters ({config.train_only}), "
+        f"learning rate {config.peak_learning_rate:g}"
     )
     if not config.dropout:
         without_dropout(model)
-    collator = PairCollator(model, material.collection, material.knowledge)
-    steps, autocast = (
-        _steps(config, len(material.pairs)),
-        autocast_dtype(config.precision, model.device),
-    )
-    at = boundaries(plan, steps, config.epochs, config.evaluations) if plan else []
-    trainer = _Trainer(
-        model=model,
-        args=_arguments(config, material, folder, moe, watched=evaluator is not None),
-        train_dataset=_dataset(material.pairs),
-        evaluator=evaluator,
-        data_collator=_Rows(),
-        loss=_loss(model, config, moe),
-        callbacks=[
-            line := ProgressLine(),
-            *_watchers(evaluator, config, floor),
-            *(rounds := _rounds(plan, collator, material.pairs, at, autocast)),
-        ],
-    )
-    trainer.line, trainer.watch, trainer.collate = line, LossWatch(), collator
-    trainer.contrastive_share = 1 - config.penalty_weight if config.loss == "clp" else 1.0
-    for noisy in (ProgressCallback, PrinterCallback):
-        trainer.remove_callback(noisy)
-    if (last := newest_checkpoint(folder)) is not None:
-        say(f"go on from {escape(last)}")
-    try:
-        with _prefix(
-            model, material, config, 0 if plan and plan.config.background else len(at), folder
-        ):
-            trainer.train(resume_from_checkpoint=last)
-    except TrainingError as error:
-        good = newest_checkpoint(folder)
-        raise TrainingError(
-            f"{error} {f'The last good checkpoint is {good}.' if good else _NO_CHECKPOINT}"
-        ) from error
-    finally:
-        for opened in (line, *rounds):
-            opened.close()
-    state = trainer.state
-    best = (state.best_global_step or 0) if evaluator else state.global_step
-    callbacks = (
-        trainer.callback_handler.callbacks
-    )  # a resumed trainer has made its own from the checkpoint
-    stopped = any(isinstance(one, StopEarly) and one.stopped for one in callbacks)
-    return Trained(trained, total, best, stopped, state.log_history)
+    return trained, total
 
 
-def _watchers(
-    evaluator: DevEvaluator | None, config: TrainConfig, floor: float
+def _dev_callbacks(
+    evaluator: DevEvaluator | None,
+    config: TrainConfig,
+    floor: float,
 ) -> list[TrainerCallback]:
-    """What dev scores decide: when to stop, and which checkpoint stays."""
+    """What dev scores decide: when to stop, and which checkpoint is taken."""
     if evaluator is None:
         return []
-    return [StopEarly(early_stopping_patience=config.patience), TakeLast(evaluator, floor, config.seed)]
+    stop_early = StopEarly(early_stopping_patience=config.patience)
+    return [stop_early, TakeLast(evaluator, floor, config.seed)]
 
 
-def _rounds(
-    plan: RefreshPlan | None,
-    collator: PairCollator,
-    pairs: Sequence[Pair],
-    at: Sequence[int],
-    autocast: torch.dtype | None,
-) -> list[Rounds]:
-    """What mines anew on the way."""
-    return [Rounds(plan, collator, pairs, at, autocast)] if plan and at else []
+def _refresh_callback(
+    plan: RefreshPlan | None, collator: PairCollator, pairs: Sequence[Pair], config: TrainConfig
+) -> RefreshCallback | None:
+    """What re-mines on the way, where that is planned."""
+    if plan is None:
+        return None
+    steps = _steps(config, len(pairs))
+    refresh_at = boundaries(plan, steps, config.epochs, config.evaluations)
+    if not refresh_at:
+        return None
+    autocast = autocast_dtype(config.precision, collator.model.device)
+    return RefreshCallback(plan, collator, pairs, refresh_at, autocast)
 
 
-def _prefix(
+def _cache(
     model: "SentenceTransformer",
-    material: TrainingData,
+    training_data: TrainingData,
     config: TrainConfig,
-    refreshes: int,
+    refresh: RefreshCallback | None,
     folder: Path,
 ) -> AbstractContextManager[None]:
-    """The cache of frozen lower layers, where it may be and pays."""
+    """The cache of frozen lower layers, where it is allowed and pays."""
     if config.prefix_cache == "off":
         return nullcontext()
-    collection = material.collection
-    texts = {collection.queries[pair.query_id] for pair in material.pairs}
-    for pair in material.pairs:
-        texts.update(
-            collection.passages[one].content for one in (pair.positive_id, *pair.negative_ids)
-        )
-    if refreshes:
+    collection = training_data.collection
+    texts: set[str] = set()
+    for pair in training_data.pairs:
+        texts.add(collection.queries[pair.query_id])
+        passages = (pair.positive_id, *pair.negative_ids)
+        texts.update(collection.passages[passage].content for passage in passages)
+    passes = config.epochs
+    # A second process cannot read the cache.
+    if refresh is not None and not refresh.plan.config.background:
+        passes += len(refresh.boundaries)
         texts.update(passage.content for passage in collection.passages.values())
-    return prefix_cache(model, sorted(texts), config.epochs + refreshes, folder)
+    return prefix_cache(model, sorted(texts), passes, folder)
+
+
+def _where_to_go_on(folder: Path) -> str:
+    checkpoint = newest_checkpoint(folder)
+    if checkpoint is None:
+        return "No checkpoint had been written yet."
+    return f"The last good checkpoint is {checkpoint}."
 
 
 class _Rows:
-    """Lets rows through as they are: batches are fetched ahead, and a row's negatives may change before its step."""
+    """Collates nothing: `_Trainer.training_step` does.
+
+    The trainer fetches a batch ahead, and re-mining may change a row's negatives before its step.
+    """
 
     valid_label_columns = ("label",)
 
@@ -187,35 +215,60 @@ class _Rows:
 
 
 class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
-    """Counts tokens and watches the loss; leaves out the model card's statistics, whose columns here are ids."""
+    """Collates rows, counts tokens and watches the loss.
 
-    line: ProgressLine
+    The model card's statistics are left out: they read texts from columns, which here hold ids.
+    """
+
+    collator: PairCollator
+    progress: ProgressLine
     watch: LossWatch
-    collate: PairCollator
-    contrastive_share: float
+    collated_loss: CollatedLoss
+
+    def prepare(
+        self, collator: PairCollator, progress: ProgressLine, collated_loss: CollatedLoss
+    ) -> None:
+        """Set what training needs beyond the trainer's own arguments."""
+        self.collator = collator
+        self.progress = progress
+        self.watch = LossWatch()
+        self.collated_loss = collated_loss
+        self.remove_callback(ProgressCallback)
+        self.remove_callback(PrinterCallback)
+
+    def go_on_from(self, checkpoint: str | None) -> None:
+        """Train, from a checkpoint or from the start."""
+        if checkpoint is not None:
+            logger.info(f"go on from {checkpoint}")
+        self.train(resume_from_checkpoint=checkpoint)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether patience ended the training."""
+        # A resumed trainer has made callbacks of its own from the checkpoint.
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, StopEarly) and callback.stopped:
+                return True
+        return False
 
     def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+        self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
-        self.line.tokens += sum(
-            int(v.sum()) for name, v in inputs.items() if name.endswith("attention_mask")
-        )
+        for name, value in inputs.items():
+            if name.endswith("attention_mask"):
+                self.progress.tokens += int(value.sum())
         return super().compute_loss(model, inputs, *args, **kwargs)
 
     def training_step(
-        self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> torch.Tensor:
-        inputs = self.collate(inputs["rows"])
-        labels = inputs["label"]
-        parts = self.accum_loss_components["train"]
-        before = parts.get("contrastive", 0.0)
-        loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)
-        share = self.contrastive_share
-        contrastive = (
-            float(parts["contrastive"] - before) / share
-            if "contrastive" in parts and share
-            else None
-        )
+        self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Tensor:
+        batch = self.collator(inputs["rows"])
+        labels = batch["label"]
+        loss: Tensor = super().training_step(model, batch, *args, **kwargs)
+        parts = self.collated_loss.last_parts
+        contrastive = None
+        if parts.weights.get("contrastive"):
+            contrastive = float(parts.values["contrastive"])
         self.watch.see(float(loss), contrastive, labels, self.state.global_step + 1)
         return loss
 
@@ -238,59 +291,63 @@ def _dataset(pairs: Sequence[Pair]) -> Dataset:
     )
 
 
-def _loss(
-    model: "SentenceTransformer", config: TrainConfig, moe: MoEConfig | None
-) -> torch.nn.Module:
-    kept, autocast = (
-        graph_tokens(model, config.memory_mb),
-        autocast_dtype(config.precision, model.device),
-    )
-    packing = Packing(graph_tokens=kept, autocast=autocast)
-    soft = SoftPart(config.soft_weight or 1.0, config.soft_loss) if config.taught else None
-    loss: InfoNCELoss
+def _collated_loss(model: "SentenceTransformer", config: TrainConfig) -> CollatedLoss:
+    objectives: list[Objective] = []
     if config.loss == "clp":
-        loss = ContrastivePenaltyLoss(
-            model, config.temperature, config.penalty_weight, packing=packing, soft=soft
-        )
-    else:
-        made = InfoNCELoss if config.loss == "infonce" else SoftLabelLoss
-        loss = made(model, config.temperature, packing=packing, soft=soft)
-    return RoutedLoss(model, loss, moe.balance, moe.z) if moe and expert_layers(model) else loss
+        objectives.append(ContrastivePenalty(config.temperature, config.penalty_weight))
+    elif config.loss == "infonce":
+        objectives.append(InfoNCE(config.temperature))
+    if config.taught:
+        part = SoftPart(config.soft_weight or 1.0, config.soft_loss)
+        objectives.append(SoftLabels(config.temperature, part))
+    autocast = autocast_dtype(config.precision, model.device)
+    packing = Packing(graph_tokens=graph_tokens(model, config.memory_mb), autocast=autocast)
+    return CollatedLoss(model, objectives, packing)
+
+
+def _with_expert_losses(
+    loss: CollatedLoss, model: "SentenceTransformer", moe: MoEConfig | None
+) -> nn.Module:
+    if moe is None or not expert_layers(model):
+        return loss
+    return RoutedLoss(model, loss, moe.balance, moe.z)
 
 
 def _steps(config: TrainConfig, pairs: int) -> int:
-    return -(-pairs // config.batch_size) * config.epochs
+    return math.ceil(pairs / config.batch_size) * config.epochs
 
 
 def _arguments(
     config: TrainConfig,
-    material: TrainingData,
+    pairs: int,
     folder: Path,
     moe: MoEConfig | None,
-    *,
-    watched: bool,
+    evaluator: DevEvaluator | None,
 ) -> SentenceTransformerTrainingArguments:
-    every = max(1, -(-_steps(config, len(material.pairs)) // config.evaluations))
+    every = max(1, math.ceil(_steps(config, pairs) / config.evaluations))
+    learning_rates = {}
+    if moe is not None and moe.learning_rate is not None:
+        learning_rates = {r"\.gate$": moe.learning_rate}
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
         learning_rate=config.peak_learning_rate,
-        learning_rate_mapping={r"\.gate$": moe.learning_rate} if moe and moe.learning_rate else {},
+        learning_rate_mapping=learning_rates,
         weight_decay=config.weight_decay,
         warmup_steps=config.warmup,
         lr_scheduler_type="linear",
         batch_sampler=RandomBatchSampler,
-        eval_strategy="steps" if watched else "no",
+        eval_strategy="no" if evaluator is None else "steps",
         eval_steps=every,
         save_strategy="steps",
         save_steps=every,
         save_total_limit=2,
-        load_best_model_at_end=watched,
+        load_best_model_at_end=evaluator is not None,
         restore_callback_states_from_checkpoint=True,
         metric_for_best_model=f"eval_{PRIMARY}",
         greater_is_better=True,
-        logging_steps=max(1, min(10, every)),
+        logging_steps=min(MAX_STEPS_BETWEEN_LOGS, every),
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
         report_to=list(config.trackers) or "none",
@@ -302,22 +359,26 @@ def _arguments(
 
 
 def graph_tokens(model: "SentenceTransformer", memory_mb: int) -> int | None:
-    """Tokens whose activations fit into `memory_mb`: some 18 float32 vectors of the hidden size per layer and token.
+    """Tokens whose activations fit into `memory_mb` megabytes.
 
-    None for a model without a transformer, which keeps next to nothing.
+    None for a model without a transformer, which has next to none.
     """
     config = getattr(model, "config", None)
     if config is None:
         return None
-    return max(1, memory_mb * 2**20 // (18 * 4 * int(config.hidden_size) * len(blocks(model))))
+    bytes_per_layer = ACTIVATIONS_PER_LAYER * 4 * int(config.hidden_size)
+    bytes_per_token = bytes_per_layer * len(blocks(model))
+    return max(1, memory_mb * 2**20 // bytes_per_token)
 
 
 def newest_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint that was written whole: the trainer writes its state last."""
-    found = sorted(
-        folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True
+    checkpoints = sorted(
+        folder.glob("checkpoint-*"),
+        key=lambda path: int(path.name.split("-")[1]),
+        reverse=True,
     )
-    for path in found:
+    for path in checkpoints:
         try:
             read_json(path / TRAINER_STATE_NAME)
         except ArtifactError:

@@ -85,7 +85,7 @@ def test_new_negatives_get_their_positive_queries(start, monkeypatch, tmp_path):
 
     def seen(self, rows):
         passages = {p for row in rows for p in self.negatives.get(row["query_id"], ())}
-        answers.append((passages, {p for p in passages if self.knowledge.positive_queries.get(p)}))
+        answers.append((passages, {p for p in passages if self.known.positive_queries.get(p)}))
         return real(self, rows)
 
     monkeypatch.setattr(PairCollator, "__call__", seen)

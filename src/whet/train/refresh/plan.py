@@ -1,5 +1,6 @@
-"""What mining anew needs, what it costs in work, and so how often it is done."""
+"""What re-mining needs, what it costs in work, and at which steps it is done."""
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,109 +10,142 @@ from pathlib import Path
 import numpy as np
 
 from whet.mine.config import MineConfig
-from whet.progress import say
 from whet.records import Collection, MinedQuery, PositiveQuery
 from whet.train.refresh.config import RefreshConfig
 from whet.train.refresh.pool import Pool, Ranks
 
-POOL_PAYS = 0.75  # of the corpus's characters: a pool that is larger saves too little
-STEP = 5.0  # as long as encoding takes training on a text; measured on nl2bash_a, one thread (docs/LOG.md)
+# A pool with more of the corpus's characters saves too little.
+MAX_POOL_SHARE = 0.75
+# Training on a text takes this many times as long as encoding it; measured on nl2bash_a with one
+# thread (docs/LOG.md).
+TRAINING_COST = 5.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RefreshPlan:
-    """What mining anew needs: the collection and how it is mined, each query's first ranks, and h* for passages.
+    """What re-mining needs.
 
-    `stars` finds positive queries of mined passages; `negatives` per query are used. Rounds are kept in `folder`.
+    Attributes:
+        collection: the training queries, and the corpus.
+        mine: how negatives are mined.
+        config: when, and in what.
+        negatives: how many negatives a query are used.
+        first_ranks: the rows of the passages that the base model ranks highest for each training
+            query.
+        find_positive_queries: finds positive queries (h*) of mined negatives.
+        folder: where the folders of rounds lie.
+        seed: of the pool's random sample.
     """
 
     collection: Collection
     mine: MineConfig
     config: RefreshConfig
     negatives: int
-    first: Ranks
-    stars: Callable[[Sequence[MinedQuery]], list[PositiveQuery]]
+    first_ranks: Ranks
+    find_positive_queries: Callable[[Sequence[MinedQuery]], list[PositiveQuery]]
     folder: Path
     seed: int = 13
 
     @property
     def depth(self) -> int:
-        """Ranks of every query that stay in the pool: what mining skips, and `refresh.depth` more."""
+        """Ranks of every query that stay in the pool: those mining skips, and `refresh.depth`."""
         return self.mine.skip + self.config.depth
 
     @cached_property
     def pooled(self) -> bool:
-        """Whether a pool is searched, and not the corpus."""
-        corpus, pool = self._characters
-        return self.config.cost == "pool" or (
-            self.config.cost == "auto" and pool <= POOL_PAYS * corpus
-        )
+        """Whether a pool is searched, and not the whole corpus."""
+        if self.config.cost != "auto":
+            return self.config.cost == "pool"
+        return self._pool_characters <= MAX_POOL_SHARE * self._corpus_characters
 
     @property
     def passage_characters(self) -> int:
-        """What a refresh reads of passages."""
-        return self._characters[self.pooled]
+        """Characters of passages that one refresh reads."""
+        return self._pool_characters if self.pooled else self._corpus_characters
 
     @cached_property
     def query_characters(self) -> int:
-        """What a refresh for all training queries reads of them."""
-        return sum(
-            len(self.collection.queries[query]) for query in self.collection.positives("train")
-        )
+        """Characters of queries that a refresh for all training queries reads."""
+        queries = self.collection.positives("train")
+        return sum(len(self.collection.queries[query]) for query in queries)
 
     @cached_property
-    def _characters(self) -> tuple[int, int]:
-        """Of the corpus, and of the first pool."""
-        sizes = np.array([len(passage.content) for passage in self.collection.passages.values()])
-        pool = Pool.of(
-            self.collection, [self.first], self.config.sample, np.random.default_rng(self.seed)
-        )
-        return int(sizes.sum()), int(sizes[pool.rows].sum())
+    def _corpus_characters(self) -> int:
+        return sum(len(passage.content) for passage in self.collection.passages.values())
+
+    @cached_property
+    def _pool_characters(self) -> int:
+        """Of the first pool."""
+        rng = np.random.default_rng(self.seed)
+        pool = Pool.of(self.collection, [self.first_ranks], self.config.sample, rng)
+        passages = list(self.collection.passages.values())
+        return sum(len(passages[row].content) for row in pool.rows.tolist())
 
     def work(self, epochs: int) -> float:
-        """Characters that a training of so many epochs reads, each counted as often as a refresh could read it."""
-        texts = {passage.id: len(passage.content) for passage in self.collection.passages.values()}
-        read = sum(
-            len(self.collection.queries[query]) + texts[passage] * (1 + self.negatives)
-            for query, passages in self.collection.positives("train").items()
-            for passage in passages
-        )
-        return STEP * epochs * read
+        """Work of a training of so many epochs, in characters that a refresh could read instead."""
+        queries = self.collection.queries
+        passages = self.collection.passages
+        characters = 0
+        for query, positive in self.collection.pairs("train"):
+            # Negatives are not known yet; they count as long as the positive.
+            passage_characters = len(passages[positive].content) * (1 + self.negatives)
+            characters += len(queries[query]) + passage_characters
+        return TRAINING_COST * epochs * characters
 
 
 def boundaries(plan: RefreshPlan, steps: int, epochs: int, evaluations: int) -> list[int]:
-    """Steps after which negatives are mined anew, at equal distances, where dev is scored anyway if it is often enough.
+    """Steps after which negatives are re-mined, at equal distances.
 
-    `auto` takes as many as its share of the training's work pays for, and no more than there are dev evaluations
-    before the end.
+    They are steps at which dev is scored anyway, if that is often enough. `auto` takes as many as
+    its share of the training's work pays for, and fewer than there are dev evaluations.
     """
     times = 0
     if isinstance(plan.config.times, int):
         times = plan.config.times
     elif plan.config.times == "auto":
-        passages, queries = plan.passage_characters, plan.query_characters
-        costs = [
-            times * passages + queries * _left(times, epochs) for times in range(1, evaluations)
-        ]
-        work = plan.work(epochs)
-        times = sum(cost <= plan.config.share * work for cost in costs)
-        if costs:
-            what = (
-                f"{times} planned"
-                if times
-                else f"over refresh.share ({plan.config.share:.0%}), so none"
-            )
-            say(f"mining anew once is about {costs[0] / work:.0%} of the training's work: {what}")
-    every = max(1, -(-steps // evaluations)) if times < evaluations else 1
-    ideal = [steps * number / (times + 1) for number in range(1, times + 1)]
-    found = sorted({every * math.ceil(step / every - 0.5) for step in ideal} - {0, steps})
-    if len(found) < times:
-        say(
-            f"negatives are mined anew {len(found)} times, not {times}: there are {steps} steps to do it between"
+        times = _affordable(plan, epochs, evaluations)
+    every = 1
+    if times < evaluations:
+        every = max(1, math.ceil(steps / evaluations))
+    nearest = set()
+    for number in range(1, times + 1):
+        ideal = steps * number / (times + 1)
+        nearest.add(every * math.ceil(ideal / every - 0.5))
+    chosen = sorted(nearest - {0, steps})
+    if len(chosen) < times:
+        logger.info(
+            f"negatives are re-mined {len(chosen)} times, not {times}: "
+            f"there are {steps} steps to do it between"
         )
-    return found
+    return chosen
 
 
-def _left(times: int, epochs: int) -> float:
-    """Shares of the training queries that so many refreshes are for, summed: in the last epoch those to come."""
-    return sum(min(1.0, epochs * (1 - number / (times + 1))) for number in range(1, times + 1))
+def _affordable(plan: RefreshPlan, epochs: int, evaluations: int) -> int:
+    """How many refreshes the share of the training's work pays for; logs it."""
+    costs = []
+    for times in range(1, evaluations):
+        queries = plan.query_characters * _queries_left(times, epochs)
+        costs.append(times * plan.passage_characters + queries)
+    if not costs:
+        return 0
+    work = plan.work(epochs)
+    affordable = sum(cost <= plan.config.share * work for cost in costs)
+    result = f"{affordable} planned"
+    if not affordable:
+        result = f"over refresh.share ({plan.config.share:.0%}), so none"
+    logger.info(
+        f"re-mining once takes about {costs[0] / work:.0%} of the training's work: {result}"
+    )
+    return affordable
+
+
+def _queries_left(times: int, epochs: int) -> float:
+    """For how many times the training queries `times` refreshes mine, in all.
+
+    In the last epoch a refresh mines for the queries that are still to come. With one epoch, two
+    refreshes are for 2/3 and 1/3 of the queries, 1 in all; with two epochs for all and 2/3 of them.
+    """
+    shares_left = [1 - number / (times + 1) for number in range(1, times + 1)]
+    return sum(min(1.0, epochs * share) for share in shares_left)

@@ -1,7 +1,7 @@
-"""Mining anew while a model learns: in the whole corpus, or in the pool of passages that have mattered so far.
+"""What re-mining searches: the whole corpus, or the pool of passages that have mattered so far.
 
-The pool is what ranked highest for each query in any round, and a fresh random sample of the rest, in which newcomers
-are noticed. The sample also tells how many are missed: what it holds of the best ranks, scaled up.
+The pool holds what ranked highest for each query in any round, and a new random sample of the rest,
+in which newcomers show up. From the best ranks of the sample follows how many the pool misses.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from whet.mine.ance import mine_with_candidates
 from whet.mine.candidates import Candidates
 from whet.mine.config import MineConfig
 from whet.mine.summary import MiningSummary
-from whet.records import Collection, Encoder, MinedQuery, Passage
+from whet.records import Collection, Encoder, Judgements, MinedQuery
 
 Rows = Int64[np.ndarray, " doc"]
 Ranks = Int64[np.ndarray, "query rank"]
@@ -24,7 +24,10 @@ Ranks = Int64[np.ndarray, "query rank"]
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Rows of the passages to search in, ascending: those that have mattered, and a random sample of the others."""
+    """Rows of the passages to search, ascending: those that have mattered, and a random sample.
+
+    `corpus` counts the passages of the corpus.
+    """
 
     inside: Rows
     sample: Rows
@@ -32,20 +35,24 @@ class Pool:
 
     @classmethod
     def of(
-        cls, collection: Collection, ranks: Sequence[Ranks], share: float, rng: np.random.Generator
+        cls,
+        collection: Collection,
+        ranks: Sequence[Ranks],
+        share: float,
+        rng: np.random.Generator,
     ) -> "Pool":
-        """Gather what ranked high, answers and given negatives, and draw `share` of the rest."""
+        """Gather what ranked high, positives and given negatives; draw `share` of the rest."""
         row_of = {passage: row for row, passage in enumerate(collection.passages)}
         matters = np.zeros(len(row_of), bool)
         for table in ranks:
             matters[table[table >= 0]] = True
-        for query, passages in collection.positives("train").items():
-            matters[
-                [row_of[passage] for passage in (*passages, *collection.negatives.get(query, ()))]
-            ] = True
+        for query, positives in collection.positives("train").items():
+            given = collection.negatives.get(query, ())
+            matters[[row_of[passage] for passage in (*positives, *given)]] = True
         outside = np.flatnonzero(~matters)
-        drawn = rng.choice(outside, int(np.ceil(share * len(outside))), replace=False)
-        return cls(np.flatnonzero(matters), np.sort(drawn), len(row_of))
+        sample_size = int(np.ceil(share * len(outside)))
+        sample = rng.choice(outside, sample_size, replace=False)
+        return cls(np.flatnonzero(matters), np.sort(sample), len(row_of))
 
     @property
     def rows(self) -> Rows:
@@ -53,33 +60,42 @@ class Pool:
         return np.sort(np.concatenate([self.inside, self.sample]))
 
     def part_of(self, collection: Collection) -> Collection:
-        """The collection with the pool's passages alone, and what is judged of them."""
-        every: list[Passage] = list(collection.passages.values())
-        kept = {every[row].id: every[row] for row in self.rows.tolist()}
-        qrels = {
-            split: {
-                query: {p: grade for p, grade in found.items() if p in kept}
-                for query, found in judged.items()
-            }
-            for split, judged in collection.qrels.items()
-        }
-        return replace(collection, passages=kept, qrels=qrels)
+        """The collection with the pool's passages alone, and their judgements."""
+        every = list(collection.passages.values())
+        passages = {every[row].id: every[row] for row in self.rows.tolist()}
+        qrels: dict[str, Judgements] = {}
+        for split, judgements in collection.qrels.items():
+            qrels[split] = {}
+            for query, grades in judgements.items():
+                qrels[split][query] = {p: grade for p, grade in grades.items() if p in passages}
+        return replace(collection, passages=passages, qrels=qrels)
 
     def recall(self, ranks: Ranks) -> float:
-        """Estimate the share of the corpus's best ranks that are in the pool, whose own best are `ranks`.
+        """Estimate which share of the corpus's best ranks the pool holds.
 
-        Each passage of the sample stands for so many outside. So the pool's first ranks are more of the corpus's; where
-        these reach the depth, the share ends.
+        `ranks` are the pool's own best. Each passage of the sample stands for several outside of
+        the pool, so the pool's first ranks cover more ranks of the corpus. Recall is the number of
+        the pool's ranks that cover the corpus's best `depth`, divided by `depth`.
+
+        Example: one passage of the sample stands for 10, and it is the second of the pool's ranks
+        for half of the queries. The pool's first 1, 2, 3 ranks then cover 1, 6.5, 7.5 of the
+        corpus.
         """
         depth = ranks.shape[1]
         stands_for = (self.corpus - len(self.inside)) / max(1, len(self.sample))
-        reached = np.cumsum(1 + np.isin(ranks, self.sample).mean(axis=0) * (stands_for - 1))
-        return float(np.interp(depth, [0, *reached], np.arange(depth + 1)) / max(1, depth))
+        share_from_sample = np.isin(ranks, self.sample).mean(axis=0)  # (rank,)
+        covered = np.cumsum(1 + share_from_sample * (stands_for - 1))  # (rank,), of the corpus
+        ranks_for_depth = np.interp(depth, [0, *covered], np.arange(depth + 1))
+        return float(ranks_for_depth / max(1, depth))
 
 
 @dataclass(frozen=True, slots=True)
 class Remined:
-    """What mining anew came to; `ranks` follow the collection's training queries and passages, `recall` the pool's."""
+    """What re-mining gave.
+
+    `ranks` has a row for each training query of the collection, with row numbers of the whole
+    corpus. `encoded` passages were searched; `recall` is the pool's.
+    """
 
     mined: list[MinedQuery]
     summary: MiningSummary
@@ -89,7 +105,8 @@ class Remined:
 
     def to_json(self) -> dict[str, Any]:
         """The numbers."""
-        return {"encoded": self.encoded, "recall": round(self.recall, 4)} | self.summary.to_json()
+        search = {"encoded": self.encoded, "recall": round(self.recall, 4)}
+        return search | self.summary.to_json()
 
 
 def remine(
@@ -99,24 +116,30 @@ def remine(
     depth: int,
     pool: Pool | None = None,
 ) -> Remined:
-    """Mine for the training queries with an encoder's vectors of today: in the whole corpus, or in a pool's part of it.
+    """Mine for the training queries with an encoder's vectors of this moment.
 
-    The best `depth` of each query are told, as rows of the whole corpus, for the next round's pool.
+    `collection` is the whole one, or the pool's part of it. `depth` ranks of each query are
+    returned, for the next round's pool.
     """
-    rows = np.arange(len(collection.passages)) if pool is None else pool.rows
-    queries = encoder.encode_queries(
-        [collection.queries[query] for query in collection.positives("train")]
+    queries = [collection.queries[query] for query in collection.positives("train")]
+    passages = [passage.content for passage in collection.passages.values()]
+    query_embeddings = encoder.encode_queries(queries)
+    passage_embeddings = encoder.encode_passages(passages)
+    mined, summary, candidates = mine_with_candidates(
+        collection, query_embeddings, passage_embeddings, config
     )
-    passages = encoder.encode_passages(
-        [passage.content for passage in collection.passages.values()]
-    )
-    mined, summary, candidates = mine_with_candidates(collection, queries, passages, config)
+    rows = np.arange(len(passages)) if pool is None else pool.rows
     ranks = _ranks(candidates, rows, depth)
-    return Remined(mined, summary, ranks, len(rows), 1.0 if pool is None else pool.recall(ranks))
+    recall = 1.0 if pool is None else pool.recall(ranks)
+    return Remined(mined, summary, ranks, len(rows), recall)
 
 
 def _ranks(candidates: Candidates, rows: Rows, depth: int) -> Ranks:
-    """The table's own ranking, with the corpus's row numbers."""
-    found = candidates.passages[:, candidates.from_source("ance")][:, :depth]
-    ranks: Ranks = rows[found]
+    """The best ranks of the model's own search, with the corpus's row numbers.
+
+    `candidates.passages` has one column per candidate, some from other searches; `rows` translates
+    the searched collection's row numbers: with rows [3, 7, 8], candidate 1 is passage 7.
+    """
+    from_model = candidates.passages[:, candidates.from_source("ance")]  # (query, rank)
+    ranks: Ranks = rows[from_model[:, :depth]]
     return ranks

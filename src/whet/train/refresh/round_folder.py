@@ -1,135 +1,185 @@
-"""One round of mining anew, as a folder: the job, what was mined, and since when it is used.
+"""The folder of one round of re-mining: what it holds, and how far the round has come.
 
-Where a second process mines, its job and `job.json` come first; then `negatives.jsonl`, `ranks.npy` and
-`mined.json`; then `queries.jsonl`, the positive queries of new negatives, and `summary.json`, which makes it a round.
-Of each group the last is written when all the others are there.
+    scratch/            the model and the job for a second process
+    job.json            what it is to mine
+    vectors/            embeddings, so that mining that was killed goes on
+    negatives.jsonl     mined negatives
+    ranks.npy           best ranks of every training query
+    mined.json          the figures of mining
+    queries.jsonl       positive queries (h*) of new negatives
+    summary.json        all figures; the round is installed
 
-    python -m whet.train.refresh.round_folder FOLDER PARENT        mine a job in a process of its own
+job.json, mined.json and summary.json show how far the round has come (`RoundState`). Each is
+written after all files that belong to it.
 """
 
-import os
-import pickle
 import shutil
-import sys
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from whet.artifacts import SCRATCH, VECTORS, read_json, write_json
-from whet.encoder.packed import PackedEncoder, StoredEncoder
 from whet.generate.positives import read_positive_queries, write_positive_queries
-from whet.mine.config import MineConfig
 from whet.mine.mined import read_mined, write_mined
-from whet.records import Collection, PositiveQuery
-from whet.train.refresh.pool import Pool, Ranks, remine
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-SUMMARY, MINED, JOB_ABOUT, LOG = "summary.json", "mined.json", "job.json", "log.txt"
-MODEL, JOB = f"{SCRATCH}/model", f"{SCRATCH}/job.pickle"
+from whet.records import MinedQuery, PositiveQuery
+from whet.train.refresh.pool import Ranks
+from whet.train.refresh.round_log import JobLog, MinedLog, RoundLog
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to mine: the training queries of `part`, which are `rows` of all `queries`, in the pool or the corpus."""
+class RoundState(Enum):
+    """How far a round has come."""
 
-    part: Collection
-    rows: np.ndarray
-    queries: int
-    pool: Pool | None
-    config: MineConfig
-    depth: int
-    autocast: torch.dtype | None
-    about: Mapping[str, Any]
+    EMPTY = "empty"
+    REQUESTED = "requested"
+    MINED = "mined"
+    INSTALLED = "installed"
 
-    def mine(self, model: "SentenceTransformer", folder: Path) -> None:
-        """Mine with a model's weights, and leave what was found in the round's folder.
 
-        Vectors are kept until all is there, so that mining that was broken off goes on.
-        """
-        began = time.monotonic()
-        encoder = StoredEncoder(PackedEncoder(model, autocast=self.autocast), folder / VECTORS)
-        found = remine(self.part, encoder, self.config, self.depth, self.pool)
-        write_mined(folder / "negatives.jsonl", found.mined)
-        ranks = np.full((self.queries, found.ranks.shape[1]), -1)
-        ranks[self.rows] = found.ranks
-        np.save(folder / "ranks.npy", ranks, allow_pickle=False)
-        took = {"seconds": round(time.monotonic() - began, 2)}
-        write_json(folder / MINED, dict(self.about) | found.to_json() | took)
-        shutil.rmtree(folder / VECTORS, ignore_errors=True)
+# The file that is written last in each state, the last state first.
+LAST_FILES = {
+    RoundState.INSTALLED: "summary.json",
+    RoundState.MINED: "mined.json",
+    RoundState.REQUESTED: "job.json",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Negatives mined from the weights after `mined_at` steps, and used in all steps after `used_from`."""
+    """A round whose negatives are used.
 
-    mined_at: int
-    used_from: int
+    `negatives` maps a query id to passage ids, `positive_queries` a passage id to texts of queries
+    that it answers. `ranks` has a row for each training query.
+    """
+
+    log: RoundLog
     negatives: Mapping[str, tuple[str, ...]]
     positive_queries: Mapping[str, Sequence[str]]
     ranks: Ranks
-    log: Mapping[str, Any]
-
-    @classmethod
-    def read(cls, folder: Path, used: int) -> "Round":
-        """A round from its folder; `used` negatives of each query. Raises ArtifactError on a damaged file."""
-        log = read_json(folder / SUMMARY)
-        stars: dict[str, list[str]] = {}
-        for star in read_positive_queries(folder / "queries.jsonl"):
-            stars.setdefault(star.passage_id, []).append(star.text)
-        mined = read_mined(folder / "negatives.jsonl")
-        negatives = {
-            one.query_id: tuple(n.passage_id for n in one.negatives[:used]) for one in mined
-        }
-        ranks = np.load(folder / "ranks.npy", allow_pickle=False)
-        return cls(log["mined_at"], log["used_from"], negatives, stars, ranks, log)
 
 
-def finish(
-    folder: Path, stars: Sequence[PositiveQuery], used_from: int, more: Mapping[str, Any]
-) -> None:
-    """Make what was mined a round: its positive queries, and the step from which it is used."""
-    write_positive_queries(folder / "queries.jsonl", stars)
-    log = read_json(folder / MINED) | {"used_from": used_from, "new_queries": len(stars)} | more
-    for left in (SCRATCH, VECTORS):
-        shutil.rmtree(folder / left, ignore_errors=True)
-    write_json(folder / SUMMARY, log)
+@dataclass(frozen=True, slots=True)
+class RoundFolder:
+    """The folder of one round; it may not be there yet. Damaged files raise ArtifactError."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """Where a second process finds the model."""
+        return self.path / SCRATCH / "model"
+
+    @property
+    def job(self) -> Path:
+        """Where a second process finds its job."""
+        return self.path / SCRATCH / "job.pickle"
+
+    @property
+    def messages(self) -> Path:
+        """What a second process printed."""
+        return self.path / "log.txt"
+
+    @property
+    def vectors(self) -> Path:
+        """Embeddings by the model of this round."""
+        return self.path / VECTORS
+
+    def state(self) -> RoundState:
+        """How far the round has come."""
+        for state, last_file in LAST_FILES.items():
+            if (self.path / last_file).exists():
+                return state
+        return RoundState.EMPTY
+
+    # ---- requested
+
+    def request(self, log: JobLog) -> None:
+        """Record what a second process is to mine. Its model and job are there already."""
+        write_json(self.path / "job.json", log.to_json())
+
+    def read_job_log(self) -> JobLog:
+        """What is to be mined, from the newest of the logs. Not for an empty folder."""
+        return JobLog.from_json(read_json(self.path / LAST_FILES[self.state()]))
+
+    # ---- mined
+
+    def write_mined(self, mined: Sequence[MinedQuery], ranks: Ranks, log: MinedLog) -> None:
+        """Record what was mined, and delete the embeddings."""
+        write_mined(self.path / "negatives.jsonl", mined)
+        np.save(self.path / "ranks.npy", ranks, allow_pickle=False)
+        write_json(self.path / "mined.json", log.to_json())
+        shutil.rmtree(self.vectors, ignore_errors=True)
+
+    def read_mined(self) -> list[MinedQuery]:
+        """The mined negatives."""
+        return read_mined(self.path / "negatives.jsonl")
+
+    def read_mined_log(self) -> MinedLog:
+        """The figures of mining."""
+        return MinedLog.from_json(read_json(self.path / "mined.json"))
+
+    # ---- installed
+
+    def install(
+        self,
+        mined: Sequence[MinedQuery],
+        positive_queries: Sequence[PositiveQuery],
+        log: RoundLog,
+        negatives: int,
+    ) -> Round:
+        """Record that the round is used; returns it with `negatives` for each query.
+
+        `mined` are the negatives that this folder holds.
+        """
+        write_positive_queries(self.path / "queries.jsonl", positive_queries)
+        shutil.rmtree(self.path / SCRATCH, ignore_errors=True)
+        shutil.rmtree(self.vectors, ignore_errors=True)
+        write_json(self.path / "summary.json", log.to_json())
+        return self._round(mined, positive_queries, log, negatives)
+
+    def read_log(self) -> RoundLog:
+        """The figures of an installed round."""
+        return RoundLog.from_json(read_json(self.path / "summary.json"))
+
+    def read_round(self, negatives: int) -> Round:
+        """An installed round, with `negatives` for each query."""
+        positive_queries = read_positive_queries(self.path / "queries.jsonl")
+        return self._round(self.read_mined(), positive_queries, self.read_log(), negatives)
+
+    def _round(
+        self,
+        mined: Sequence[MinedQuery],
+        positive_queries: Sequence[PositiveQuery],
+        log: RoundLog,
+        negatives: int,
+    ) -> Round:
+        passages = {}
+        for query in mined:
+            used = query.negatives[:negatives]
+            passages[query.query_id] = tuple(negative.passage_id for negative in used)
+        texts: dict[str, list[str]] = {}
+        for positive_query in positive_queries:
+            texts.setdefault(positive_query.passage_id, []).append(positive_query.text)
+        ranks = np.load(self.path / "ranks.npy", allow_pickle=False)
+        return Round(log, passages, texts, ranks)
+
+    def withdraw(self) -> None:
+        """Let the round be mined but not installed."""
+        (self.path / "summary.json").unlink(missing_ok=True)
+
+    def delete(self) -> None:
+        """Delete the folder, if it is there."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
-def by_number(folder: Path) -> list[Path]:
-    """The folders of rounds, in order."""
-    return sorted(folder.glob("round-*"), key=lambda path: int(path.name.split("-")[1]))
+def round_folders(folder: Path) -> list[RoundFolder]:
+    """The rounds in a folder, in order."""
+    paths = sorted(folder.glob("round-*"), key=lambda path: int(path.name.split("-")[1]))
+    return [RoundFolder(path) for path in paths]
 
 
-def recorded(folder: Path) -> list[Path]:
-    """The folders of rounds that are complete, in order."""
-    return [path for path in by_number(folder) if (path / SUMMARY).exists()]
-
-
-def main() -> None:
-    """Mine the job in the folder that is named; ends with the process that started it, whose id comes second."""
-    folder, parent = Path(sys.argv[1]), int(sys.argv[2])
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-    from sentence_transformers import SentenceTransformer
-
-    job: Job = pickle.loads((folder / JOB).read_bytes())  # noqa: S301 - written by the parent process
-    job.mine(
-        SentenceTransformer(str(folder / MODEL), trust_remote_code=True), folder
-    )  # code of our own making
-
-
-if __name__ == "__main__":
-    main()
+def round_folder(folder: Path, number: int) -> RoundFolder:
+    """The folder of one round; rounds are counted from 1."""
+    return RoundFolder(folder / f"round-{number}")
