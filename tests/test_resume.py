@@ -47,13 +47,13 @@ FOLDED = {
 REFRESHED = {
     "train, before a boundary": ("torch.optim:AdamW.step", 5),
     "train, a boundary's checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 1),
-    "train, mining anew": ("whet.train.refresh.round_folder:remine", 1),
+    "train, mining anew": ("whet.train.refresh.mining_job:remine", 1),
     "train, its vectors": ("whet.encoder.stored:np.save", 1),
     "train, its negatives": ("whet.train.refresh.round_folder:~write_mined", 1),
     "train, its h*": ("whet.train.refresh.round_folder:write_positive_queries", 1),
     "train, its numbers": ("whet.train.refresh.round_folder:~write_json", 1),
     "train, with new negatives": ("torch.optim:AdamW.step", 7),
-    "train, the second boundary": ("whet.train.refresh.round_folder:remine", 1),
+    "train, the second boundary": ("whet.train.refresh.mining_job:remine", 1),
     "train, after it": ("torch.optim:AdamW.step", 6),
 }
 CHAIN = [*list(PLACES)[1:8], "evaluate", *list(PLACES)[-2:]]

@@ -58,7 +58,7 @@ def test_nothing_of_a_folds_own_queries_is_learned_from(folded, sources):
         for fold in folds(folded.collection, folded.recipe.seed):
             data = training_data_of(folded, fold, sources(folded))
             unseen = {same_text(fold.queries[query]) for query in fold.positives("dev")}
-            known = data.knowledge.positive_queries.values()
+            known = data.known.positive_queries.values()
             texts = {same_text(text) for queries in known for text in queries}
             assert texts
             assert not texts & unseen
