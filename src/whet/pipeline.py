@@ -88,6 +88,8 @@ def build(run: Run, until: str = "model") -> Run:
             artifact = STAGES[name](run, done)
             if artifact is not None:
                 done[name] = artifact
+        if until in DATA_STAGES:
+            record_settings(run.path, run.settings, run.recipe_before_paraphrases)
     return run
 
 
