@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from whet.data.cut import Cutter
 from whet.data.read import read
-from whet.data.test_queries import with_test_queries
+from whet.data.query_table import with_test_queries
 from whet.errors import ConfigError, Fault, raise_errors
 from whet.generate.spending import Confirm, refuse
 from whet.models import load_model
@@ -40,7 +40,7 @@ def open_run(
     """Open the run that these arguments describe; its folder need not exist.
 
     `labels` is a file of marks on audited pairs (`whet.data.audit_marks`). `test_queries` is a table
-    of real queries for data that has none (`whet.data.test_queries`). `confirm` is asked before a
+    of real queries for data that has none (`whet.data.query_table`). `confirm` is asked before a
     language model's server is paid.
 
     Raises DataError with every fault of the data, ConfigError on a bad setting or place.
@@ -79,7 +79,7 @@ def reopen(
         )
     if paraphrases:
         settings = settings.with_paraphrases(paraphrases)
-    return _open(path, settings.data, settings, confirm)
+    return _open(path, data, settings, confirm)
 
 
 def _open(
