@@ -1,6 +1,7 @@
-"""Rank passages for queries, with an encoder or by BM25: the one road from texts to a Ranking, for dev and test."""
+"""Rank passages for queries, by an encoder or by BM25: for dev and for test."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from whet.records import Encoder, Ranking
 from whet.search.bm25 import Bm25
@@ -8,34 +9,43 @@ from whet.search.dense import Hits, top_k
 
 DEPTH = 100  # R@100 is the deepest measure
 
+Texts: TypeAlias = Mapping[str, str]
+"""Id → text."""
 
-def retrieve(
-    encoder: Encoder, queries: Mapping[str, str], passages: Mapping[str, str], depth: int = DEPTH
-) -> Ranking:
-    """The `depth` best passages of every query (both id → text) by the encoder's similarity."""
-    query_vectors, vectors = (
-        encoder.encode_queries(list(queries.values())),
-        encoder.encode_passages(list(passages.values())),
-    )
-    hits = top_k(query_vectors, vectors, depth, backend="exact")
+
+def retrieve(encoder: Encoder, queries: Texts, passages: Texts, depth: int = DEPTH) -> Ranking:
+    """Rank the `depth` best passages for every query by the encoder's similarity."""
+    query_vectors = encoder.encode_queries(list(queries.values()))
+    passage_vectors = encoder.encode_passages(list(passages.values()))
+    hits = top_k(query_vectors, passage_vectors, depth, backend="exact")
     return ranking_of(hits, list(queries), list(passages))
 
 
-def retrieve_lexically(
-    queries: Mapping[str, str], passages: Mapping[str, str], depth: int = DEPTH
-) -> Ranking:
-    """Rank passages (id → text) for queries (id → text) by BM25; what shares no term with a query is not ranked."""
-    hits = Bm25(list(passages.values())).top_k(list(queries.values()), depth)
+def retrieve_lexically(queries: Texts, passages: Texts, depth: int = DEPTH) -> Ranking:
+    """Rank the `depth` best passages for every query by BM25.
+
+    A passage that shares no term with a query is not ranked for it.
+    """
+    index = Bm25(list(passages.values()))
+    hits = index.top_k(list(queries.values()), depth)
     return ranking_of(hits, list(queries), list(passages))
 
 
 def ranking_of(hits: Hits, query_ids: Sequence[str], passage_ids: Sequence[str]) -> Ranking:
-    """Hits as a Ranking of ids; rows of `hits` are queries, in order."""
-    return {
-        query: {
-            passage_ids[i]: float(score) for i, score in zip(row, scores, strict=True) if i >= 0
-        }
-        for query, row, scores in zip(
-            query_ids, hits.indices.tolist(), hits.scores.tolist(), strict=True
-        )
-    }
+    """Turn hits into a Ranking of ids; rows of `hits` follow `query_ids`.
+
+    >>> import numpy as np
+    >>> hits = Hits(np.array([[1, -1]]), np.array([[0.5, 0.0]], np.float32))   # -1: no passage
+    >>> ranking_of(hits, ["q"], ["a", "b"])
+    {'q': {'b': 0.5}}
+    """
+    ranking: Ranking = {}
+    passage_rows = hits.indices.tolist()
+    scores = hits.scores.tolist()
+    for query_id, row, row_scores in zip(query_ids, passage_rows, scores, strict=True):
+        ranked: dict[str, float] = {}
+        for passage_row, score in zip(row, row_scores, strict=True):
+            if passage_row >= 0:
+                ranked[passage_ids[passage_row]] = score
+        ranking[query_id] = ranked
+    return ranking

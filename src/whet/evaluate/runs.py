@@ -1,8 +1,9 @@
 """TREC run and qrels files, and the one order in which a ranking is read.
 
-Evaluation tools sort a run by its scores and break ties by passage id, each in its own direction (trec_eval downward,
-MS MARCO's script upward), after rounding to float32. `break_ties` takes that freedom away: measures and files are made from
-scores that fall strictly, so every tool sees the order that the search returned.
+Evaluation tools sort a run by its scores, after rounding to float32. They break ties by passage id,
+each in its own direction (trec_eval downward, MS MARCO's script upward). `break_ties` leaves them
+no choice: measures and files are made from scores that fall strictly, so every tool sees the order
+that the search returned.
 """
 
 import re
@@ -16,45 +17,53 @@ from whet.artifacts import write_text
 from whet.errors import ArtifactError, WhetError
 from whet.records import Judgements, Ranking
 
-TIE_STEP = 1e-9  # no smaller: near a score of 0 the next float32 is subnormal, and some builds flush those to 0
+# No smaller: near a score of 0 the next float32 is subnormal, and some builds flush those to 0.
+MIN_TIE_STEP = np.float32(1e-9)
 
 
 def break_ties(scores: dict[str, float]) -> dict[str, float]:
-    """Passages of one query, best first, with scores that fall strictly also in float32; ties keep their order.
+    """Give passages of one query scores that fall strictly, also in float32, best passage first.
 
-    A score changes only where it is tied, by about one float32 step. Raises WhetError on a score that is not finite.
+    Ties keep their order. A score changes only where it is tied, by about one float32 step. Raises
+    WhetError on a score that is not finite.
 
     >>> break_ties({"a": 0.5, "b": 0.75, "c": 0.5})
     {'b': 0.75, 'a': 0.5, 'c': 0.49999994}
     """
     order = sorted(scores, key=lambda passage: -scores[passage])
     falling = np.array([scores[passage] for passage in order], dtype=np.float32)
-    if not np.isfinite(falling).all():
-        wrong = order[int(np.flatnonzero(~np.isfinite(falling))[0])]
+    not_finite = np.flatnonzero(~np.isfinite(falling))
+    if len(not_finite):
+        passage = order[int(not_finite[0])]
         raise WhetError(
-            f"passage {wrong!r} has the score {scores[wrong]}; expected a finite number. Search again."
+            f"passage {passage!r} has the score {scores[passage]}; expected a finite number. "
+            "Search again."
         )
     for above, below in pairwise(range(len(order))):
         if falling[below] >= falling[above]:
-            falling[below] = falling[above] - max(
-                np.spacing(abs(falling[above])), np.float32(TIE_STEP)
-            )
-    return {passage: float(str(score)) for passage, score in zip(order, falling, strict=True)}
+            step = max(np.spacing(abs(falling[above])), MIN_TIE_STEP)
+            falling[below] = falling[above] - step
+    untied = {}
+    for passage, score in zip(order, falling, strict=True):
+        untied[passage] = float(str(score))  # the shortest decimal that is this float32
+    return untied
 
 
 def write_trec(path: Path, ranking: Ranking, tag: str) -> None:
-    """Write a TREC run: `query Q0 passage rank score tag`, ranks from 1, queries in the ranking's order.
+    """Write a TREC run: `query Q0 passage rank score tag`, ranks from 1, in the ranking's order.
 
-    White space and % in ids and in the tag are percent-encoded, for the format separates its columns by white space.
+    White space and % in ids and in the tag are percent-encoded, because the format separates its
+    columns by white space.
     """
-    write_text(
-        path,
-        "".join(
-            f"{_escape(query)} Q0 {_escape(passage)} {rank} {score!r} {_escape(tag)}\n"
-            for query, scores in ranking.items()
-            for rank, (passage, score) in enumerate(break_ties(scores).items(), start=1)
-        ),
-    )
+    tag = _escape(tag)
+    lines = []
+    for query_id, scores in ranking.items():
+        query = _escape(query_id)
+        untied = break_ties(scores)
+        for rank, (passage_id, score) in enumerate(untied.items(), start=1):
+            passage = _escape(passage_id)
+            lines.append(f"{query} Q0 {passage} {rank} {score!r} {tag}\n")
+    write_text(path, "".join(lines))
 
 
 def read_trec(path: Path) -> Ranking:
@@ -63,25 +72,25 @@ def read_trec(path: Path) -> Ranking:
     for number, line in enumerate(_lines(path), start=1):
         try:
             query, _, passage, _, score, _ = line.split()
-            ranking.setdefault(unquote(query), {})[unquote(passage)] = float(score)
+            scores = ranking.setdefault(unquote(query), {})
+            scores[unquote(passage)] = float(score)
         except ValueError:
-            expected = "expected `query Q0 passage rank score tag`"
             raise ArtifactError(
-                f"{path}:{number}: {line!r}; {expected}. Write the run again."
+                f"{path}:{number}: {line!r}; expected `query Q0 passage rank score tag`. "
+                "Write the run again."
             ) from None
     return {query: break_ties(scores) for query, scores in ranking.items()}
 
 
 def write_qrels(path: Path, qrels: Judgements) -> None:
     """Write TREC judgements: `query 0 passage grade`, ids encoded as in `write_trec`."""
-    write_text(
-        path,
-        "".join(
-            f"{_escape(query)} 0 {_escape(passage)} {grade}\n"
-            for query, judged in qrels.items()
-            for passage, grade in judged.items()
-        ),
-    )
+    lines = []
+    for query_id, judged in qrels.items():
+        query = _escape(query_id)
+        for passage_id, grade in judged.items():
+            passage = _escape(passage_id)
+            lines.append(f"{query} 0 {passage} {grade}\n")
+    write_text(path, "".join(lines))
 
 
 def _lines(path: Path) -> list[str]:
@@ -94,4 +103,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _escape(name: str) -> str:
-    return re.sub(r"[\s%]", lambda found: quote(found[0]), name)
+    def encode(match: re.Match[str]) -> str:
+        return quote(match[0])
+
+    return re.sub(r"[\s%]", encode, name)

@@ -1,12 +1,18 @@
-"""Paired comparison of two systems on the same queries: a randomisation test and a bootstrap interval.
+"""Paired comparison of two systems on the same queries: a randomisation test and an interval.
 
-The test (Fisher's; Smucker, Allan & Carterette, CIKM 2007) asks how often a difference at least this large appears when
-the two systems' names are swapped at random on each query. The interval says how far the mean difference would move on
-other samples of such queries. Both take the queries as independent.
+The test (Fisher's; Smucker, Allan and Carterette, CIKM 2007) asks how often a difference at least
+this large appears when the two systems' names are swapped at random on each query. A swap flips the
+sign of the query's difference. The interval says how far the mean difference would move on other
+samples of such queries. Both take the queries as independent.
+
+SciPy does both. `permutation_test` enumerates all signs of a few differences. Signs of more are
+drawn through `monte_carlo_test`, because `permutation_test` flips a sign by shuffling a pair: on
+10,000 queries that took ten times as long for the same p (benchmarks/results/significance.json).
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +20,20 @@ from numpy.typing import NDArray
 from whet.errors import WhetError
 
 RESAMPLES = 10_000
-LEVEL = 0.95  # of the intervals
-EXACT_UP_TO = 16  # 2^16 sign patterns cost less than the resamples would
-BLOCK_CELLS = 2_000_000  # resampled differences held at once: about 16 MB
+INTERVAL_LEVEL = 0.95
+MAX_ENUMERATED = 16  # differences; their 2^16 sign patterns take 0.4 seconds
+BATCH_NUMBERS = 2_000_000  # resampled differences in memory at once: 16 MB, of which SciPy copies
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Tuned minus base on one measure: mean difference, its 95 % interval, two-sided p, and how many queries moved."""
+    """Tuned minus base on one measure, over `queries` queries.
+
+    `difference` is the mean, `interval` its 95 % interval, and `p_value` two-sided. `wins`,
+    `losses` and `ties` count queries.
+    """
 
     difference: float
     interval: tuple[float, float]
@@ -33,20 +43,35 @@ class Comparison:
     ties: int
     queries: int
 
+    def to_json(self) -> dict[str, Any]:
+        """Give all fields, unrounded."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Comparison":
+        """Undo `to_json`."""
+        low, high = record["interval"]
+        return cls(**{**record, "interval": (low, high)})
+
 
 def compare(
-    base: Mapping[str, float], tuned: Mapping[str, float], rng: np.random.Generator
+    base: Mapping[str, float],
+    tuned: Mapping[str, float],
+    rng: np.random.Generator,
 ) -> Comparison:
-    """Compare per-query values of two systems; raises WhetError unless both cover the same queries, at least one.
+    """Compare two systems by their values per query (query id → value).
+
+    Raises WhetError unless both cover the same queries, at least one.
 
     >>> same = {"q1": 0.5, "q2": 1.0}
     >>> compare(same, same, np.random.default_rng(0)).p_value
     1.0
     """
     if not base or base.keys() != tuned.keys():
-        odd = sorted(base.keys() ^ tuned.keys())[:3]
+        unshared = sorted(base.keys() ^ tuned.keys())[:3]
         raise WhetError(
-            f"{len(base)} queries of base, {len(tuned)} of tuned; expected the same ones. Only in one: {odd}"
+            f"{len(base)} queries of base, {len(tuned)} of tuned; expected the same ones. "
+            f"Only in one: {unshared}"
         )
     differences = np.array([tuned[query] - base[query] for query in base])
     return Comparison(
@@ -61,50 +86,80 @@ def compare(
 
 
 def randomisation_p(
-    differences: Floats, rng: np.random.Generator, resamples: int = RESAMPLES
+    differences: Floats,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
 ) -> float:
-    """Two-sided p of the sign-flip test on paired differences: exact up to 16 that are not 0, else by resampling.
+    """Two-sided p of the sign-flip test on paired differences.
 
-    A resampled p is (hits + 1) / (resamples + 1), so it is never 0 and the test stays valid.
+    It is exact for up to MAX_ENUMERATED differences that are not 0. A p from resamples is
+    (hits + 1) / (resamples + 1), so it is never 0 and the test stays valid.
     """
+    from scipy.stats import monte_carlo_test, permutation_test
+
     moved = differences[differences != 0]  # flipping the sign of 0 changes nothing
-    bar = abs(moved.sum()) - 1e-12 * np.abs(moved).sum()  # equal sums may differ in their last bits
-    if len(moved) <= EXACT_UP_TO:
-        return float((np.abs(_all_signed_sums(moved)) >= bar).mean())
-    hits = sum(
-        int(
-            (
-                np.abs((rng.integers(0, 2, (rows, len(moved)), dtype=np.int8) * 2.0 - 1.0) @ moved)
-                >= bar
-            ).sum()
+    if len(moved) < 2:  # either sign gives the same size
+        return 1.0
+    # Two-sided: the size of the mean is compared, so "greater" counts both ends.
+    if len(moved) <= MAX_ENUMERATED:
+        exact = permutation_test(
+            (moved,),
+            _size_of_mean,
+            permutation_type="samples",
+            vectorized=True,
+            n_resamples=2**MAX_ENUMERATED,
+            alternative="greater",
+            rng=rng,
         )
-        for rows in _blocks(resamples, len(moved))
+        return float(exact.pvalue)
+
+    def draw(size: tuple[int, ...]) -> Floats:
+        coins = rng.integers(0, 2, size, dtype=np.int8)
+        signed: Floats = (coins * 2.0 - 1.0) * moved
+        return signed
+
+    sampled = monte_carlo_test(
+        moved,
+        draw,
+        _size_of_mean,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=_batch_rows(len(moved)),
+        alternative="greater",
     )
-    return (hits + 1) / (resamples + 1)
+    return float(sampled.pvalue)
 
 
 def bootstrap_interval(
-    differences: Floats, rng: np.random.Generator, resamples: int = RESAMPLES
+    differences: Floats,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
     """95 % percentile bootstrap interval (Efron) of the mean difference over resampled queries."""
-    count = len(differences)
-    means = [
-        differences[rng.integers(0, count, (rows, count), dtype=np.int32)].mean(axis=1)
-        for rows in _blocks(resamples, count)
-    ]
-    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    from scipy.stats import bootstrap
+
+    if len(differences) == 1:  # every resample is the same; SciPy refuses it
+        return float(differences[0]), float(differences[0])
+    result = bootstrap(
+        (differences,),
+        np.mean,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=_batch_rows(len(differences)),
+        confidence_level=INTERVAL_LEVEL,
+        method="percentile",
+        rng=rng,
+    )
+    interval = result.confidence_interval
+    return float(interval.low), float(interval.high)
 
 
-def _all_signed_sums(values: Floats) -> Floats:
-    sums = np.zeros(1)
-    for value in values:
-        sums = np.concatenate([sums + value, sums - value])
-    return sums
+def _size_of_mean(differences: Floats, axis: int) -> Floats:
+    means: Floats = differences.mean(axis=axis)
+    sizes: Floats = np.abs(means)
+    return sizes
 
 
-def _blocks(rows: int, width: int) -> Iterator[int]:
-    """Cut `rows` into blocks of at most BLOCK_CELLS cells of `width` columns each."""
-    step = max(1, BLOCK_CELLS // max(1, width))
-    for start in range(0, rows, step):
-        yield min(step, rows - start)
+def _batch_rows(width: int) -> int:
+    """How many resamples of `width` differences are in memory at once."""
+    return max(1, BATCH_NUMBERS // width)

@@ -11,36 +11,52 @@ from whet.evaluate.significance import Comparison, compare
 from whet.records import Judgements, Ranking
 
 ALPHA = 0.05
-FEWEST = 10  # queries; of nine, six must get worse and none better for p < 0.05
-DIGITS = 5  # of the fractions in JSON
+MIN_QUERIES = 10  # of nine, six must get worse and none better for p < 0.05
+JSON_DIGITS = 5  # of the fractions in result.json
 
 Verdict: TypeAlias = Literal["better", "worse", "not shown"]
 
+OPENINGS: dict[Verdict, str] = {
+    "better": "Better",
+    "worse": "Worse",
+    "not shown": "Not shown to be better",
+}
+
 
 def verdict(comparison: Comparison) -> Verdict:
-    """Better or worse only when the test rejects "no difference" and the interval lies wholly on the same side of 0."""
+    """Better or worse only if the test rejects "no difference" and the interval excludes 0."""
     low, high = comparison.interval
-    if comparison.p_value < ALPHA and low > 0 and comparison.difference > 0:
+    if comparison.p_value >= ALPHA:
+        return "not shown"
+    if low > 0 and comparison.difference > 0:
         return "better"
-    if comparison.p_value < ALPHA and high < 0 and comparison.difference < 0:
+    if high < 0 and comparison.difference < 0:
         return "worse"
     return "not shown"
 
 
 def shown_worse(
-    one: Mapping[str, float], other: Mapping[str, float], rng: np.random.Generator
+    values: Mapping[str, float],
+    reference: Mapping[str, float],
+    rng: np.random.Generator,
 ) -> bool:
-    """Whether queries (id → value) show one model to be worse than another: by the verdict, or fewer by their mean."""
-    found = compare(other, one, rng)
-    return found.difference < 0 if len(one) < FEWEST else verdict(found) == "worse"
+    """Whether queries show a model to be worse than a reference; both are query id → value.
+
+    The verdict decides. Fewer than MIN_QUERIES queries hardly reach one: there the mean decides.
+    """
+    comparison = compare(reference, values, rng)
+    if len(values) < MIN_QUERIES:
+        return comparison.difference < 0
+    return verdict(comparison) == "worse"
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Base, tuned and BM25 on one test set: means in [0, 1], and tuned against base on every measure.
+    """Base, tuned and BM25 on one test set: means in [0, 1], and a comparison on every measure.
 
-    The verdict is about `measure` alone. `kept_base` says that the tuned model is the base model, for no other did
-    better before the test; `synthetic` that the test queries were generated.
+    `comparisons` compare tuned with base. The verdict is about `measure` alone. `kept_base` says
+    that the tuned model is the base model, because no training did better before the test.
+    `synthetic` says that the test queries were generated.
     """
 
     measure: str
@@ -63,77 +79,96 @@ class Evaluation:
 
     @property
     def summary_sentence(self) -> str:
-        """The verdict and what it rests on, in one sentence of plain text, values × 100."""
-        found, opening = self.comparison, _OPENINGS[self.verdict]
-        low, high = found.interval
-        before, after = points(self.base[self.measure]), points(self.tuned[self.measure])
-        of = f"{found.queries} queries{', all synthetic: real ones may tell otherwise' if self.synthetic else ''}"
+        """The verdict and what it rests on, in one or two sentences of plain text, values × 100."""
+        comparison = self.comparison
+        before = points(self.base[self.measure])
+        after = points(self.tuned[self.measure])
+        queries = f"{comparison.queries} queries"
+        if self.synthetic:
+            queries += ", all synthetic: real queries may give another result"
         if self.kept_base:
-            return f"The base model was kept, for no trained one was fit to replace it: {self.measure} {before} ({of})."
-        change = f"{self.measure} {before} → {after} ({signed(found.difference)}"
-        sureness = f"95 % interval {signed(low)} to {signed(high)}, {p_words(found.p_value)}, {of})"
-        return f"{opening}: {change}, {sureness}{_too_few(found)}."
+            return (
+                "The base model was kept: no trained model qualified to replace it. "
+                f"{self.measure} {before} ({queries})."
+            )
+        difference = signed(comparison.difference)
+        low, high = comparison.interval
+        interval = f"95 % interval {signed(low)} to {signed(high)}"
+        p_value = p_words(comparison.p_value)
+        return (
+            f"{OPENINGS[self.verdict]}: {self.measure} {before} → {after} "
+            f"({difference}, {interval}, {p_value}, {queries}){_too_few(comparison)}."
+        )
 
     @property
     def lexical_note(self) -> str:
-        """What to do where BM25, without any model, ranks better than the model that was kept; else "".
+        """Advice where BM25, which needs no model, ranks better than the model that was kept.
 
-        Nor is anything said where queries were generated: those have been sifted by BM25.
+        Empty otherwise, and for synthetic queries: BM25 filtered those, so it has an advantage.
         """
-        lexical, after = points(self.bm25[self.measure]), points(self.tuned[self.measure])
-        if self.synthetic or float(lexical) <= float(after):
+        bm25 = points(self.bm25[self.measure])
+        after = points(self.tuned[self.measure])
+        if self.synthetic or float(bm25) <= float(after):
             return ""
-        whose = "the base model" if self.kept_base else "the tuned model"
-        cure = "search with both, or try a base model that knows language and subject better"
-        return f"BM25 comes to {lexical} without a model, more than {whose}'s {after}: {cure}."
+        model = "the base model" if self.kept_base else "the tuned model"
+        return (
+            f"BM25 scores {bm25} without a model, more than {model}'s {after}. Combine both "
+            "searches, or try a base model that fits the language and the subject better."
+        )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_result(self) -> dict[str, Any]:
         """Give the object that `--json` prints: fractions, rounded to five digits."""
-        found = self.comparison
+        comparison = self.comparison
         return {
             "verdict": self.verdict,
             "measure": self.measure,
             "base": _rounded(self.base),
             "tuned": _rounded(self.tuned),
             "bm25": _rounded(self.bm25),
-            "difference": round(found.difference, DIGITS),
-            "interval": [round(end, DIGITS) for end in found.interval],
-            "p_value": round(found.p_value, DIGITS),
-            "queries": found.queries,
+            "difference": round(comparison.difference, JSON_DIGITS),
+            "interval": [round(end, JSON_DIGITS) for end in comparison.interval],
+            "p_value": round(comparison.p_value, JSON_DIGITS),
+            "queries": comparison.queries,
             "kept_base": self.kept_base,
             "synthetic": self.synthetic,
         }
 
-    def to_record(self) -> dict[str, Any]:
-        """Everything, unrounded, for the run folder."""
+    def to_json(self) -> dict[str, Any]:
+        """Give all fields, unrounded, for the run's folder."""
         return asdict(self)
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Evaluation":
-        """Undo `to_record`, also after a way through JSON."""
-        comparisons = {
-            measure: Comparison(**{**found, "interval": tuple(found["interval"])})
-            for measure, found in record["comparisons"].items()
-        }
+    def from_json(cls, record: Mapping[str, Any]) -> "Evaluation":
+        """Undo `to_json`."""
+        comparisons = {}
+        for measure, comparison in record["comparisons"].items():
+            comparisons[measure] = Comparison.from_json(comparison)
         return cls(**{**record, "comparisons": comparisons})
 
 
 def assess(
-    qrels: Judgements, base: Ranking, tuned: Ranking, bm25: Ranking, rng: np.random.Generator
+    qrels: Judgements,
+    base: Ranking,
+    tuned: Ranking,
+    bm25: Ranking,
+    rng: np.random.Generator,
 ) -> Evaluation:
-    """Measure two rankings and BM25's on the same judgements and compare tuned with base on every measure.
+    """Measure three rankings on the same judgements, and compare tuned with base on every measure.
 
     Raises WhetError when no query has a positive passage or a score is not finite.
     """
-    before, after = per_query(qrels, base), per_query(qrels, tuned)
+    before = per_query(qrels, base)
+    after = per_query(qrels, tuned)
+    lexical = per_query(qrels, bm25)
+    comparisons = {}
+    for measure in MEASURES:
+        comparisons[measure] = compare(before[measure], after[measure], rng)
     return Evaluation(
         measure=PRIMARY,
         base=means(before),
         tuned=means(after),
-        bm25=means(per_query(qrels, bm25)),
-        comparisons={
-            measure: compare(before[measure], after[measure], rng) for measure in MEASURES
-        },
+        bm25=means(lexical),
+        comparisons=comparisons,
     )
 
 
@@ -147,12 +182,13 @@ def points(value: float) -> str:
 
 
 def signed(difference: float) -> str:
-    """Show a difference of fractions × 100, one decimal, always with its sign; what rounds to 0 is +0.0.
+    """Show a difference of fractions × 100, one decimal, with its sign; what rounds to 0 is +0.0.
 
     >>> signed(0.0312), signed(-0.0001)
     ('+3.1', '+0.0')
     """
-    return f"{round(100 * difference, 1) + 0.0:+.1f}"
+    tenths = round(100 * difference, 1) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return f"{tenths:+.1f}"
 
 
 def p_words(p_value: float) -> str:
@@ -164,20 +200,17 @@ def p_words(p_value: float) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
-_OPENINGS: dict[Verdict, str] = {
-    "better": "Better",
-    "worse": "Worse",
-    "not shown": "Not shown to be better",
-}
-
-
 def _too_few(comparison: Comparison) -> str:
-    moved = comparison.wins + comparison.losses
-    smallest_p = 2.0 ** (1 - moved)
+    """A remark where even a change in one direction alone would not be significant, else "".
+
+    Of n changed queries the smallest two-sided p is 2 / 2^n: all signs alike.
+    """
+    changed = comparison.wins + comparison.losses
+    smallest_p = 2.0 ** (1 - changed)
     if smallest_p < ALPHA:
         return ""
-    return f"; only {moved} of them changed, too few for any test to show a difference"
+    return f"; only {changed} of them changed, too few for any test to show a difference"
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
-    return {measure: round(value, DIGITS) for measure, value in values.items()}
+    return {measure: round(value, JSON_DIGITS) for measure, value in values.items()}

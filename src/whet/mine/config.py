@@ -14,14 +14,14 @@ class MineConfig(BaseModel):
 
     strategy: Strategy = Field(
         "ance",
-        description="Where candidates come from: the model's own ranking (ance), BM25's (bm25), both by turns (mix), "
-        "or chance (random).",
+        description="Where candidates come from: the model's own ranking (ance), BM25's (bm25), "
+        "both in turn (mix), or a random draw (random).",
     )
     negatives: int = Field(
         4,
         ge=1,
-        description="Negatives kept per query, those that the data gives first; training takes the first "
-        "train.negatives of them.",
+        description="Negatives kept per query, those that the data gives first; training takes "
+        "the first train.negatives of them.",
     )
     skip: int = Field(
         0, ge=0, description="The first ranks of the search that are left out, for cautious mining."
@@ -31,8 +31,9 @@ class MineConfig(BaseModel):
         0.05,
         ge=0,
         lt=1,
-        description="Drop candidates that score higher than the positive less this share of its score; 0.05 as in "
-        "sentence-transformers. They are likely relevant themselves (NV-Retriever, arXiv 2407.15831).",
+        description="Drop candidates that score higher than the positive less this share of its "
+        "score; 0.05 as in sentence-transformers. They are likely relevant themselves "
+        "(NV-Retriever, arXiv 2407.15831).",
     )
     absolute_margin: float | None = Field(
         None, description="Drop candidates that do not score at least this much below the positive."
@@ -52,6 +53,7 @@ class MineConfig(BaseModel):
     def _window_is_open(self) -> "MineConfig":
         if self.skip >= self.depth:
             raise ValueError(
-                f"skip is {self.skip} and depth {self.depth}: no rank is left, make depth larger than skip"
+                f"skip is {self.skip} and depth {self.depth}: no rank is left, "
+                "make depth larger than skip"
             )
         return self

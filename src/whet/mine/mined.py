@@ -10,12 +10,13 @@ from whet.records import MinedQuery, Negative
 
 def write_mined(path: Path, mined: Sequence[MinedQuery]) -> None:
     """Write mined queries as JSON lines; the same records always give the same bytes."""
-    write_jsonl(path, (asdict(query) for query in mined))
+    write_jsonl(path, [asdict(query) for query in mined])
 
 
 def read_mined(path: Path) -> list[MinedQuery]:
     """Read what `write_mined` wrote; raises ArtifactError on a missing or damaged file."""
-    return [
-        MinedQuery(row["query_id"], tuple(Negative(**negative) for negative in row["negatives"]))
-        for row in read_jsonl(path)
-    ]
+    mined = []
+    for row in read_jsonl(path):
+        negatives = [Negative(**negative) for negative in row["negatives"]]
+        mined.append(MinedQuery(row["query_id"], tuple(negatives)))
+    return mined

@@ -1,5 +1,6 @@
 """What mining did, in numbers: every candidate is counted once."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,19 +9,23 @@ from jaxtyping import Float32
 
 from whet.mine.candidates import Candidates, Fate
 from whet.mine.config import MineConfig
-from whet.mine.known import Judged
+from whet.mine.known import JudgedPairs
 
-SOURCES: dict[str, str] = {
+MEAN_DIGITS = 6
+SHARE_DIGITS = 5
+
+SOURCE_WORDS: dict[str, str] = {
     "given": "given by the data",
     "ance": "of the model's own ranking",
     "bm25": "of BM25's ranking",
     "random": "drawn at random",
 }
-WORDS = {
+FATE_WORDS = {
     "found_twice": "found by another search too",
     "outside_window": "of the first ranks, which the recipe skips",
     "known_positive": "known to answer the query",
-    "positive_elsewhere": "known to answer it by another split, or to answer a query of the same text",
+    "positive_elsewhere": "known to answer it by another split, or to answer a query of the same "
+    "text",
     "same_text_as_positive": "of the same text as an answer",
     "above_max_score": "suspected of answering it: above the highest score that the recipe allows",
     "likely_false_negative": "suspected of answering it: they score nearly as high as the answer",
@@ -29,14 +34,15 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class MiningSummary:
-    """Counts over all training queries; `candidates` = sum of `taken` + `left_over` + sum of `dropped`.
+    """Counts over all training queries; `candidates` = `taken` + `left_over` + `dropped`, summed.
 
-    `suspected_share` is the share, of what nothing else speaks against, that scores so close to the positive that it
-    probably answers the query: suspected false negatives, which are dropped.
+    `taken` is by source, `dropped` by reason. `short` counts queries with fewer negatives than the
+    config says. Scores are the model's inner products, and the positive score is that of each
+    query's weakest positive. Ranks are known where the model searched: `mean_positive_rank` is over
+    the `positives_found` within the depth, of all `positives`.
 
-    `short` counts queries with fewer negatives than asked for. Scores are the model's inner products, and the positive
-    score is that of each query's weakest positive. Ranks are known where the model searched: `mean_positive_rank` is
-    over the `positives_found` within the depth looked at, of all `positives`.
+    `suspected_share` is over the candidates that no other rule drops. It is the share of those that
+    score so close to the positive that they are likely positives. They are dropped.
     """
 
     queries: int
@@ -50,62 +56,84 @@ class MiningSummary:
     positives: int
     positives_found: int
     mean_positive_rank: float | None
-    suspected_share: float = 0.0  # runs of earlier versions do not tell
+    suspected_share: float = 0.0  # earlier versions did not record it
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON-able mapping."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "MiningSummary":
+        """Undo `to_json`."""
+        return cls(**record)
+
     def counts(self) -> dict[str, int]:
-        """Candidates by what became of them, in words."""
-        taken = {
-            f"taken as negatives, {SOURCES[source]}": count for source, count in self.taken.items()
-        }
-        dropped = {WORDS[fate]: count for fate, count in self.dropped.items() if count}
-        return taken | {"good, and not needed": self.left_over} | dropped
+        """Candidates by their fate, in words."""
+        counts: dict[str, int] = {}
+        for source, count in self.taken.items():
+            counts[f"taken as negatives, {SOURCE_WORDS[source]}"] = count
+        counts["good, and not needed"] = self.left_over
+        for fate, count in self.dropped.items():
+            if count:
+                counts[FATE_WORDS[fate]] = count
+        return counts
 
     def line(self) -> str:
-        """What came of it, in one line."""
+        """The result in one line."""
+        negatives = sum(self.taken.values())
         return (
-            f"{sum(self.taken.values()):,} hard negatives for {self.queries:,} queries; {self.suspected_share:.1%} of "
-            "the candidates may be answers that nobody marked and are left out (whet audit looks for the likeliest)"
+            f"{negatives:,} hard negatives for {self.queries:,} queries; "
+            f"{self.suspected_share:.1%} of the candidates may be answers that nobody marked and "
+            "are left out (whet audit looks for the likeliest)"
         )
 
 
 def summarise(
     candidates: Candidates,
-    known: Judged,
+    judged: JudgedPairs,
     positive_scores: Float32[np.ndarray, " query"],
     config: MineConfig,
 ) -> MiningSummary:
     """Count the fates; `positive_scores` are those of each query's weakest positive."""
-    taken = candidates.fates == Fate.TAKEN
-    count = {fate: int((candidates.fates == fate).sum()) for fate in Fate}
-    reasons = [fate for fate in Fate if fate not in (Fate.TAKEN, Fate.LEFT_OVER, Fate.EMPTY)]
-    suspected = count[Fate.LIKELY_FALSE_NEGATIVE] + count[Fate.ABOVE_MAX_SCORE]
-    ranked = np.isin(known.keys(candidates.passages), known.positives) & candidates.from_source(
-        "ance"
-    )
+    count_of = {fate: int((candidates.fates == fate).sum()) for fate in Fate}
+    left_over = count_of[Fate.LEFT_OVER]
+    dropped = {}
+    for fate in Fate:
+        if fate not in (Fate.TAKEN, Fate.LEFT_OVER, Fate.EMPTY):
+            dropped[fate.name.lower()] = count_of[fate]
+
+    is_taken = candidates.fates == Fate.TAKEN
+    taken: dict[str, int] = {}
+    for source in dict.fromkeys(candidates.sources):
+        of_source = is_taken[:, candidates.from_source(source)]
+        taken[source] = int(of_source.sum())
+
+    suspected = count_of[Fate.LIKELY_FALSE_NEGATIVE] + count_of[Fate.ABOVE_MAX_SCORE]
+    unsuspected = count_of[Fate.TAKEN] + left_over
+    suspected_share = suspected / max(1, suspected + unsuspected)
+
+    # The columns of "ance" are the model's own ranking, so a positive's column tells its rank.
+    is_positive = np.isin(judged.keys(candidates.passages), judged.positives)
+    is_positive &= candidates.from_source("ance")
+    ranks = np.broadcast_to(candidates.ranks, is_positive.shape)
     return MiningSummary(
-        queries=len(taken),
-        candidates=taken.size - count[Fate.EMPTY],
-        taken={
-            s: int(taken[:, candidates.from_source(s)].sum())
-            for s in dict.fromkeys(candidates.sources)
-        },
-        left_over=count[Fate.LEFT_OVER],
-        dropped={fate.name.lower(): count[fate] for fate in reasons},
-        short=int((taken.sum(axis=1) < config.negatives).sum()),
-        mean_negative_score=_mean(candidates.scores[taken]),
+        queries=len(is_taken),
+        candidates=is_taken.size - count_of[Fate.EMPTY],
+        taken=taken,
+        left_over=left_over,
+        dropped=dropped,
+        short=int((is_taken.sum(axis=1) < config.negatives).sum()),
+        mean_negative_score=_mean(candidates.scores[is_taken]),
         mean_positive_score=_mean(positive_scores),
-        positives=len(known.positives),
-        positives_found=int(ranked.sum()),
-        mean_positive_rank=_mean(np.broadcast_to(candidates.ranks, ranked.shape)[ranked]),
-        suspected_share=round(
-            suspected / max(1, suspected + count[Fate.TAKEN] + count[Fate.LEFT_OVER]), 5
-        ),
+        positives=len(judged.positives),
+        positives_found=int(is_positive.sum()),
+        mean_positive_rank=_mean(ranks[is_positive]),
+        suspected_share=round(suspected_share, SHARE_DIGITS),
     )
 
 
 def _mean(values: np.ndarray) -> float | None:
-    return round(float(values.mean(dtype=np.float64)), 6) if values.size else None
+    if not values.size:
+        return None
+    mean = float(values.mean(dtype=np.float64))
+    return round(mean, MEAN_DIGITS)

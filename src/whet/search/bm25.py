@@ -1,20 +1,28 @@
-"""Lexical search: BM25 (Robertson and Zaragoza 2009, Lucene's variant) over words of any script, through bm25s."""
+"""Lexical search by BM25 over words of any script, through bm25s.
+
+Robertson and Zaragoza 2009, The Probabilistic Relevance Framework, in Lucene's variant.
+"""
 
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from whet.search.dense import Hits
 
-GRAM = 4  # characters
+GRAM_CHARACTERS = 4
+NO_TEXT = -1
 
-# Scripts written without spaces, and Korean, whose particles are glued to the word: runs of them are cut into bigrams.
+TermIds: TypeAlias = list[int]
+TextScores: TypeAlias = Float32[np.ndarray, " text"]
+
+# Scripts written without spaces, and Korean, which attaches particles to the word. Runs of them are
+# cut into bigrams.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"  # kana and iteration marks
@@ -25,18 +33,20 @@ _UNSPACED = (
 
 @cache
 def _run_pattern() -> re.Pattern[str]:
-    """Group 1 is a run of an unspaced script, group 2 a word: letters, digits, underscores, and the marks on them."""
-    marks = "".join(
-        chr(code)
-        for code in range(0x300, 0xFE30)
-        if unicodedata.category(chr(code)).startswith("M")
-    )
+    """Group 1 is a run of an unspaced script, group 2 a word.
+
+    A word consists of letters, digits, underscores, and the marks on them.
+    """
+    characters = map(chr, range(0x300, 0xFE30))  # from the first to the last combining mark
+    marks = "".join(c for c in characters if unicodedata.category(c).startswith("M"))
     spaced = rf"[^\W{_UNSPACED}]"
     return re.compile(rf"([{_UNSPACED}]+)|({spaced}+(?:[{marks}]+{spaced}*)*)")
 
 
 def term_spans(text: str) -> list[tuple[int, int]]:
-    """Find where the terms of a text start and end: words, and overlapping bigrams of scripts that have no spaces.
+    """Find where the terms of a text start and end.
+
+    Terms are words, and overlapping bigrams in scripts that have no spaces.
 
     >>> [text[start:end] for text in ["ls -la 東大寺"] for start, end in term_spans(text)]
     ['ls', 'la', '東大', '大寺']
@@ -47,7 +57,7 @@ def term_spans(text: str) -> list[tuple[int, int]]:
         if match.group(1) is None or end - start <= 2:
             spans.append((start, end))
         else:
-            spans.extend((at, at + 2) for at in range(start, end - 1))
+            spans.extend((first, first + 2) for first in range(start, end - 1))
     return spans
 
 
@@ -62,20 +72,26 @@ def terms(text: str) -> list[str]:
 
 
 def character_grams(text: str) -> list[str]:
-    """Cut a text's terms, with a mark at either end, into overlapping runs of characters: for inflection and typos.
+    """Cut a text's terms, with a mark at either end, into overlapping runs of characters.
+
+    Inflected and misspelt words share some of their runs.
 
     >>> character_grams("spam Ei")
     ['_spa', 'spam', 'pam_', '_ei_']
     """
-    marked = [f"_{term}_" for term in terms(text)]
-    return [term[at : at + GRAM] for term in marked for at in range(max(1, len(term) - GRAM + 1))]
+    grams = []
+    for term in terms(text):
+        marked = f"_{term}_"
+        last_start = max(0, len(marked) - GRAM_CHARACTERS)
+        grams += [marked[start : start + GRAM_CHARACTERS] for start in range(last_start + 1)]
+    return grams
 
 
 class Bm25:
-    """A BM25 index over texts; `top_k` searches it like `whet.search.dense.top_k` searches vectors.
+    """A BM25 index over texts; `top_k` searches it as `whet.search.dense.top_k` searches vectors.
 
-    `k1` saturates repeated terms, `b` weighs the length of the text; the defaults are those of BEIR's baseline. `cut`
-    makes a text's terms.
+    `k1` saturates repeated terms, `b` weighs the length of the text; the defaults are those of
+    BEIR's baseline. `cut` makes a text's terms.
     """
 
     def __init__(
@@ -88,72 +104,95 @@ class Bm25:
         import bm25s
 
         self._cut = cut
-        self._size = len(texts)
+        self._text_count = len(texts)
         self._vocabulary: dict[str, int] = {}
-        ids = [
-            [self._vocabulary.setdefault(term, len(self._vocabulary)) for term in cut(text)]
-            for text in texts
-        ]
+        term_ids = [self._new_ids(text) for text in texts]
         self._index = bm25s.BM25(k1=k1, b=b, method="lucene")
         if self._vocabulary:
-            self._index.index(
-                (ids, self._vocabulary), create_empty_token=False, show_progress=False
-            )
+            corpus = term_ids, self._vocabulary
+            self._index.index(corpus, create_empty_token=False, show_progress=False)
 
     def top_k(self, queries: Sequence[str], k: int) -> Hits:
-        """Find the k best passages of every query text; -1 where there are fewer that share a term with it."""
-        k = min(k, self._size)
-        indices, scores = (
-            np.zeros((len(queries), k), np.int64),
-            np.zeros((len(queries), k), np.float32),
-        )
+        """Find the k best texts of every query.
+
+        Their rows are NO_TEXT where fewer than k texts share a term with the query.
+        """
+        k = min(k, self._text_count)
+        shape = len(queries), k
+        indices = np.zeros(shape, np.int64)
+        scores = np.zeros(shape, np.float32)
         for row, query in enumerate(queries):
-            found = self._scores(query)
-            cut = np.partition(found, self._size - k)[self._size - k] if k else 0.0
-            near = np.flatnonzero(found >= cut)
-            indices[row] = near[np.argsort(-found[near], kind="stable")][:k]
-            scores[row] = found[indices[row]]
-        indices[scores <= 0] = -1
+            text_scores = self._scores(query)
+            best = _best(text_scores, k)
+            indices[row] = best
+            scores[row] = text_scores[best]
+        indices[scores <= 0] = NO_TEXT
         return Hits(indices, scores)
 
     def score_pairs(
-        self, queries: Sequence[str], rows: Int64[np.ndarray, " pair"]
+        self,
+        queries: Sequence[str],
+        rows: Int64[np.ndarray, " pair"],
     ) -> Float32[np.ndarray, " pair"]:
-        """Score each query text with the text of the row beside it: what `top_k` would say of the two."""
+        """Score each query with the text of the row beside it, as `top_k` scores the two."""
         from scipy.sparse import csr_array
 
         if not self._vocabulary:
             return np.zeros(len(rows), np.float32)
-        place = {query: at for at, query in enumerate(dict.fromkeys(queries))}
-        known = [self._known(query) for query in place]
-        ends = np.cumsum([0, *map(len, known)])
-        cells = (
-            np.ones(ends[-1], np.float32),
-            np.fromiter(chain.from_iterable(known), np.int64, ends[-1]),
-            ends,
-        )
-        asked = csr_array(cells, shape=(len(known), len(self._vocabulary)))[
-            [place[query] for query in queries]
-        ]
-        found: Float32[np.ndarray, " pair"] = (asked * self._weights[rows]).sum(axis=1)
-        return found.astype(np.float32)
+        distinct = list(dict.fromkeys(queries))
+        row_of = {query: row for row, query in enumerate(distinct)}
+        term_ids = [self._known_ids(query) for query in distinct]
+
+        # (query, term), 1 at a query's terms: queries with the term ids 2 0 and 1 are stored as
+        # the values 1 1 1, their columns 2 0 1, and the rows' ends 0 2 3.
+        ends = np.cumsum([0, *map(len, term_ids)])
+        columns = np.fromiter(chain.from_iterable(term_ids), np.int64, ends[-1])
+        values = np.ones(len(columns), np.float32)
+        shape = len(distinct), len(self._vocabulary)
+        query_terms = csr_array((values, columns, ends), shape=shape)
+
+        pair_rows = [row_of[query] for query in queries]
+        products = query_terms[pair_rows] * self._weights[rows]  # (pair, term)
+        scores: Float32[np.ndarray, " pair"] = products.sum(axis=1)
+        return scores.astype(np.float32)
 
     @cached_property
     def _weights(self) -> Any:
         """(text, term) each term's part of a text's score, as the index holds it."""
         from scipy.sparse import csc_array
 
-        cells = tuple(self._index.scores[part] for part in ("data", "indices", "indptr"))
-        return csc_array(cells, shape=(self._size, len(self._vocabulary))).tocsr()
+        cells = self._index.scores
+        columns = cells["data"], cells["indices"], cells["indptr"]
+        shape = self._text_count, len(self._vocabulary)
+        return csc_array(columns, shape=shape).tocsr()
 
-    def _known(self, query: str) -> list[int]:
-        return [self._vocabulary[term] for term in self._cut(query) if term in self._vocabulary]
+    def _new_ids(self, text: str) -> TermIds:
+        """Ids of a text's terms, in order; new terms are added to the vocabulary."""
+        vocabulary = self._vocabulary
+        return [vocabulary.setdefault(term, len(vocabulary)) for term in self._cut(text)]
 
-    def _scores(self, query: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-        known = self._known(query)
+    def _known_ids(self, query: str) -> TermIds:
+        """Ids of the query's terms that some text has, in order."""
+        vocabulary = self._vocabulary
+        return [vocabulary[term] for term in self._cut(query) if term in vocabulary]
+
+    def _scores(self, query: str) -> TextScores:
+        known = self._known_ids(query)
         if not known:
-            return np.zeros(self._size, np.float32)
-        scores: np.ndarray[tuple[int], np.dtype[np.float32]] = self._index.get_scores_from_ids(
-            known
-        )
+            return np.zeros(self._text_count, np.float32)
+        scores: TextScores = self._index.get_scores_from_ids(known)
         return scores
+
+
+def _best(scores: TextScores, k: int) -> Int64[np.ndarray, " k"]:
+    """Rows of the k highest scores, best first, equal scores by row.
+
+    With k = 2, the scores .5 .2 .5 .9 are cut at .5; of the rows 0 2 3 the best two are 3 0.
+    """
+    if k == 0:
+        return np.zeros(0, np.int64)
+    position = len(scores) - k
+    cut = np.partition(scores, position)[position]
+    near = np.flatnonzero(scores >= cut)
+    order = np.argsort(-scores[near], kind="stable")
+    return near[order][:k]

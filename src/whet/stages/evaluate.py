@@ -1,12 +1,19 @@
-"""The evaluate stage: base, tuned and BM25 on the test queries, with all that the report tells of them."""
+"""Stage `evaluate`: base model, tuned model and BM25 on the test queries.
 
+Reads the data and RUN/train. Writes the rankings base.trec, tuned.trec and bm25.trec; test.qrels;
+evaluation.json; result.json (what `--json` prints); per_query.jsonl; slices.json; space.json; and,
+where the tuned model has experts, experts.json.
+"""
+
+import logging
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.markup import escape
 
-from whet.artifacts import read_json, write_json, write_jsonl
+from whet.artifacts import Artifact, run_stage, write_json, write_jsonl
 from whet.evaluate.retrieve import retrieve, retrieve_lexically
 from whet.evaluate.runs import write_qrels, write_trec
 from whet.evaluate.slices import query_rows, slice_rows
@@ -15,58 +22,100 @@ from whet.evaluate.verdict import assess
 from whet.models import load_model, stored_encoder
 from whet.moe.upcycle import expert_layers
 from whet.moe.usage import expert_use, starving
-from whet.progress import say
 from whet.records import Encoder, Ranking
 from whet.run.folder import Run
+from whet.run.results import read_training_result
 
-EXPERT_SAMPLE = 500  # test passages that are run once more to see which experts they use
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+NAME = "evaluate"
+MAX_EXPERT_PASSAGES = 500  # test passages that are read once more to see which experts they use
+
+logger = logging.getLogger(__name__)
 
 
-def write_evaluation(run: Run, folder: Path, *, train: Path) -> None:
-    """Rank the corpus for the test queries with all three and leave rankings, verdict, queries, slices in `folder`."""
+def build(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    """Bring `RUN/evaluate` up to date."""
+
+    def write(folder: Path) -> None:
+        write_evaluation(run, folder)
+
+    inputs = run.inputs | {"train": done["train"].fingerprint}
+    config = {
+        "seed": run.recipe.seed,
+        "synthetic": sorted(run.collection.synthetic),
+    }
+    return run_stage(run.path, NAME, inputs=inputs, config=config, build=write)
+
+
+def write_evaluation(run: Run, folder: Path) -> None:
+    """Rank the corpus for the test queries, compare, and leave everything in `folder`."""
+    model = load_model(str(run.path / "train" / "model"))
+    tuned_encoder = stored_encoder(model, run.path)
     qrels = run.collection.qrels["test"]
-    queries = {query: run.collection.queries[query] for query in run.collection.positives("test")}
-    model = load_model(str(train / "model"))
-    tuned = stored_encoder(model, run.path)
+    queries = _test_queries(run)
+    base = retrieve(run.base_encoder, queries, run.passages)
+    tuned = retrieve(tuned_encoder, queries, run.passages)
+    bm25 = retrieve_lexically(queries, run.passages)
     rankings: dict[str, Ranking] = {
-        "base": retrieve(run.base_encoder, queries, run.passages),
-        "tuned": retrieve(tuned, queries, run.passages),
-        "bm25": retrieve_lexically(queries, run.passages),
+        "base": base,
+        "tuned": tuned,
+        "bm25": bm25,
     }
     for name, ranking in rankings.items():
         write_trec(folder / f"{name}.trec", ranking, name)
     write_qrels(folder / "test.qrels", qrels)
+
     rng = np.random.default_rng(run.recipe.seed)
-    found = replace(
-        assess(qrels, rankings["base"], rankings["tuned"], rankings["bm25"], rng),
-        kept_base=read_json(train / "result.json")["kept"] == "base",
+    evaluation = replace(
+        assess(qrels, base, tuned, bm25, rng),
+        kept_base=read_training_result(run.path).kept == "base",
         synthetic="test" in run.collection.synthetic,
     )
-    write_json(folder / "evaluation.json", found.to_record())
+    write_json(folder / "evaluation.json", evaluation.to_json())
+    write_json(folder / "result.json", evaluation.to_result())
+
+    rows = query_rows(queries, run.collection.passages, qrels, base, tuned)
+    slices = slice_rows(rows, rng)
+    row_records = [row.to_json() for row in rows]
+    slice_records = [part.to_json() for part in slices]
+    write_jsonl(folder / "per_query.jsonl", row_records)
+    write_json(folder / "slices.json", slice_records)
+
+    base_space = _space(run, run.base_encoder)
+    tuned_space = _space(run, tuned_encoder)
     spaces = {
-        name: _space(run, encoder)
-        for name, encoder in (("base", run.base_encoder), ("tuned", tuned))
+        "base": base_space.to_json(),
+        "tuned": tuned_space.to_json(),
     }
-    write_json(folder / "space.json", {name: asdict(space) for name, space in spaces.items()})
-    write_json(folder / "result.json", found.to_json())
-    rows = query_rows(queries, run.collection.passages, qrels, rankings["base"], rankings["tuned"])
-    write_jsonl(folder / "per_query.jsonl", (asdict(row) for row in rows))
-    write_json(folder / "slices.json", [asdict(part) for part in slice_rows(rows, rng)])
+    write_json(folder / "space.json", spaces)
     if expert_layers(model):
-        answers = run.collection.answering("test")
-        used = expert_use(model, [run.passages[passage] for passage in answers][:EXPERT_SAMPLE])
-        write_json(folder / "experts.json", [asdict(layer) for layer in used])
-        for line in starving(used):
-            say(f"[yellow]{escape(line)}[/yellow]")
+        _write_expert_use(run, model, folder)
+
+
+def _test_queries(run: Run) -> dict[str, str]:
+    """Test query id → text, of the queries that have a positive."""
+    positives = run.collection.positives("test")
+    return {query_id: run.collection.queries[query_id] for query_id in positives}
 
 
 def _space(run: Run, encoder: Encoder) -> Space:
-    """A model's space, from vectors that the ranking has stored."""
-    texts = [run.collection.queries[query] for query in run.collection.positives("test")]
-    queries, passages = (
-        encoder.encode_queries(texts),
-        encoder.encode_passages(list(run.passages.values())),
-    )
-    return space_of(
-        queries, passages, run.collection, "test", np.random.default_rng(run.recipe.seed)
-    )
+    """A model's space, from vectors that the ranking has stored; of the same texts for each."""
+    query_texts = list(_test_queries(run).values())
+    passage_texts = list(run.passages.values())
+    query_vectors = encoder.encode_queries(query_texts)
+    passage_vectors = encoder.encode_passages(passage_texts)
+    rng = np.random.default_rng(run.recipe.seed)
+    return space_of(query_vectors, passage_vectors, run.collection, "test", rng)
+
+
+def _write_expert_use(run: Run, model: "SentenceTransformer", folder: Path) -> None:
+    """Write which experts the test passages use, and warn of those that hardly learn."""
+    passage_ids = list(run.collection.answering("test"))[:MAX_EXPERT_PASSAGES]
+    texts = [run.passages[passage_id] for passage_id in passage_ids]
+    layers = expert_use(model, texts)
+    records = [asdict(layer) for layer in layers]
+    write_json(folder / "experts.json", records)
+    for line in starving(layers):
+        logger.warning(line)
