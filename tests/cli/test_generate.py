@@ -91,7 +91,7 @@ def test_from_a_folder_of_mixed_files_to_a_tuned_model(typed, tmp_path):
     }
     assert formats == {"md", "html", "txt", "docx", "pdf"}
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert "all synthetic: real ones may tell otherwise" in page
+    assert "all synthetic: real queries may give another result" in page
     split = read_json(folder / "check" / "split.json")["qrels"]
     homes = [
         {p.split("#")[0] for judged in split[name].values() for p in judged}

@@ -25,7 +25,7 @@ from whet.data.audit_marks import Mark, held_out_texts, read_marks
 from whet.data.faults import Faults
 from whet.data.split import same_text
 from whet.generate.paraphrases import is_paraphrase
-from whet.mine.known import judged
+from whet.mine.known import judged_pairs
 from whet.models import load_model, stored_encoder
 from whet.records import Teacher
 from whet.report.audit_page import render_audit_page
@@ -111,13 +111,12 @@ def find_candidates(run: Run) -> list[Candidate]:
 
     # (query, rank): passage rows, best first
     hits = top_k(query_vectors, passage_vectors, run.recipe.teach.audit_depth).indices
-    known = judged(run.collection)
-    is_refuted = np.isin(known.keys(hits), known.refuted)
+    judged = judged_pairs(run.collection)
 
     held_out = held_out_texts(run.collection)
     is_held_out = np.array([same_text(passage) in held_out for passage in passages])
 
-    is_closed = known.known_positive(hits) | is_refuted | is_held_out[hits]
+    is_closed = judged.is_known_positive(hits) | judged.is_irrelevant(hits) | is_held_out[hits]
     is_closed[[is_paraphrase(query, run.collection) for query in query_ids]] = True
     return open_candidates(hits, is_closed)
 

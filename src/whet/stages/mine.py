@@ -42,4 +42,4 @@ def build(run: Run, done: Mapping[str, Artifact]) -> Artifact:
 
 def read_summary(folder: Path) -> MiningSummary:
     """The summary of a finished stage."""
-    return MiningSummary(**read_json(folder / "summary.json"))
+    return MiningSummary.from_json(read_json(folder / "summary.json"))
