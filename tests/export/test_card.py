@@ -4,7 +4,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from whet.evaluate.verdict import assess
-from whet.export.card import ModelFacts, Origin, licence_of, render_card
+from whet.export.card import ModelFacts, ModelOrigin, licence_of, render_card
 
 FACTS = ModelFacts(dim=384, tokens=256, similarity="cosine")
 SIZES = {"passages": 13960, "training queries": 2516}
@@ -21,7 +21,7 @@ def evaluation():
 
 
 def test_the_table_says_what_the_evaluation_says(evaluation):
-    card = render_card("m", Origin(HUB_BASE, "notes", SIZES, evaluation), FACTS)
+    card = render_card("m", ModelOrigin(HUB_BASE, "notes", SIZES, evaluation), FACTS)
     assert evaluation.summary_sentence in card
     assert "| RR@10 | 50.0 | 100.0 | +50.0 | p < 0.001 | 0.0 |" in card
     lines = [line for line in card.splitlines() if line.startswith("|")]
@@ -29,7 +29,7 @@ def test_the_table_says_what_the_evaluation_says(evaluation):
 
 
 def test_the_hub_reads_its_header(evaluation):
-    origin = Origin(HUB_BASE, "notes", SIZES, evaluation, {"epochs": 1}, licence="apache-2.0")
+    origin = ModelOrigin(HUB_BASE, "notes", SIZES, evaluation, {"epochs": 1}, licence="apache-2.0")
     data = ModelCard(render_card("m", origin, FACTS)).data
     assert (data.base_model, data.license, data.library_name) == (
         HUB_BASE,
@@ -40,13 +40,13 @@ def test_the_hub_reads_its_header(evaluation):
 
 
 def test_a_base_that_is_a_path_stays_out_of_the_header(evaluation):
-    card = render_card("m", Origin("/home/me/model", "notes", SIZES, evaluation), FACTS)
+    card = render_card("m", ModelOrigin("/home/me/model", "notes", SIZES, evaluation), FACTS)
     assert "base_model" not in yaml.safe_load(card.split("---\n")[1])
-    assert "whose licence (see its model card)" in card
+    assert "so its licence (see its model card)" in card
 
 
 def test_its_tables_are_whole(evaluation):
-    origin = Origin(HUB_BASE, "notes", SIZES, evaluation, {"epochs": 1, "rate": 3e-5})
+    origin = ModelOrigin(HUB_BASE, "notes", SIZES, evaluation, {"epochs": 1, "rate": 3e-5})
     card = render_card("m", origin, FACTS, ["openvino"])
     assert (
         "| what | how many |\n|---|---|\n| passages | 13,960 |\n| training queries | 2,516 |\n\n"
@@ -60,7 +60,7 @@ def test_its_tables_are_whole(evaluation):
 def test_the_licence_is_read_from_a_card(evaluation, tmp_path):
     assert licence_of(tmp_path) is None
     (tmp_path / "README.md").write_text(
-        render_card("m", Origin("b", "d", {}, evaluation, licence="mit"), FACTS)
+        render_card("m", ModelOrigin("b", "d", {}, evaluation, licence="mit"), FACTS)
     )
     assert licence_of(tmp_path) == "mit"
     for broken in (

@@ -77,7 +77,7 @@ def export(
 def _model_and_origin(run: "Run", merge_by: MergeBy | None) -> "Iterator[tuple[Path, ModelOrigin]]":
     """The folder of the model, its experts merged if asked for, and what its card says of it."""
     from whet.artifacts import VECTORS
-    from whet.export.merged import TestedRankings, merge_experts
+    from whet.export.merged import EvaluatedRankings, merge_experts
     from whet.run.account import account
     from whet.run.origin import origin_of
 
@@ -91,7 +91,7 @@ def _model_and_origin(run: "Run", merge_by: MergeBy | None) -> "Iterator[tuple[P
             Path(folder),
             merge_by,
             collection=run.collection,
-            rankings=TestedRankings.read(run.path / "evaluate"),
+            rankings=EvaluatedRankings.read(run.path / "evaluate"),
             vectors=run.path / VECTORS,
             seed=run.recipe.seed,
         )

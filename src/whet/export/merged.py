@@ -19,7 +19,7 @@ MAX_SAMPLED_PASSAGES = 500  # training passages on which the use of the experts 
 
 
 @dataclass(frozen=True, slots=True)
-class TestedRankings:
+class EvaluatedRankings:
     """The rankings of the test queries by the base model, by the model with experts, by BM25."""
 
     base: Ranking
@@ -27,7 +27,7 @@ class TestedRankings:
     bm25: Ranking
 
     @classmethod
-    def read(cls, folder: Path) -> "TestedRankings":
+    def read(cls, folder: Path) -> "EvaluatedRankings":
         """Read them from the folder of an evaluate stage."""
         return cls(
             base=read_trec(folder / "base.trec"),
@@ -66,7 +66,7 @@ def merge_experts(
     how: How,
     *,
     collection: Collection,
-    rankings: TestedRankings,
+    rankings: EvaluatedRankings,
     vectors: Path,
     seed: int,
 ) -> MergedModel:
