@@ -1,4 +1,4 @@
-"""A server that speaks chat completions, and faults on a script; it stops by itself with its `with` block."""
+"""A server that speaks chat completions and faults on a script; it stops with its `with` block."""
 
 import asyncio
 import json
@@ -8,6 +8,11 @@ from contextlib import contextmanager
 
 FAULTS = {
     "429": (429, {"retry-after": "0.05"}, {"error": {"message": "slow down"}}),
+    "no quota": (
+        429,
+        {"x-should-retry": "false"},
+        {"error": {"message": "no quota is left"}},
+    ),
     "500": (500, {}, {"error": {"message": "a fault of ours"}}),
     "400": (400, {}, {"error": {"message": "this prompt is not to our taste"}}),
     "401": (401, {}, {"error": {"message": "Incorrect API key provided: sk-secret-key"}}),
@@ -26,7 +31,7 @@ FAULTS = {
 
 
 class Chat:
-    """What the server was asked and paid for; `answer` makes a reply from the messages, `script` faults from them."""
+    """Counts requests and paid replies; `answer` makes replies from messages, `script` faults."""
 
     def __init__(self, answer, script=None, delay=0.0):
         self.answer, self.delay = answer, delay
@@ -35,24 +40,21 @@ class Chat:
         self.bodies = []
         self.tokens_out = 10
         self.under_way = self.most_under_way = 0
-        self.before = (
-            None  # called with the number of each request, before anything is done about it
-        )
-        self.clients = (
-            0  # that are dead: what they still had under way is neither answered nor paid for
-        )
+        self.before = None  # called with the number of each request, before it is handled
+        # Clients that are dead. Requests of theirs are neither answered nor paid for.
+        self.clients = 0
 
     async def handle(self, reader, writer):
         client = self.clients
         try:
-            while await self._one(reader, writer, client):
+            while await self._serve_request(reader, writer, client):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
 
-    async def _one(self, reader, writer, client):
+    async def _serve_request(self, reader, writer, client):
         head = await reader.readuntil(b"\r\n\r\n")
         headers = dict(
             line.split(": ", 1) for line in head.decode().split("\r\n")[1:] if ": " in line
@@ -133,8 +135,8 @@ def serving(chat):
         asyncio.set_event_loop(loop)
         task.append(loop.create_task(main()))
         loop.run_until_complete(task[0])
-        for left in asyncio.all_tasks(loop):
-            left.cancel()
+        for open_task in asyncio.all_tasks(loop):
+            open_task.cancel()
         loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True))
         loop.close()
 

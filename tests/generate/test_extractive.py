@@ -1,7 +1,5 @@
 """Pieces taken from passages: real text out of the passage, telling, and no copy of it."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,11 +12,9 @@ from whet.generate.extractive import (
     misspell,
     sentences,
 )
-from whet.generate.form import MIN_QUERIES, Form
-from whet.records import GenerationRequest, Passage, GenerationResult
+from whet.generate.form import MIN_QUERIES
+from whet.records import GenerationRequest, GenerationResult, Passage
 from whet.search.bm25 import Bm25, terms
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.mark.parametrize(
@@ -39,134 +35,122 @@ def test_sentences_of_several_languages_and_code(text, expected):
     assert sentences(text) == expected
 
 
+def generate(passages, examples=(), style="question"):
+    """What the offline generator gives for each passage."""
+    generator = ExtractiveGenerator(passages, examples)
+    results = generator.generate([GenerationRequest(passage, style) for passage in passages])
+    return [result.texts for result in results]
+
+
 def test_a_long_sentence_is_cut_into_clauses_and_a_long_clause_dropped():
-    clause, endless = (
-        " ".join(f"a{n}" for n in range(20)),
-        " ".join(f"b{n}" for n in range(MAX_TERMS + 1)),
-    )
+    clause = " ".join(f"a{number}" for number in range(20))
+    endless = " ".join(f"b{number}" for number in range(MAX_TERMS + 1))
     assert sentences(f"{clause}, {clause}; {endless}") == [f"{clause},", f"{clause};"]
 
 
 def test_the_key_phrase_is_the_heaviest_run():
     words = [f"w{number}" for number in range(20)]
     weights = {word: float(number % 7) for number, word in enumerate(words)}
-    runs = [" ".join(words[at : at + 8]) for at in range(13)]
-    assert key_phrase(" ".join(words), weights) == max(
-        runs, key=lambda run: sum(weights[w] for w in run.split())
-    )
+    runs = [words[start : start + 8] for start in range(13)]
+    heaviest = max(runs, key=lambda run: sum(weights[word] for word in run))
+    assert key_phrase(" ".join(words), weights) == " ".join(heaviest)
     assert key_phrase("word " * 20, {"word": 1.0}) == ""
 
 
-def test_the_sentence_that_tells_the_passage_apart_comes_first():
+def test_the_sentence_that_sets_the_passage_apart_comes_first():
     common = "This page tells you what you need to know about the city."
-    passages = [
-        Passage(
-            str(number),
-            f"{common} The {word} office opens on Monday morning. {common}",
-            f"{word} office",
-        )
-        for number, word in enumerate(["pension", "passport", "zoo"])
-    ]
-    found = [
-        one.texts
-        for one in ExtractiveGenerator(passages).generate([GenerationRequest(p) for p in passages])
-    ]
-    assert [pieces[0] for pieces in found] == [
-        f"The {word} office opens on Monday morning." for word in ("pension", "passport", "zoo")
-    ]
-    assert found[0][-1] == "pension office"
+    passages = []
+    for word in ("pension", "passport", "zoo"):
+        text = f"{common} The {word} office opens on Monday morning. {common}"
+        passages.append(Passage(word, text, f"{word} office"))
+    texts = generate(passages)
+    for passage, pieces in zip(passages, texts, strict=True):
+        assert pieces[0] == f"The {passage.id} office opens on Monday morning."
+    assert texts[0][-1] == "pension office"
 
 
 def test_a_passage_too_short_gives_nothing():
     passages = [Passage("a", "top"), Passage("b", "ls -l"), Passage("c", ""), Passage("d", "…")]
-    found = ExtractiveGenerator(passages).generate(
-        [GenerationRequest(passage) for passage in passages]
-    )
-    assert found == [GenerationResult((), "too short to take a piece from")] * 4
+    requests = [GenerationRequest(passage) for passage in passages]
+    results = ExtractiveGenerator(passages).generate(requests)
+    assert results == [GenerationResult((), "too short to take a piece from")] * 4
 
 
 @pytest.mark.parametrize("name", ["eda_tiny", "integreat_de", "nl2bash_a"])
-def test_pieces_stand_in_their_passage_and_lead_back_to_it(name):
-    if not (SHARED / name).exists():
-        pytest.skip(f"{SHARED / name} is not here")
-    passages = list(whet.load(SHARED / name).passages.values())[:600]
-    found = [
-        one.texts
-        for one in ExtractiveGenerator(passages).generate([GenerationRequest(p) for p in passages])
-    ]
-    for passage, pieces in zip(passages, found, strict=True):
+def test_pieces_stand_in_their_passage_and_lead_back_to_it(name, shared):
+    passages = list(whet.load(shared(name)).passages.values())[:400]
+    texts = generate(passages)
+    for passage, pieces in zip(passages, texts, strict=True):
         content = " ".join(f"{passage.title}\n{passage.text}".split())
-        assert all(piece in content for piece in pieces)
-        assert all(len(set(terms(piece))) <= COPY_SHARE * len(set(terms(content))) for piece in pieces)
-    rows = [row for row, pieces in enumerate(found) if pieces]
-    hits = Bm25([passage.content for passage in passages]).top_k([found[row][0] for row in rows], 3)
-    back = sum(row in hit for row, hit in zip(rows, hits.indices.tolist(), strict=True))
+        most_terms = COPY_SHARE * len(set(terms(content)))
+        for piece in pieces:
+            assert piece in content
+            assert len(set(terms(piece))) <= most_terms
+    rows = [row for row, pieces in enumerate(texts) if pieces]
+    first_pieces = [texts[row][0] for row in rows]
+    hits = Bm25([passage.content for passage in passages]).top_k(first_pieces, 3)
+    found = [row in hit for row, hit in zip(rows, hits.indices.tolist(), strict=True)]
     assert len(rows) > 0.6 * len(passages)
-    assert back > 0.9 * len(rows)
+    assert sum(found) > 0.9 * len(rows)
+
+
+SENTENCE = (
+    "Die Pension office in Ulm Opens on Monday Morning, "
+    "and Closes again at noon on every Friday of the year."
+)
+ULM = [
+    Passage("a", f"{SENTENCE} It is Quite near the Station."),
+    Passage("b", "other words. Of no account."),
+]
+
+
+def test_few_examples_change_nothing():
+    plain = generate(ULM)[0]
+    assert plain[0] == "It is Quite near the Station."
+    assert generate(ULM, ["when open"] * (MIN_QUERIES - 1))[0] == plain
 
 
 def test_pieces_take_the_form_of_the_users_queries():
-    sentence = "Die Pension office in Ulm Opens on Monday Morning, and Closes again at noon on every Friday of the year."
-    passages = [
-        Passage("a", f"{sentence} It is Quite near the Station."),
-        Passage("b", "other words. Of no account."),
-    ]
-    brief = [GenerationRequest(passages[0])]
-    plain = ExtractiveGenerator(passages).generate(brief)[0].texts
-    few = ExtractiveGenerator(passages, ["when open"] * (MIN_QUERIES - 1)).generate(brief)[0].texts
-    assert few == plain
-    assert plain[0] == "It is Quite near the Station."
-    short = ExtractiveGenerator(passages, ["when is it open"] * MIN_QUERIES).generate(brief)[0].texts
+    short = generate(ULM, ["when is it open"] * MIN_QUERIES)[0]
     assert len(terms(short[0])) == 4
-    assert short[0] in sentence.lower()
+    assert short[0] in SENTENCE.lower()
     assert not any(text.endswith(".") for text in short)
-    asked = ExtractiveGenerator(
-        passages, ["When is it open today?", "Where is the Zoo?"] * MIN_QUERIES
-    ).generate(brief)
-    assert any(text[0].isupper() for text in asked[0].texts)
-    near = ExtractiveGenerator(
-        passages, ["Where is that place now?", "Is it not in Ulm?"] * MIN_QUERIES
-    ).generate(brief)
-    assert len(terms(near[0].texts[0])) in (5, 6)
+    cased = generate(ULM, ["When is it open today?", "Where is the Zoo?"] * MIN_QUERIES)[0]
+    assert any(text[0].isupper() for text in cased)
+    longer = generate(ULM, ["Where is that place now?", "Is it not in Ulm?"] * MIN_QUERIES)[0]
+    assert len(terms(longer[0])) in (5, 6)
 
 
-def test_a_script_without_capitals_says_nothing_of_them():
-    form = Form.of(["大仏はどこにありますか"] * MIN_QUERIES)
-    assert form is not None
-    assert form.apply("NHKは何ですか。") == "NHKは何ですか"
+LETTERS = (
+    "The pension office sends a letter every spring. "
+    "It says what you have paid in and what you may expect. "
+    "Keep these letters with your tax papers, "
+    "for the office asks for them when you retire, often years later."
+)
 
 
-def test_each_wording_is_made_of_the_passages_own_terms():
-    text = (
-        "The pension office sends a letter every spring. It says what you have paid in and what you may expect. "
-        "Keep these letters with your tax papers, for the office asks for them when you retire, often years later."
-    )
+def test_each_style_is_made_of_the_passages_own_terms():
     passages = [
-        Passage("a", text, "Pensions"),
+        Passage("a", LETTERS, "Pensions"),
         Passage("b", "Dogs are taxed by the town every year in May."),
     ]
-    generator = ExtractiveGenerator(passages)
-    found = {
-        style: generator.generate([GenerationRequest(passages[0], style)])[0].texts
-        for style in ("question", "keywords", "long", "misspelt")
-    }
-    assert found == {
-        style: generator.generate([GenerationRequest(passages[0], style)])[0].texts
-        for style in found
-    }
-    own = terms(passages[0].content)
-    assert set(terms(found["keywords"][0])) <= set(own)
-    assert 3 <= len(terms(found["keywords"][0])) <= 6
-    assert " ".join(terms(found["long"][0])) in " ".join(own)
-    assert found["misspelt"][0].islower()
-    wrong = set(terms(found["misspelt"][0])) - set(own)
-    assert 1 <= len(wrong) <= 2
+    passage_terms = terms(passages[0].content)
+    (keywords,) = generate(passages, style="keywords")[0]
+    assert set(terms(keywords)) <= set(passage_terms)
+    assert 3 <= len(terms(keywords)) <= 6
+    (stretch,) = generate(passages, style="long")[0]
+    assert " ".join(terms(stretch)) in " ".join(passage_terms)
+    (misspelt,) = generate(passages, style="misspelt")[0]
+    assert misspelt.islower()
+    wrong_terms = set(terms(misspelt)) - set(passage_terms)
+    assert 1 <= len(wrong_terms) <= 2
+    assert generate(passages, style="misspelt")[0] == (misspelt,)  # the same each time
 
 
-def test_slips_of_the_keyboard_change_a_letter_or_two():
-    slipped = {misspell("identity card", np.random.default_rng(seed)) for seed in range(40)}
-    assert len(slipped) > 15
-    assert all(
-        abs(len(text) - len("identity card")) <= 2 and text != "identity card" for text in slipped
-    )
+def test_typing_errors_change_a_letter_or_two():
+    right = "identity card"
+    wrong = {misspell(right, np.random.default_rng(seed)) for seed in range(40)}
+    assert len(wrong) > 15
+    assert right not in wrong
+    assert all(abs(len(text) - len(right)) <= 2 for text in wrong)
     assert misspell("a 1", np.random.default_rng(0)) == "a 1"

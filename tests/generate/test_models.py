@@ -24,7 +24,7 @@ from whet.generate.named import generator_of
 from whet.generate.paraphrases import is_paraphrase
 from whet.generate.spending import Spending
 from whet.pipeline import build
-from whet.records import GenerationRequest, Collection, Passage
+from whet.records import Collection, GenerationRequest, Passage
 from whet.run.opening import open_run
 from whet.stages.audit import candidates
 
