@@ -79,7 +79,7 @@ def reopen(
         )
     if paraphrases:
         settings = settings.with_paraphrases(paraphrases)
-    return _open(path, data, settings, confirm)
+    return _open(path, settings.data, settings, confirm)
 
 
 def _open(
