@@ -1,4 +1,4 @@
-"""CLP against METHODS.md 1.1 in scalar loops, and against what the paper's code computes for a batch of one."""
+"""CLP against scalar loops, and against the paper's code for a batch of one."""
 
 import torch
 from batches import batch_of, batches, temperatures, weights
@@ -21,12 +21,14 @@ def gradients(loss, vectors):
 @settings(max_examples=60, deadline=None)
 @given(batch=batches, temperature=temperatures, weight=weights)
 def test_is_the_formula(batch, temperature, weight):
-    total, parts = clp(*batch.vectors, batch.relations, temperature=temperature, weight=weight)
-    held, drift = oracle.clp(*batch.vectors, batch.relations, temperature, weight)
-    torch.testing.assert_close(parts["contrastive"], held, **EXACT)
-    torch.testing.assert_close(parts["penalty"], drift, **EXACT)
-    torch.testing.assert_close(total, held + drift, **EXACT)
-    ours, theirs = gradients(total, batch.vectors), gradients(held + drift, batch.vectors)
+    parts = clp(*batch.vectors, batch.relations, temperature=temperature, weight=weight)
+    contrastive, drift = oracle.clp(*batch.vectors, batch.relations, temperature, weight)
+    expected = contrastive + drift
+    torch.testing.assert_close(parts.weighted["contrastive"], contrastive, **EXACT)
+    torch.testing.assert_close(parts.weighted["penalty"], drift, **EXACT)
+    torch.testing.assert_close(parts.total, expected, **EXACT)
+    ours = gradients(parts.total, batch.vectors)
+    theirs = gradients(expected, batch.vectors)
     # Gradients grow as 1/τ, and so does their rounding.
     torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-8)
 
@@ -35,7 +37,7 @@ def test_gradient_is_the_slope():
     batch = batch_of(3, queries=3, passages=5, stars=4, dim=3)
 
     def loss(query, passage, star):
-        return clp(query, passage, star, batch.relations, temperature=0.2, weight=0.3)[0]
+        return clp(query, passage, star, batch.relations, temperature=0.2, weight=0.3).total
 
     assert torch.autograd.gradcheck(loss, batch.vectors)
     assert all(g.abs().sum() > 0 for g in gradients(loss(*batch.vectors), batch.vectors))
@@ -58,7 +60,7 @@ def test_is_the_papers_code_for_a_batch_of_one():
     relations = Relations(
         torch.tensor([0]), torch.tensor([[False, True, True, True, True]]), answers
     )
-    total, _ = clp(query, passage, star, relations, temperature=0.02, weight=0.1)
+    total = clp(query, passage, star, relations, temperature=0.02, weight=0.1).total
     torch.testing.assert_close(total, expected, **EXACT)
     vectors = [query, passage, answered]
     torch.testing.assert_close(
@@ -69,8 +71,8 @@ def test_is_the_papers_code_for_a_batch_of_one():
 @settings(max_examples=30, deadline=None)
 @given(batch=batches, temperature=temperatures)
 def test_without_weight_is_infonce(batch, temperature):
-    total, _ = clp(*batch.vectors, batch.relations, temperature=temperature, weight=0.0)
-    expected, _ = info_nce(batch.query, batch.passage, batch.relations, temperature=temperature)
+    total = clp(*batch.vectors, batch.relations, temperature=temperature, weight=0.0).total
+    expected = info_nce(batch.query, batch.passage, batch.relations, temperature=temperature).total
     torch.testing.assert_close(total, expected, rtol=0, atol=0)
     torch.testing.assert_close(
         gradients(total, batch.vectors), gradients(expected, batch.vectors), rtol=0, atol=0
@@ -88,15 +90,15 @@ def test_order_means_nothing(batch, seed, weight):
         negative=old.negative[rows][:, docs],
         answers=old.answers[docs][:, stars],
     )
-    plain, _ = clp(*batch.vectors, old, temperature=0.1, weight=weight)
-    other, _ = clp(
+    plain = clp(*batch.vectors, old, temperature=0.1, weight=weight).total
+    other = clp(
         batch.query[rows],
         batch.passage[docs],
         batch.star[stars],
         moved,
         temperature=0.1,
         weight=weight,
-    )
+    ).total
     torch.testing.assert_close(other, plain, **EXACT)
     torch.testing.assert_close(
         gradients(other, batch.vectors), gradients(plain, batch.vectors), rtol=1e-7, atol=1e-9
@@ -104,7 +106,7 @@ def test_order_means_nothing(batch, seed, weight):
 
 
 def test_a_negative_without_its_own_query_takes_no_part():
-    """Three negatives of one query, the last without h*: the mean is over two, and the last feels no pull."""
+    """Three negatives of one query, the last without h*: the mean is over two of them."""
     similarity = torch.tensor([[0.5, 0.1], [0.2, 0.9], [0.3, 0.3], [0.7, 0.7]], requires_grad=True)
     relations = Relations(
         positive=torch.tensor([0]),
@@ -125,9 +127,9 @@ def test_a_query_with_nothing_to_learn_costs_nothing():
         negative=torch.tensor([[False, False, False], [False, False, True]]),
         answers=torch.tensor([[True, False], [False, True], [False, False]]),
     )
-    total, parts = clp(*batch.vectors, relations, temperature=0.02, weight=0.5)
-    assert parts["penalty"].item() == 0
-    found = gradients(total, batch.vectors)
+    parts = clp(*batch.vectors, relations, temperature=0.02, weight=0.5)
+    assert parts.values["penalty"].item() == 0
+    found = gradients(parts.total, batch.vectors)
     assert all(torch.isfinite(g).all() for g in found)
     assert found[0][0].abs().max() == 0
     assert found[0][1].abs().max() > 0

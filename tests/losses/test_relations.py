@@ -30,7 +30,7 @@ def pull(relations, query=0):
 
 
 def collated(tiny_model, found=()):
-    """Rows (q0, p0), (q1, p1), (q2, p2), (q0, n) by whet's collator; p1 answers q0 too, by its qrels."""
+    """Rows of q0, q1 and q2 by whet's collator; n is a negative of q0, and p1 answers q0 too."""
     collection = Collection(
         name="tiny",
         passages={
@@ -207,8 +207,8 @@ def test_masked_similarity_cannot_change_clp(tiny_model):
     moved = passage.clone()
     moved[2] = query[0]
     plain, other = (
-        clp(query, p, star, alone, temperature=0.02, weight=0.3)[0] for p in (passage, moved)
+        clp(query, p, star, alone, temperature=0.02, weight=0.3).total for p in (passage, moved)
     )
     assert plain == other
     moved[1] = query[0]
-    assert clp(query, moved, star, alone, temperature=0.02, weight=0.3)[0] != plain
+    assert clp(query, moved, star, alone, temperature=0.02, weight=0.3).total != plain

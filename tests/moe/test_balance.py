@@ -7,8 +7,7 @@ from scipy.special import logsumexp, softmax
 
 from architectures import bert_mean, build
 from whet.encoder.tokens import tokenise
-from whet.losses import InfoNCELoss
-from whet.losses.adapters import Packing
+from whet.losses import InfoNCELoss, Packing
 from whet.moe import upcycle
 from whet.moe.balance import RoutedLoss, balance, by_layer, routes, shares, z_loss
 from whet.moe.upcycle import backbone, expert_layers

@@ -1,14 +1,15 @@
-"""InfoNCE (arXiv 1807.03748, eq. 4; for retrieval with hard negatives: arXiv 2004.04906, eq. 2) over masked batches."""
+"""InfoNCE over masked batches.
+
+arXiv 1807.03748, eq. 4. For retrieval with hard negatives: arXiv 2004.04906, eq. 2.
+"""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from whet.losses.parts import LossParts
 from whet.losses.relations import Relations
-
-Parts = dict[str, Float[Tensor, ""]]
-"""Named parts of a loss, already weighted: they sum to the total."""
 
 
 def cosine(
@@ -21,17 +22,17 @@ def cosine(
 def contrastive(
     similarity: Float[Tensor, "query doc"], relations: Relations, temperature: float
 ) -> Float[Tensor, " query"]:
-    """-log of the positive's share among the positive and the negatives, softmax at `temperature`, for each query.
+    """For each query, -log of the positive's share among the positive and the negatives.
 
-    Passages that are neither, such as another known positive of the query, take no part.
+    The shares are a softmax at `temperature`. Passages that are neither, such as another known
+    positive of the query, take no part.
     """
     logits = similarity / temperature
-    row = torch.arange(len(logits), device=logits.device)
+    query = torch.arange(len(logits), device=logits.device)
     counted = relations.negative.clone()
-    counted[row, relations.positive] = True
-    return (
-        logits.masked_fill(~counted, -torch.inf).logsumexp(dim=1) - logits[row, relations.positive]
-    )
+    counted[query, relations.positive] = True
+    log_sum = logits.masked_fill(~counted, -torch.inf).logsumexp(dim=1)
+    return log_sum - logits[query, relations.positive]
 
 
 def info_nce(
@@ -40,14 +41,15 @@ def info_nce(
     relations: Relations,
     *,
     temperature: float,
-) -> tuple[Float[Tensor, ""], Parts]:
+) -> LossParts:
     """Mean InfoNCE over the queries, similarities by cosine.
 
     >>> query, passage = torch.eye(2), torch.eye(2)
-    >>> relations = Relations(torch.arange(2), ~torch.eye(2, dtype=torch.bool), torch.eye(2, dtype=torch.bool))
-    >>> total, parts = info_nce(query, passage, relations, temperature=1.0)
-    >>> round(total.item(), 4), sorted(parts)       # log(e + 1) - 1
+    >>> same = torch.eye(2, dtype=torch.bool)
+    >>> relations = Relations(positive=torch.arange(2), negative=~same, answers=same)
+    >>> parts = info_nce(query, passage, relations, temperature=1.0)
+    >>> round(parts.total.item(), 4), list(parts.values)       # log(e + 1) - 1
     (0.3133, ['contrastive'])
     """
-    total = contrastive(cosine(query, passage), relations, temperature).mean()
-    return total, {"contrastive": total}
+    mean = contrastive(cosine(query, passage), relations, temperature).mean()
+    return LossParts({"contrastive": mean}, {"contrastive": 1.0})

@@ -1,6 +1,7 @@
-"""Who is whose positive, negative and h* in a batch: the masks that every loss reads and nobody else decides.
+"""Who is whose positive, negative and h* in a batch: the masks that every loss reads.
 
-`doc` runs over the passages of the batch, `star` over its queries and the positive queries of its negatives.
+`doc` runs over the passages of the batch, `star` over its queries and the queries that its
+negatives answer (h*).
 """
 
 from collections.abc import Sequence
@@ -12,14 +13,17 @@ from torch import Tensor
 
 from whet.encoder.tokens import Features, token_rows
 
+NO_TEXT = -1  # the number of a text that is not there
+
 
 @dataclass(frozen=True, slots=True)
 class Relations:
     """The relations between the queries and passages of one batch.
 
-    `positive[i]` is the passage that query i is drawn to; `negative[i, j]` holds where passage j may be pushed away
-    from query i, so it is False for every known positive of i; `answers[j, s]` holds where passage j answers query s.
-    `label[i, j]` is what the teachers say of the two, in [0, 1], and NaN where they were not asked.
+    `positive[i]` is the passage that query i is drawn to. `negative[i, j]` says whether passage j
+    may be pushed away from query i; it is False for every known positive of i. `answers[j, s]`
+    says whether passage j answers query s. `label[i, j]` is the teachers' label of the two, in
+    [0, 1], and NaN where they have none.
     """
 
     positive: Int[Tensor, " query"]
@@ -36,39 +40,51 @@ def relations_of(
 ) -> Relations:
     """Relations of a plain sentence-transformers batch, read off its columns.
 
-    Columns: query, positive, then for each hard negative its text and `queries_per_negative` queries that it answers
-    (an empty text where there is none; `blank` is its tokens). Passages are the positives followed by each negative
-    column; `star` is the query column followed by each column of negatives' queries.
+    Columns: query, positive, then for each hard negative its text and `queries_per_negative`
+    queries that it answers (an empty text where there is none; `blank` is its tokens). Passages
+    are the positives followed by each negative column. `star` is the query column followed by each
+    column of negatives' queries.
 
-    Without ids, texts tell what is known: a row's positive answers its query and a negative answers its own queries,
-    wherever in the batch the same texts stand; what answers a query is never its negative. A query that stands in
-    `star` twice counts once.
+    Without ids, texts tell what is known. A row's positive answers its query, and a negative
+    answers its own queries, wherever in the batch the same texts stand. What answers a query is
+    never its negative. A query that stands in `star` twice counts once.
 
     Raises ValueError when the columns do not divide into negatives with that many queries each.
     """
     step = 1 + queries_per_negative
     if len(columns) < 2 or (len(columns) - 2) % step:
         raise ValueError(
-            f"{len(columns)} columns came; expected query, positive and then, for each negative, its text and "
-            f"{queries_per_negative} of its queries. Set queries_per_negative to what your columns hold."
+            f"{len(columns)} columns came; expected query, positive and then, for each negative, "
+            f"its text and {queries_per_negative} of its queries. Set queries_per_negative to "
+            "what your columns hold."
         )
-    query, positive, *extra = numbered(columns)
-    passage, star, facts = [positive], [query], [(positive, query)]
-    for place, (text, column) in enumerate(zip(extra, columns[2:], strict=True)):
+    query, positive, *others = numbered(columns)
+    passages = [positive]
+    stars = [query]
+    # Facts "this passage answers this query", as two lists of texts.
+    fact_passages = [positive]
+    fact_stars = [query]
+    for place, text in enumerate(others):
         if place % step == 0:
-            passage.append(text)
+            passages.append(text)
         else:
-            star.append(text)
-            facts.append((passage[-1].masked_fill(is_blank(column, blank), -1), text))
-    passages, stars = torch.cat(passage), torch.cat(star)
-    answering, answered = (torch.cat(side) for side in zip(*facts, strict=True))
-    answers = (same(passages, answering).float() @ same(answered, stars).float()) > 0
-    row = torch.arange(len(query), device=query.device)
-    own = same(row, torch.cat([torch.full_like(row, -1), *[row] * (len(passage) - 1)]))
+            is_empty = is_blank(columns[2 + place], blank)
+            stars.append(text)
+            fact_passages.append(passages[-1].masked_fill(is_empty, NO_TEXT))
+            fact_stars.append(text)
+    # (doc, fact) times (fact, star) counts the facts that join a passage and a query.
+    facts_of_passage = same(torch.cat(passages), torch.cat(fact_passages)).float()
+    facts_of_star = same(torch.cat(fact_stars), torch.cat(stars)).float()
+    answers = (facts_of_passage @ facts_of_star) > 0
+
+    row_count = len(query)
+    negative = ~answers[:, :row_count].T
+    if not in_batch:
+        negative &= given_negatives(row_count, len(passages) - 1).to(negative.device)
     return Relations(
-        positive=row,
-        negative=~answers[:, : len(row)].T & (in_batch | own),
-        answers=answers & ~same(stars, stars).tril(-1).any(dim=1),
+        positive=torch.arange(row_count, device=query.device),
+        negative=negative,
+        answers=answers & ~is_repeat(torch.cat(stars)),
     )
 
 
@@ -76,12 +92,11 @@ def numbered(columns: Sequence[Features]) -> list[Int[Tensor, " row"]]:
     """A number for every text, column by column: equal numbers, equal tokens."""
     number: dict[tuple[int, ...], int] = {}
     device = columns[0]["input_ids"].device
-    return [
-        torch.tensor(
-            [number.setdefault(row, len(number)) for row in token_rows(column)], device=device
-        )
-        for column in columns
-    ]
+    numbers = []
+    for column in columns:
+        of_column = [number.setdefault(row, len(number)) for row in token_rows(column)]
+        numbers.append(torch.tensor(of_column, device=device))
+    return numbers
 
 
 def same(left: Int[Tensor, " left"], right: Int[Tensor, " right"]) -> Bool[Tensor, "left right"]:
@@ -89,9 +104,41 @@ def same(left: Int[Tensor, " left"], right: Int[Tensor, " right"]) -> Bool[Tenso
     return left[:, None] == right
 
 
+def given_negatives(row_count: int, column_count: int) -> Bool[Tensor, "query doc"]:
+    """Where a passage stands in a negative column of the query's own row.
+
+    Two rows and one negative column, that is passages a b (the positives) and c d (the negatives):
+
+        row 0    .  .    c  .
+        row 1    .  .    .  d
+    """
+    own_row = torch.eye(row_count, dtype=torch.bool)
+    no_positive = torch.zeros_like(own_row)
+    return torch.cat([no_positive, *[own_row] * column_count], dim=1)
+
+
+def is_repeat(texts: Int[Tensor, " star"]) -> Bool[Tensor, " star"]:
+    """Where a text stands a second time: F F T F for the texts 5 6 5 7.
+
+    Below its diagonal, the matrix of equal texts compares each text with those before it.
+    """
+    return same(texts, texts).tril(-1).any(dim=1)
+
+
 def is_blank(features: Features, blank: Sequence[int]) -> Bool[Tensor, " row"]:
-    """Rows of an empty text: after the prompt, if there is one, they end as `blank` does, the tokens of "" alone."""
-    prompt = int(torch.as_tensor(features.get("prompt_length", 0)).flatten()[0])
-    rests = [row[prompt:] for row in token_rows(features)]
-    found = [rest == tuple(blank[len(blank) - len(rest) :]) for rest in rests]
-    return torch.tensor(found, device=features["input_ids"].device)
+    """Rows of an empty text; `blank` are the tokens of "" without a prompt.
+
+    A prompt's length counts the special tokens before it. Behind a prompt, an empty text therefore
+    leaves the end of `blank` only. For a BERT, whose `blank` is [CLS] [SEP]:
+
+        no prompt             [CLS] [SEP]            all of it is `blank`: empty
+        a prompt of 3 tokens  [CLS] find : [SEP]     the rest, [SEP], ends `blank`: empty
+        the same prompt       [CLS] find : oil [SEP] the rest, oil [SEP], does not
+    """
+    prompt_length = int(torch.as_tensor(features.get("prompt_length", 0)).flatten()[0])
+    is_empty = []
+    for row in token_rows(features):
+        rest = row[prompt_length:]
+        end_of_blank = tuple(blank[len(blank) - len(rest) :])
+        is_empty.append(rest == end_of_blank)
+    return torch.tensor(is_empty, device=features["input_ids"].device)

@@ -1,11 +1,15 @@
 """Losses against soft labels, over the pairs of a batch that have one (idea: arXiv 2408.11868).
 
-`similarity` is the student's cosine of queries and passages, `label` a number in [0, 1] for each pair, and `known` says
-which pairs have one. Sentence-transformers has the same losses over columns of texts (CosineSimilarityLoss, CoSENTLoss,
-DistillKLDivLoss); these are over a batch whose texts are embedded once, and mean the same (tests/losses).
+`similarity` is the student's cosine of queries and passages. `label` is a number in [0, 1] for
+each pair, and `known` says which pairs have one.
+
+Sentence-transformers has the same losses over columns of texts (CosineSimilarityLoss, CoSENTLoss,
+DistillKLDivLoss). These are over a batch whose texts are embedded once, and give the same values
+(tests/losses).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -15,13 +19,22 @@ from torch import Tensor
 SoftLoss = Literal["kl", "mse", "cosent"]
 
 
+@dataclass(frozen=True, slots=True)
+class SoftPart:
+    """The part of a loss against teachers' labels: its weight, and which loss it is."""
+
+    weight: float = 1.0
+    loss: SoftLoss = "kl"
+
+
 def mse(
     similarity: Float[Tensor, "query doc"],
     label: Float[Tensor, "query doc"],
     known: Bool[Tensor, "query doc"],
 ) -> Float[Tensor, ""]:
     """Mean squared distance of the cosine from the label."""
-    return ((similarity - label)[known] ** 2).sum() / known.sum().clamp(min=1)
+    error = (similarity - label)[known]
+    return (error**2).sum() / known.sum().clamp(min=1)
 
 
 def cosent(
@@ -30,10 +43,16 @@ def cosent(
     known: Bool[Tensor, "query doc"],
     scale: float = 20.0,
 ) -> Float[Tensor, ""]:
-    """CoSENT (https://kexue.fm/archives/8847): log(1 + Σ exp(scale·(s_i - s_j))) over label_i < label_j."""
-    found, wanted = scale * similarity[known], label[known]
-    wrong = (found[:, None] - found[None, :])[wanted[:, None] < wanted[None, :]]
-    return torch.cat([wrong.new_zeros(1), wrong]).logsumexp(dim=0)
+    """CoSENT: log(1 + Σ exp(scale·(s_i - s_j))) over the pairs with label_i < label_j.
+
+    Source: https://kexue.fm/archives/8847
+    """
+    scores = scale * similarity[known]  # (pair,)
+    labels = label[known]
+    is_lower = labels[:, None] < labels[None, :]
+    differences = (scores[:, None] - scores[None, :])[is_lower]
+    # exp(0) is the 1 in log(1 + Σ …).
+    return torch.cat([differences.new_zeros(1), differences]).logsumexp(dim=0)
 
 
 def kl(
@@ -43,18 +62,28 @@ def kl(
     temperature: float = 0.05,
     label_temperature: float = 0.1,
 ) -> Float[Tensor, ""]:
-    """KL divergence of each query's passages, as the student weighs them, from how the labels do; mean over queries.
+    """KL divergence of the student's distribution from the labels', mean over queries.
 
-    Both are softmaxes over the query's labelled passages, at their own temperatures. Queries with fewer than two say
-    nothing and are left out.
+    Both are softmaxes over a query's labelled passages, at their own temperatures. A query with
+    fewer than two says nothing and is left out.
     """
-    counted = known[known.sum(dim=1) > 1]
+    rows = known.sum(dim=1) > 1
+    counted = known[rows]
     if not len(counted):
         return similarity.sum() * 0
-    rows = known.sum(dim=1) > 1
-    student = (similarity[rows] / temperature).masked_fill(~counted, -torch.inf).log_softmax(dim=1)
-    teacher = (label[rows] / label_temperature).masked_fill(~counted, -torch.inf).log_softmax(dim=1)
-    return (teacher.exp() * (teacher - student).masked_fill(~counted, 0)).sum(dim=1).mean()
+    student = _log_shares(similarity[rows], temperature, counted)
+    teacher = _log_shares(label[rows], label_temperature, counted)
+    difference = (teacher - student).masked_fill(~counted, 0)  # -inf minus -inf where not counted
+    return (teacher.exp() * difference).sum(dim=1).mean()
+
+
+def _log_shares(
+    scores: Float[Tensor, "query doc"],
+    temperature: float,
+    counted: Bool[Tensor, "query doc"],
+) -> Float[Tensor, "query doc"]:
+    """Log-softmax over the passages that count."""
+    return (scores / temperature).masked_fill(~counted, -torch.inf).log_softmax(dim=1)
 
 
 LOSSES: dict[SoftLoss, Callable[..., Float[Tensor, ""]]] = {"kl": kl, "mse": mse, "cosent": cosent}

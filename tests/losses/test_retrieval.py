@@ -1,4 +1,4 @@
-"""The losses in a plain sentence-transformers script, with the columns that their docstrings name."""
+"""The losses in a plain sentence-transformers script, and over whet's own batches."""
 
 import pytest
 import torch
@@ -8,12 +8,24 @@ from sentence_transformers import (
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch.nn.functional import cosine_similarity, cross_entropy
 from transformers import PrinterCallback
 
+from architectures import bert_mean, build, qwen3, static
 from tiny import CONCEPTS, WORDS, tiny_bert
-from whet.losses import ContrastivePenaltyLoss, InfoNCELoss
-from whet.losses.adapters import Packing
+from whet.losses import (
+    CollatedLoss,
+    ContrastivePenalty,
+    ContrastivePenaltyLoss,
+    InfoNCE,
+    InfoNCELoss,
+    Packing,
+    RetrievalLoss,
+    SoftLabelLoss,
+    SoftLabels,
+    SoftPart,
+)
 
 
 @pytest.fixture
@@ -34,7 +46,7 @@ def gradients(model, parts):
 
 
 def test_columns_of_a_batch_of_one_are_the_papers_code(model):
-    """Query, positive, then four negatives with a query each, in the columns' order: the reference's arithmetic."""
+    """Query, positive, then four negatives with a query each: the reference's arithmetic."""
     model.eval()
     negatives = [("go lu", "ma ne"), ("pi", "ro su ta"), ("ve ki", "zo"), ("hu", "ba ba")]
     columns = [["ba de"], ["fi"], *([text] for pair in negatives for text in pair)]
@@ -100,7 +112,7 @@ def test_half_precision_around_leaves_the_loss_in_float32(model):
 
 
 def rows(kind):
-    """Queries name a concept in one word, passages in another; a negative is another concept's passage."""
+    """A query and its passage name a concept, each in its own word; a negative names another."""
     other = [(i + 7) % CONCEPTS for i in range(CONCEPTS)]
     found = {
         "query": [WORDS[i] for i in range(CONCEPTS)],
@@ -150,3 +162,85 @@ def test_a_plain_training_script_learns_and_logs_the_parts(tmp_path, kind):
     (evaluated,) = [row for row in trainer.state.log_history if "eval_loss" in row]
     assert {f"eval_{part}" for part in parts} <= set(evaluated)
     assert all(row[part] > 0 for row in logged for part in parts)
+
+
+@pytest.mark.parametrize("make", [bert_mean, qwen3, static])
+@pytest.mark.parametrize("negatives", [0, 1, 2])
+def test_columns_give_what_sentence_transformers_gives(tmp_path, make, negatives):
+    """Same value and gradients as MultipleNegativesRankingLoss, where no text stands twice."""
+    model = build(make, tmp_path).eval()
+    texts = [" ".join(WORDS[i : i + 1 + i % 4]) for i in range(0, 60, 5)]
+    columns = [model.preprocess(texts[i : i + 3]) for i in range(0, 6 + 3 * negatives, 3)]
+
+    def learned(loss):
+        model.zero_grad()
+        loss.backward()
+        return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+    ours = InfoNCELoss(model, temperature=0.05)(columns)["contrastive"]
+    theirs = MultipleNegativesRankingLoss(model, scale=20.0)(
+        [dict(column) for column in columns], None
+    )
+    torch.testing.assert_close(ours, theirs)
+    found, expected = learned(ours), learned(theirs)
+    assert max(g.abs().max() for g in expected) > 1e-2
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def collated(model, labels=None):
+    """A batch as whet's collator makes it: two queries and one more h*, three passages."""
+    features = [model.preprocess(["ba", "de", "lu ma"]), model.preprocess(["fi", "go", "ne"])]
+    relations = {
+        "positive": torch.tensor([0, 1]),
+        "negative": torch.tensor([[False, True, True], [True, False, True]]),
+        "answers": torch.eye(3, dtype=torch.bool),
+    }
+    if labels is not None:
+        relations["label"] = torch.tensor(labels)
+    return features, relations
+
+
+LABELS = [[1.0, 0.0, torch.nan], [0.2, 0.9, 0.4]]
+
+
+def test_a_collated_batch_costs_what_its_columns_cost(model):
+    """The third passage is the first row's negative and answers "lu ma"."""
+    model.eval()
+    columns = features(model, ["ba", "de"], ["fi", "go"], ["ne", "ne"], ["lu ma", "lu ma"])
+    expected = ContrastivePenaltyLoss(model, 0.05, 0.2, queries_per_negative=1, in_batch=False)
+    batch, relations = collated(model)
+    relations["negative"] = torch.tensor([[False, False, True], [False, False, True]])
+    parts = CollatedLoss(model, [ContrastivePenalty(0.05, 0.2)])(batch, relations)
+    torch.testing.assert_close(parts, expected(columns), rtol=1e-5, atol=1e-6)
+
+
+def test_the_last_parts_are_unweighted_and_beside_their_weights(model):
+    batch, relations = collated(model, LABELS)
+    objectives = [ContrastivePenalty(0.05, 0.2), SoftLabels(0.05, SoftPart(0.5, "mse"))]
+    loss = CollatedLoss(model.eval(), objectives)
+    weighted = loss(batch, relations)
+    assert list(weighted) == ["contrastive", "penalty", "soft"]
+    assert loss.last_parts.weights == {"contrastive": 0.8, "penalty": 0.2, "soft": 0.5}
+    for name, value in loss.last_parts.values.items():
+        assert not value.requires_grad
+        assert loss.last_parts.weights[name] * value == weighted[name]
+
+
+def test_soft_labels_alone(model):
+    batch, relations = collated(model, LABELS)
+    (part,) = SoftLabelLoss(model)(batch, relations).values()
+    assert part > 0
+    both = CollatedLoss(model, [InfoNCE(0.05), SoftLabels(0.05)])
+    assert list(both(*collated(model))) == ["contrastive"]
+    with pytest.raises(ValueError, match="no soft labels, and the loss has no other part"):
+        SoftLabelLoss(model)(*collated(model))
+
+
+def test_the_model_card_gets_the_settings(model):
+    loss = ContrastivePenaltyLoss(model, 0.05, 0.2, in_batch=False)
+    expected = {"temperature": 0.05, "penalty_weight": 0.2, "in_batch": False}
+    assert loss.get_config_dict() == expected
+    assert RetrievalLoss(model, InfoNCE(0.1)).get_config_dict() == {
+        "temperature": 0.1,
+        "in_batch": True,
+    }
