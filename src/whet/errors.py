@@ -1,13 +1,16 @@
-"""The errors that whet raises on purpose; every message says what came, what was expected, where, and what to do.
+"""The errors that whet raises on purpose.
 
-WhetError
-├── DataError        the user's data is wrong; gathers every fault, then raises once     (exit code 2)
-├── ConfigError      a setting, recipe key or argument is wrong                          (exit code 2)
-├── MissingExtra     an optional dependency is needed; the message is its install line   (exit code 2)
-├── ArtifactError    a run folder is damaged or belongs to something else                (exit code 1)
-├── TeacherError     a teacher gave no scores, or not what scores can be                (exit code 1)
-├── GeneratorError   a language model cannot be queried any further                     (exit code 1)
-└── TrainingError    training cannot go on: loss is 0, not finite, or nothing is told apart (exit code 1)
+Each message says what came, what was expected, where it was, and what to do about it.
+
+    WhetError
+    ├── DataError       the user's data is wrong; holds every fault         (exit code 2)
+    ├── ConfigError     a setting, recipe key or argument is wrong          (exit code 2)
+    ├── MissingExtra    an optional dependency is not installed             (exit code 2)
+    ├── ArtifactError   a run folder is damaged or belongs to other data    (exit code 1)
+    ├── TeacherError    a teacher gave no scores, or unusable ones          (exit code 1)
+    ├── GeneratorError  a language model gives no more answers              (exit code 1)
+    └── TrainingError   training cannot continue: the loss is 0 or not
+                        finite, or all texts have the same vector           (exit code 1)
 """
 
 import importlib
@@ -16,7 +19,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
-MOST_SHOWN = 20  # faults in one message
+MAX_FAULTS_IN_MESSAGE = 20
 
 
 class WhetError(Exception):
@@ -27,9 +30,10 @@ class WhetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with the user's data: where, what, and the cure.
+    """One thing that is wrong with the user's data: where, what, and the cure.
 
-    `kind` is a short stable name ("bad-json"), `where` is `file:line` or an id.
+    `kind` is a short stable name such as "bad-json". `where` is `file:line` or an id. An error
+    forbids to use the data; a warning does not.
     """
 
     kind: str
@@ -43,20 +47,22 @@ class Fault:
 
 
 class DataError(WhetError):
-    """The data cannot be used; `faults` holds everything that was found, in reading order."""
+    """The data cannot be used; `faults` holds every fault, in reading order."""
 
     exit_code = 2
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
-        lines = [str(fault) for fault in self.faults[:MOST_SHOWN]]
-        if len(self.faults) > MOST_SHOWN:
-            lines.append(f"… and {len(self.faults) - MOST_SHOWN} more")
-        super().__init__("\n".join([f"{len(self.faults)} fault(s) in the data", *lines]))
+        lines = [f"{len(self.faults)} fault(s) in the data"]
+        lines += map(str, self.faults[:MAX_FAULTS_IN_MESSAGE])
+        hidden_count = len(self.faults) - MAX_FAULTS_IN_MESSAGE
+        if hidden_count > 0:
+            lines.append(f"… and {hidden_count} more")
+        super().__init__("\n".join(lines))
 
 
 def raise_errors(faults: Sequence[Fault]) -> None:
-    """Raise DataError with all faults, warnings too, where any is an error; warnings alone let the data be used."""
+    """Raise DataError with all faults, warnings too, if any of them is an error."""
     if any(fault.level == "error" for fault in faults):
         raise DataError(faults)
 
@@ -68,7 +74,7 @@ class ConfigError(WhetError):
 
 
 class MissingExtra(WhetError):
-    """A part of whet that is not installed was asked for."""
+    """An optional dependency is needed and not installed."""
 
     exit_code = 2
 
@@ -78,15 +84,15 @@ class ArtifactError(WhetError):
 
 
 class TeacherError(WhetError):
-    """A teacher failed; what was scored before is stored."""
+    """A teacher failed; the scores it gave before are stored."""
 
 
 class GeneratorError(WhetError):
-    """A language model cannot be queried any further; what it has answered is stored."""
+    """A language model gives no more answers; those it gave before are stored."""
 
 
 class TrainingError(WhetError):
-    """Training was stopped because going on would make the model worthless."""
+    """Training was stopped, because to continue would make the model worthless."""
 
 
 def require(module: str, extra: str) -> ModuleType:

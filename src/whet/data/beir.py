@@ -1,19 +1,19 @@
-"""Reads a BEIR folder (arXiv 2104.08663): corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv, in BEIR's or TREC's form."""
+"""Reads a BEIR folder (arXiv 2104.08663): corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv.
 
+The judgements may have BEIR's columns or TREC's.
+"""
+
+import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
-
-from rich.markup import escape
 
 from whet.data.faults import Faults
-from whet.data.judgements import SPLIT_ORDER, SPLITS, add_judgement, grade_of
-from whet.data.lines import json_rows, text_lines, usable
-from whet.progress import say
+from whet.data.judgements import SPLITS, add_judgement, grade_of, split_rank
+from whet.data.lines import Rows, is_usable_text, json_rows, text_lines
 from whet.records import Collection, Judgements, Passage
 
-Rows: TypeAlias = Iterator[tuple[str, Mapping[str, Any]]]
-"""Where a row stands, and its columns."""
+logger = logging.getLogger(__name__)
 
 HEADINGS = {
     "query-id",
@@ -27,182 +27,264 @@ HEADINGS = {
     "pid",
     "score",
 }
+"""Column names that tell the header of a qrels file from a judgement."""
+
+BEIR_PARTS = ("corpus.jsonl", "queries.jsonl", "qrels")
 
 
 def is_beir(folder: Path) -> bool:
     """Whether a folder holds at least one of the parts of a BEIR folder."""
-    return any((folder / part).exists() for part in ("corpus.jsonl", "queries.jsonl", "qrels"))
+    return any((folder / name).exists() for name in BEIR_PARTS)
 
 
 def is_corpus(folder: Path) -> bool:
     """Whether a folder holds a BEIR corpus and neither queries nor judgements."""
-    others = ("queries.jsonl", "qrels")
-    return (folder / "corpus.jsonl").exists() and not any(
-        (folder / part).exists() for part in others
-    )
+    existing = [name for name in BEIR_PARTS if (folder / name).exists()]
+    return existing == ["corpus.jsonl"]
 
 
 def read_beir(folder: Path, faults: Faults) -> Collection:
     """Read a BEIR folder as far as it can be read; what is wrong with it goes to `faults`.
 
-    One with a corpus and neither queries nor judgements is a corpus to write queries for.
+    A folder with neither queries nor judgements is a corpus to generate queries for.
     """
-    passages = _passages(_lines(folder / "corpus.jsonl", faults), faults)
+    passages = _passages(_file_rows(folder / "corpus.jsonl", faults), faults)
+    name = folder.resolve().name
     if passages and is_corpus(folder):
-        return Collection(folder.resolve().name, passages, {}, {})
-    queries = _queries(_lines(folder / "queries.jsonl", faults), faults)
+        return Collection(name, passages, {}, {})
+    queries = _queries(_file_rows(folder / "queries.jsonl", faults), faults)
+    known = _KnownIds(queries, passages, faults)
     qrels: dict[str, Judgements] = {}
     for split, path in _qrels_files(folder / "qrels", faults):
-        _judge(path, qrels.setdefault(split, {}), queries, passages, faults)
-    return Collection(folder.resolve().name, passages, queries, qrels)
+        judged = qrels.setdefault(split, {})
+        _read_qrels(path, judged, known, faults)
+    return Collection(name, passages, queries, qrels)
 
 
-def of_rows(
-    name: str, corpus: Rows, queries: Rows, qrels: Mapping[str, Rows], faults: Faults
+def collection_of_rows(
+    name: str,
+    corpus: Rows,
+    queries: Rows,
+    qrels: Mapping[str, Rows],
+    faults: Faults,
 ) -> Collection:
-    """The same from rows (where, columns); those of `qrels`, by split, have query-id, corpus-id and maybe score."""
-    passages, asked = _passages(corpus, faults), _queries(queries, faults)
-    judged: dict[str, Judgements] = {}
+    """Return the collection of rows in BEIR's form that come from elsewhere than a folder.
+
+    The rows of `qrels`, by split, have the columns query-id, corpus-id and perhaps score.
+    """
+    passages = _passages(corpus, faults)
+    query_texts = _queries(queries, faults)
+    known = _KnownIds(query_texts, passages, faults)
+    judgements: dict[str, Judgements] = {}
     for split, rows in qrels.items():
         for where, row in rows:
-            query, passage = str(row.get("query-id")), str(row.get("corpus-id"))
-            _expect_known("query", query, asked, passages, where, faults)
-            _expect_known("passage", passage, passages, asked, where, faults)
-            if (grade := grade_of(row.get("score", 1), where, faults)) is not None:
-                add_judgement(judged.setdefault(split, {}), query, passage, grade, where, faults)
-    return Collection(name, passages, asked, judged)
+            query = str(row.get("query-id"))
+            passage = str(row.get("corpus-id"))
+            known.expect_query(query, where)
+            known.expect_passage(passage, where)
+            grade = grade_of(row.get("score", 1), where, faults)
+            if grade is not None:
+                judged = judgements.setdefault(split, {})
+                add_judgement(judged, query, passage, grade, where, faults)
+    return Collection(name, passages, query_texts, judgements)
 
 
-def _lines(path: Path, faults: Faults) -> Rows:
-    if not path.is_file():
+def _file_rows(path: Path, faults: Faults) -> Rows:
+    if path.is_file():
+        yield from json_rows(path, faults)
+    else:
         faults.error(
             "missing-file",
             path,
             "a BEIR folder needs this file",
             'Write {"_id": …, "text": …} a line into it.',
         )
-        return
-    yield from json_rows(path, faults)
 
 
 def _passages(rows: Rows, faults: Faults) -> dict[str, Passage]:
     passages: dict[str, Passage] = {}
-    for where, identifier, title, text in _texts(rows, "passage", faults):
-        passage = Passage(identifier, text, title)
-        if _is_new(identifier, passage, passages.get(identifier), where, faults):
-            passages[identifier] = passage
+    for entry in _entries(rows, "passage", faults):
+        passage = Passage(entry.id, entry.text, entry.title)
+        earlier = passages.setdefault(entry.id, passage)
+        if earlier is not passage:
+            _add_duplicate_id(entry, earlier == passage, faults)
     return passages
 
 
 def _queries(rows: Rows, faults: Faults) -> dict[str, str]:
     queries: dict[str, str] = {}
-    for where, identifier, _, text in _texts(rows, "query", faults):
-        if _is_new(identifier, text, queries.get(identifier), where, faults):
-            queries[identifier] = text
+    for entry in _entries(rows, "query", faults):
+        if entry.id in queries:
+            _add_duplicate_id(entry, queries[entry.id] == entry.text, faults)
+        else:
+            queries[entry.id] = entry.text
     return queries
 
 
-def _texts(rows: Rows, what: str, faults: Faults) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (file:line, id, title, text). A broken text is a fault, but its id still counts as known."""
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One line of corpus.jsonl or queries.jsonl; `where` is its place."""
+
+    where: str
+    id: str
+    title: str
+    text: str
+
+
+def _entries(rows: Rows, kind: str, faults: Faults) -> Iterator[_Entry]:
+    """Yield the entries that have an id. A broken text is a fault, but its id counts as known."""
     for where, row in rows:
-        identifier, title, text = row.get("_id"), row.get("title") or "", row.get("text")
+        identifier = row.get("_id")
+        title = row.get("title") or ""
+        text = row.get("text")
         if not isinstance(identifier, str | int) or not str(identifier).strip():
             keys = ", ".join(row) or "no keys"
             faults.error(
                 "missing-id",
                 where,
-                f"the {what} has no _id (found: {keys})",
+                f"the {kind} has no _id (found: {keys})",
                 "Give every line an _id.",
             )
             continue
-        name = f"{what} {str(identifier)!r}"
+        owner = f"{kind} {str(identifier)!r}"
         if not isinstance(title, str):
             faults.error(
                 "bad-text",
                 where,
-                f"the title of {name} is not a string",
+                f"the title of {owner} is not a string",
                 "Write the title in quotes.",
             )
             title = ""
         # Some BEIR sets hold passages that are a title and nothing else: that is text enough.
-        usable(title + text if isinstance(text, str) else text, name, where, faults)
-        yield where, str(identifier), title, str(text)
+        content = title + text if isinstance(text, str) else text
+        is_usable_text(content, owner, where, faults)
+        yield _Entry(where, str(identifier), title, str(text))
 
 
-def _is_new(identifier: str, value: object, known: object, where: str, faults: Faults) -> bool:
-    if known is None:
-        return True
-    if known == value:
+def _add_duplicate_id(entry: _Entry, is_same_text: bool, faults: Faults) -> None:
+    again = f"id {entry.id!r} comes again"
+    if is_same_text:
         faults.warn(
             "duplicate-id",
-            where,
-            f"id {identifier!r} comes again with the same text",
+            entry.where,
+            f"{again} with the same text",
             "Delete the line.",
         )
     else:
-        cure = "Give one of the two another id."
         faults.error(
-            "duplicate-id", where, f"id {identifier!r} comes again with a different text", cure
+            "duplicate-id",
+            entry.where,
+            f"{again} with a different text",
+            "Give one of the two another id.",
         )
-    return False
 
 
 def _qrels_files(folder: Path, faults: Faults) -> list[tuple[str, Path]]:
     """(split, file) of every split, in the order train, dev, test."""
     files = sorted(folder.glob("*.tsv")) if folder.is_dir() else []
-    splits = [(SPLITS[path.stem], path) for path in files if path.stem in SPLITS]
-    if not splits:
-        found = f"found only {', '.join(path.name for path in files)}" if files else "found none"
-        cure = "Write qrels/train.tsv with lines of query id, passage id and score, tabs between."
-        faults.error("missing-qrels", folder, f"a BEIR folder needs qrels/train.tsv; {found}", cure)
-    elif others := [path.name for path in files if path.stem not in SPLITS]:
-        say(escape(f"{folder}: {', '.join(others)} ignored, not named train, dev or test"))
-    return sorted(splits, key=lambda pair: SPLIT_ORDER.index(pair[0]))
+    split_files = [path for path in files if path.stem in SPLITS]
+    other_names = [path.name for path in files if path.stem not in SPLITS]
+    if not split_files:
+        listed = f"found only {', '.join(other_names)}" if other_names else "found none"
+        faults.error(
+            "missing-qrels",
+            folder,
+            f"a BEIR folder needs qrels/train.tsv; {listed}",
+            "Write qrels/train.tsv with lines of query id, passage id and score, tabs between.",
+        )
+    elif other_names:
+        ignored = ", ".join(other_names)
+        logger.info(f"{folder}: {ignored} ignored, not named train, dev or test")
+    split_files.sort(key=lambda path: split_rank(path.stem))
+    return [(SPLITS[path.stem], path) for path in split_files]
 
 
-def _judge(
+def _read_qrels(
     path: Path,
     judged: Judgements,
-    queries: Mapping[str, str],
-    passages: Mapping[str, Passage],
+    known: "_KnownIds",
     faults: Faults,
 ) -> None:
     """Add the judgements of one file to `judged`."""
-    empty = True
+    is_empty = True
     for number, line in text_lines(path, faults):
-        cells = [cell.strip() for cell in (line.split("\t") if "\t" in line else line.split())]
-        if not any(cells) or (
-            number == 1 and len(HEADINGS.intersection(cell.lower() for cell in cells)) >= 2
-        ):
+        parts = line.split("\t") if "\t" in line else line.split()
+        cells = [cell.strip() for cell in parts]
+        is_blank = not any(cells)
+        if is_blank or (number == 1 and _is_header(cells)):
             continue
-        empty = False
+        is_empty = False
         where = f"{path}:{number}"
         if len(cells) not in (3, 4):
-            cure = "Write query id, passage id, score (BEIR) or query id, 0, passage id, score (TREC), tabs between."
-            faults.error("wrong-columns", where, f"expected 3 or 4 columns, got {len(cells)}", cure)
+            cure = (
+                "Write query id, passage id, score (BEIR) "
+                "or query id, 0, passage id, score (TREC), tabs between."
+            )
+            faults.error(
+                "wrong-columns",
+                where,
+                f"expected 3 or 4 columns, got {len(cells)}",
+                cure,
+            )
             continue
-        query, passage = cells[0], cells[-2]
-        _expect_known("query", query, queries, passages, where, faults)
-        _expect_known("passage", passage, passages, queries, where, faults)
-        if (grade := grade_of(cells[-1], where, faults)) is not None:
+        query = cells[0]
+        passage = cells[-2]
+        known.expect_query(query, where)
+        known.expect_passage(passage, where)
+        grade = grade_of(cells[-1], where, faults)
+        if grade is not None:
             add_judgement(judged, query, passage, grade, where, faults)
-    if empty:
-        faults.error("empty-file", path, "the file holds no judgements", "Fill it or delete it.")
+    if is_empty:
+        faults.error(
+            "empty-file",
+            path,
+            "the file holds no judgements",
+            "Fill it or delete it.",
+        )
 
 
-def _expect_known(
-    what: str,
-    identifier: str,
-    known: Mapping[str, object],
-    others: Mapping[str, object],
-    where: str,
-    faults: Faults,
-) -> None:
-    """Fault an id that nothing lists; when the whole list is missing, that alone is the fault."""
-    if not known or identifier in known:
-        return
-    note, cure = "", "Add it or delete the line."
-    if identifier in others:
-        note = f" (it is a {'passage' if what == 'query' else 'query'})"
-        cure = "Put the query id first and the passage id before the score."
-    faults.error(f"unknown-{what}", where, f"there is no {what} with id {identifier!r}{note}", cure)
+def _is_header(cells: list[str]) -> bool:
+    """Whether the first line names columns. One such word may be an id; two are a header."""
+    names = {cell.lower() for cell in cells}
+    return len(HEADINGS & names) >= 2
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownIds:
+    """The ids that judgements may name; an id that nothing lists becomes a fault."""
+
+    queries: Mapping[str, str]
+    passages: Mapping[str, Passage]
+    faults: Faults
+
+    def expect_query(self, query: str, where: str) -> None:
+        """Add a fault if there are queries and this is none of them."""
+        # Without any queries, the missing list is the fault, not each line that needs it.
+        if self.queries and query not in self.queries:
+            other = "passage" if query in self.passages else ""
+            self._add_unknown("query", query, other, where)
+
+    def expect_passage(self, passage: str, where: str) -> None:
+        """Add a fault if there are passages and this is none of them."""
+        if self.passages and passage not in self.passages:
+            other = "query" if passage in self.queries else ""
+            self._add_unknown("passage", passage, other, where)
+
+    def _add_unknown(
+        self,
+        kind: str,
+        identifier: str,
+        other: str,
+        where: str,
+    ) -> None:
+        message = f"there is no {kind} with id {identifier!r}"
+        cure = "Add it or delete the line."
+        if other:
+            message += f" (it is a {other})"
+            cure = "Put the query id first and the passage id before the score."
+        self.faults.error(
+            f"unknown-{kind}",
+            where,
+            message,
+            cure,
+        )

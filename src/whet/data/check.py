@@ -1,4 +1,8 @@
-"""What may be wrong with data that can be read: columns, held-out sizes, duplicates, train-test leakage, truncation."""
+"""Looks for probable mistakes in data that can be read.
+
+These are swapped columns, small splits, duplicates, leakage from test or dev to train, and
+passages that are longer than the model reads.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,35 +13,45 @@ import numpy as np
 from whet.data.faults import Faults
 from whet.data.judgements import SPLIT_ORDER
 from whet.data.near import NearIndex, Sketch, character_shingles, sketches, word_shingles
-from whet.data.split import SMALL_TEST, same_text
+from whet.data.split import HELD_OUT_SPLITS, SMALL_TEST, same_text
 from whet.errors import Fault
 from whet.records import Collection
 
-NEAR_QUERIES = 0.9  # overlap of runs of 4 characters
-NEAR_PASSAGES = 0.8  # overlap of runs of 3 words
-HELD_OUT_FIRST = (
-    "test",
-    "dev",
-    "train",
-)  # where not all can be compared: what leaks is held against train
-MOST_COMPARED = 50_000
-MOST_MEASURED = 2_000
-SWAPPED = 3.0  # questions are shorter than what answers them; code and claims can be longer, but not by that much
-SHOWN = 60
-FEWEST = {"train": 10, "dev": 20, "test": SMALL_TEST}  # queries
-SMALL = {
+Kind = Literal["query", "passage"]
+TokenLengths = Callable[[Sequence[str]], Sequence[int]]
+
+NEAR_QUERY_OVERLAP = 0.9  # of runs of 4 characters, as Jaccard index
+NEAR_PASSAGE_OVERLAP = 0.8  # of runs of 3 words, as Jaccard index
+MAX_COMPARED = 50_000
+MAX_MEASURED = 2_000
+SHOWN_CHARACTERS = 60
+
+COMPARED_FIRST = ("test", "dev", "train")
+"""If not all passages can be compared, held-out answers come first: leaks are found from them."""
+
+SWAPPED_RATIO = 3.0
+"""Queries are shorter than their answers; code and claims can be longer, but not by this much."""
+
+MIN_QUERIES = {"train": 10, "dev": 20, "test": SMALL_TEST}
+WHY_MIN_QUERIES = {
     "train": "so few can teach little",
-    "dev": "so few tell little of which checkpoint, or whether the base model, is best",
-    "test": "a verdict on so few can show only a large difference",
+    "dev": "so few say little about which checkpoint, or whether the base model, is best",
+    "test": "so few can show only a large difference",
 }
-LEAK_CURE = "Delete them from train or from the held-out split; as it is, gains measured there may be memory."
+LEAK_CURE = (
+    "Delete them from train or from the held-out split; "
+    "as it is, gains measured there may be memory."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
-    """Two texts that overlap by `overlap` in [0, 1]: `id` in `split` (or anywhere: "") and `other` (in train)."""
+class NearTexts:
+    """Two texts that overlap by `overlap` in [0, 1].
 
-    kind: Literal["query", "passage"]
+    `id` is in `split`, or anywhere if that is "". `other` is in train, or an earlier passage.
+    """
+
+    kind: Kind
     split: str
     id: str
     other: str
@@ -45,251 +59,329 @@ class Near:
 
 
 @dataclass(frozen=True, slots=True)
+class SplitSize:
+    """How many queries of a split have positives, and how many positives there are."""
+
+    queries: int
+    positives: int
+
+
+@dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check counted and found; `faults` are those of reading and, as warnings, those of the check itself."""
+    """What a check counted and found.
+
+    `faults` are those of reading and, as warnings, those of the check itself. `truncated` is the
+    share of passages, in [0, 1], that are longer than the model reads; None if not measured.
+    """
 
     name: str
     passages: int
     queries: int
-    splits: Mapping[str, Mapping[str, int]]
+    splits: Mapping[str, SplitSize]
     faults: tuple[Fault, ...]
     duplicate_passages: int
     duplicate_queries: int
-    near_duplicates: tuple[Near, ...]
-    leaks: tuple[Near, ...]
+    near_duplicates: tuple[NearTexts, ...]
+    leaks: tuple[NearTexts, ...]
     truncated: float | None
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything in plain JSON types."""
+        """Give the fields of `report.json` in plain JSON types."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """Everything that a reader wants to see, a line each, without markup."""
-        sizes = [
-            f"{name}: {n['queries']} queries, {n['positives']} positives"
-            for name, n in self.splits.items()
-            if n["queries"]
-        ]
-        head = f"{self.name}: {self.passages} passages, {self.queries} queries"
-        faults = [f"{fault.level}: {fault}" for fault in self.faults]
-        return [
-            head,
-            *sizes,
-            *(faults or ["nothing to complain about"]),
-            *(f"note: {note}" for note in self.notes),
-        ]
+        """Everything that a reader wants to see, one thing per line."""
+        lines = [f"{self.name}: {self.passages} passages, {self.queries} queries"]
+        for split, size in self.splits.items():
+            if size.queries:
+                lines.append(f"{split}: {size.queries} queries, {size.positives} positives")
+        if not self.faults:
+            lines.append("no fault found")
+        lines += [f"{fault.level}: {fault}" for fault in self.faults]
+        lines += [f"note: {note}" for note in self.notes]
+        return lines
 
 
 def check(
     collection: Collection,
     *,
     faults: Iterable[Fault] = (),
-    token_lengths: Callable[[Sequence[str]], Sequence[int]] | None = None,
+    token_lengths: TokenLengths | None = None,
     max_length: int | None = None,
     seed: int = 13,
 ) -> CheckReport:
-    """Look for what is probably wrong with a collection; `faults` are those found on reading it.
+    """Look for probable mistakes in a collection; `faults` are those of reading it.
 
-    `token_lengths` counts the tokens of texts and `max_length` is the model's limit in tokens; without them nothing is
-    said of truncation. Large collections are compared in part, drawn with `seed`; the notes say so.
+    `token_lengths` counts the tokens of texts, and `max_length` is the model's limit in tokens.
+    Without them truncation is not measured. Of large collections only a part is compared, drawn
+    with `seed`; the notes say so.
     """
-    found, notes, rng = Faults(faults), [], np.random.default_rng(seed)
-    _swapped(collection, found)
-    _small(collection, found)
-    same_passages = _duplicates(
-        "passage", {p.id: p.content for p in collection.passages.values()}, collection, found
-    )
-    same_queries = _duplicates("query", collection.queries, collection, found)
-    positives = {split: collection.answering(split) for split in SPLIT_ORDER}
-    chosen = _drawn(
-        {p: None for split in HELD_OUT_FIRST for p in positives[split]}, collection.passages, rng
-    )
-    if len(chosen) < len(collection.passages):
-        notes.append(
-            f"near-duplicates: {len(chosen)} of {len(collection.passages)} passages compared, those that answer test "
-            "and dev queries first, then those of train"
-        )
-    if (asked := len(collection.positives("train"))) > MOST_COMPARED:
-        notes.append(f"leaks: {MOST_COMPARED} of {asked} training queries compared")
-    if unjudged := collection.queries.keys() - {
-        query for split in collection.qrels.values() for query in split
-    }:
-        notes.append(
-            f"{len(unjudged)} of {len(collection.queries)} queries are judged in no split, and not used"
-        )
-    texts = [word_shingles(collection.passages[passage].content) for passage in chosen]
-    drawn = dict(zip(chosen, sketches(texts, seed=seed), strict=True))
-    near = _near_duplicates(drawn, collection, found)
-    leaks = _leaks("query", _query_sketches(collection, seed), NEAR_QUERIES, collection, found)
-    if "train" not in collection.synthetic:  # queries that nobody asked give away no answer
-        texts_of = {split: _of(drawn, positives[split]) for split in SPLIT_ORDER}
-        leaks += _leaks("passage", texts_of, NEAR_PASSAGES, collection, found)
+    checks = _Checks(collection, Faults(faults), [], np.random.default_rng(seed), seed)
+    checks.warn_of_swapped_columns()
+    checks.warn_of_small_splits()
+    contents = {passage.id: passage.content for passage in collection.passages.values()}
+    duplicate_passages = checks.count_duplicates("passage", contents)
+    duplicate_queries = checks.count_duplicates("query", collection.queries)
+    passage_sketches = checks.passage_sketches()
+    checks.note_what_is_left_out()
+    near_duplicates = checks.near_duplicates(passage_sketches)
+    leaks = checks.leaking_queries() + checks.leaking_passages(passage_sketches)
     truncated = None
     if token_lengths is not None and max_length is not None:
-        truncated = _truncated(collection, token_lengths, max_length, rng, found, notes)
+        truncated = checks.truncated_share(token_lengths, max_length)
     return CheckReport(
-        collection.name,
-        len(collection.passages),
-        len(collection.queries),
-        {split: _size(collection, split) for split in collection.qrels},
-        tuple(found),
-        same_passages,
-        same_queries,
-        near,
-        tuple(leaks),
-        truncated,
-        tuple(notes),
+        name=collection.name,
+        passages=len(collection.passages),
+        queries=len(collection.queries),
+        splits={split: _size_of(collection, split) for split in collection.qrels},
+        faults=tuple(checks.faults),
+        duplicate_passages=duplicate_passages,
+        duplicate_queries=duplicate_queries,
+        near_duplicates=tuple(near_duplicates),
+        leaks=tuple(leaks),
+        truncated=truncated,
+        notes=tuple(checks.notes),
     )
 
 
-def _swapped(collection: Collection, found: Faults) -> None:
-    """Warn when queries are much longer than the passages that answer them."""
-    queries = [len(text) for text in collection.queries.values()]
-    positives = [passage for split in collection.qrels for passage in collection.answering(split)]
-    passages = [len(collection.passages[passage].content) for passage in positives]
-    if not queries or not passages:
-        return
-    query, passage = np.median(queries), np.median(passages)
-    if query > SWAPPED * passage:
-        what = f"queries have {query:.0f} characters (median), the passages that answer them only {passage:.0f}"
-        found.warn(
-            "swapped-columns",
-            collection.name,
-            what,
-            "Look whether queries and passages are swapped.",
+@dataclass(slots=True)
+class _Checks:
+    """The single checks of one collection; they add to `faults` and `notes`."""
+
+    collection: Collection
+    faults: Faults
+    notes: list[str]
+    rng: np.random.Generator
+    seed: int
+
+    def warn_of_swapped_columns(self) -> None:
+        """Warn when queries are much longer than the passages that answer them."""
+        collection = self.collection
+        query_lengths = [len(text) for text in collection.queries.values()]
+        passage_lengths: list[int] = []
+        for split in collection.qrels:
+            answers = collection.answering(split)
+            passage_lengths += [len(collection.passages[passage].content) for passage in answers]
+        if not query_lengths or not passage_lengths:
+            return
+        query_length = np.median(query_lengths)
+        passage_length = np.median(passage_lengths)
+        if query_length > SWAPPED_RATIO * passage_length:
+            message = (
+                f"queries have {query_length:.0f} characters (median), "
+                f"the passages that answer them only {passage_length:.0f}"
+            )
+            self._warn(
+                "swapped-columns",
+                message,
+                "Check whether queries and passages are swapped.",
+            )
+
+    def warn_of_small_splits(self) -> None:
+        """Warn of splits with few queries; an empty split is made by whet itself."""
+        for split, min_queries in MIN_QUERIES.items():
+            count = len(self.collection.positives(split))
+            if 0 < count < min_queries:
+                expected = f"expected {min_queries} or more"
+                cure = (
+                    f"Judge more queries, for {split} or in all: "
+                    "the splits that whet makes grow with the data."
+                )
+                self._warn(
+                    f"small-{split}",
+                    f"{count} {split} queries, {expected}: {WHY_MIN_QUERIES[split]}",
+                    cure,
+                )
+
+    def count_duplicates(self, kind: Kind, texts: Mapping[str, str]) -> int:
+        """Count the texts (by id) that equal an earlier one but for case and white space."""
+        first_id: dict[str, str] = {}
+        duplicates = []
+        for identifier, text in texts.items():
+            earlier = first_id.setdefault(same_text(text), identifier)
+            if earlier != identifier:
+                duplicates.append((identifier, earlier))
+        if duplicates:
+            identifier, earlier = duplicates[0]
+            message = (
+                f"{len(duplicates)} of {len(texts)} texts repeat another, up to case and space: "
+                f"{kind} {identifier} is {earlier}"
+            )
+            self._warn(
+                f"duplicate-{kind}",
+                message,
+                "Merge them: only one of them is judged, so a right answer may count as wrong.",
+            )
+        return len(duplicates)
+
+    def passage_sketches(self) -> dict[str, Sketch]:
+        """Sketches of at most MAX_COMPARED passages, by id; held-out answers come first."""
+        collection = self.collection
+        answers: dict[str, None] = {}
+        for split in COMPARED_FIRST:
+            answers.update(collection.answering(split))
+        chosen = self._sample(list(answers), collection.passages)
+        if len(chosen) < len(collection.passages):
+            self.notes.append(
+                f"near-duplicates: {len(chosen)} of {len(collection.passages)} passages compared, "
+                "those that answer test and dev queries first, then those of train"
+            )
+        shingles = [word_shingles(collection.passages[passage].content) for passage in chosen]
+        return dict(zip(chosen, sketches(shingles, seed=self.seed), strict=True))
+
+    def note_what_is_left_out(self) -> None:
+        """Note training queries that are not compared, and queries that no split judges."""
+        collection = self.collection
+        train_count = len(collection.positives("train"))
+        if train_count > MAX_COMPARED:
+            self.notes.append(f"leaks: {MAX_COMPARED} of {train_count} training queries compared")
+        unjudged = set(collection.queries)
+        for judgements in collection.qrels.values():
+            unjudged.difference_update(judgements)
+        if unjudged:
+            share = f"{len(unjudged)} of {len(collection.queries)} queries"
+            self.notes.append(f"{share} are judged in no split, and not used")
+
+    def near_duplicates(self, passage_sketches: Mapping[str, Sketch]) -> list[NearTexts]:
+        """Find passages that nearly repeat an earlier one; exact duplicates are counted elsewhere.
+
+        A passage that repeats another is not compared with later ones.
+        """
+        passages = self.collection.passages
+        index: NearIndex[str] = NearIndex(NEAR_PASSAGE_OVERLAP)
+        near: list[NearTexts] = []
+        for passage, sketch in passage_sketches.items():
+            nearest = index.nearest(sketch)
+            if nearest is None:
+                index.add(passage, sketch)
+                continue
+            other, overlap = nearest
+            text = same_text(passages[passage].content)
+            if text != same_text(passages[other].content):
+                near.append(NearTexts("passage", "", passage, other, round(overlap, 4)))
+        if near:
+            example = self._shown(near[0])
+            compared = len(passage_sketches)
+            cure = (
+                "Merge them, or judge them alike where they answer the same queries; "
+                "otherwise they mislead as hard negatives of each other's queries."
+            )
+            self._warn(
+                "near-duplicate",
+                f"{len(near)} of {compared} passages nearly repeat another, like {example}",
+                cure,
+            )
+        return near
+
+    def leaking_queries(self) -> list[NearTexts]:
+        """Find dev and test queries that are nearly training queries."""
+        by_split = {}
+        for split in SPLIT_ORDER:
+            queries = list(self.collection.positives(split))[:MAX_COMPARED]
+            shingles = [character_shingles(self.collection.queries[query]) for query in queries]
+            query_sketches = sketches(shingles, seed=self.seed)
+            by_split[split] = dict(zip(queries, query_sketches, strict=True))
+        return self._leaks("query", by_split, NEAR_QUERY_OVERLAP)
+
+    def leaking_passages(self, passage_sketches: Mapping[str, Sketch]) -> list[NearTexts]:
+        """Find positives of dev and test that are nearly positives of training queries."""
+        # Synthetic queries give away no answer to a real one.
+        if "train" in self.collection.synthetic:
+            return []
+        by_split: dict[str, dict[str, Sketch]] = {}
+        for split in SPLIT_ORDER:
+            answers = self.collection.answering(split)
+            compared = [passage for passage in answers if passage in passage_sketches]
+            by_split[split] = {passage: passage_sketches[passage] for passage in compared}
+        return self._leaks("passage", by_split, NEAR_PASSAGE_OVERLAP)
+
+    def truncated_share(self, token_lengths: TokenLengths, max_length: int) -> float:
+        """Return the share of passages, in [0, 1], that are longer than the model reads."""
+        texts = [passage.content for passage in self.collection.passages.values()]
+        if not texts:
+            return 0.0
+        if len(texts) > MAX_MEASURED:
+            self.notes.append(f"truncation: {MAX_MEASURED} of {len(texts)} passages measured")
+            sample = self.rng.choice(len(texts), MAX_MEASURED, replace=False)
+            texts = [texts[index] for index in np.sort(sample)]
+        lengths = np.asarray(token_lengths(texts))
+        share = float(np.mean(lengths > max_length))
+        if share > 0:
+            message = (
+                f"{share:.1%} of the passages are longer than the {max_length} tokens that are "
+                "read: their ends are lost"
+            )
+            cure = (
+                "Cut them into shorter passages, "
+                "or raise the maximum length if the model allows it."
+            )
+            self._warn(
+                "truncated",
+                message,
+                cure,
+            )
+        return share
+
+    def _sample(self, first: list[str], rest: Iterable[str]) -> list[str]:
+        """At most MAX_COMPARED ids: those of `first`, then a random part of `rest`, in order."""
+        first = first[:MAX_COMPARED]
+        known = set(first)
+        others = [identifier for identifier in rest if identifier not in known]
+        room = min(MAX_COMPARED - len(first), len(others))
+        sample = self.rng.choice(len(others), room, replace=False)
+        return first + [others[index] for index in np.sort(sample)]
+
+    def _leaks(
+        self, kind: Kind, by_split: Mapping[str, Mapping[str, Sketch]], threshold: float
+    ) -> list[NearTexts]:
+        """Find held-out texts (split → id → sketch) that are nearly a text of train."""
+        index: NearIndex[str] = NearIndex(threshold)
+        for identifier, sketch in by_split["train"].items():
+            index.add(identifier, sketch)
+        leaks: list[NearTexts] = []
+        for split in HELD_OUT_SPLITS:
+            leaks_of_split = []
+            for identifier, sketch in by_split[split].items():
+                nearest = index.nearest(sketch)
+                if nearest is not None:
+                    other, overlap = nearest
+                    near = NearTexts(kind, split, identifier, other, round(overlap, 4))
+                    leaks_of_split.append(near)
+            if leaks_of_split:
+                texts = "queries" if kind == "query" else "positives"
+                counts = f"{len(leaks_of_split)} of {len(by_split[split])} {split} {texts}"
+                example = self._shown(leaks_of_split[0])
+                self._warn(
+                    f"leaking-{kind}",
+                    f"{counts} are nearly training {texts}, like {example}",
+                    LEAK_CURE,
+                )
+            leaks += leaks_of_split
+        return leaks
+
+    def _shown(self, near: NearTexts) -> str:
+        """Two near texts by id and beginning."""
+        shown = []
+        for identifier in (near.id, near.other):
+            if near.kind == "query":
+                text = self.collection.queries[identifier]
+            else:
+                text = self.collection.passages[identifier].content
+            if len(text) > SHOWN_CHARACTERS:
+                text = f"{text[: SHOWN_CHARACTERS - 1]}…"
+            shown.append(f"{identifier} {text!r}")
+        return f"{' and '.join(shown)} (overlap {near.overlap:.2f})"
+
+    def _warn(self, kind: str, message: str, cure: str) -> None:
+        self.faults.warn(
+            kind,
+            self.collection.name,
+            message,
+            cure,
         )
 
 
-def _small(collection: Collection, found: Faults) -> None:
-    """Warn of splits with few queries; whet makes a split that is not there itself."""
-    for split, fewest in FEWEST.items():
-        if 0 < (queries := len(collection.positives(split))) < fewest:
-            what = f"{queries} {split} queries, expected {fewest} or more: {SMALL[split]}"
-            cure = (
-                f"Label more queries, for {split} or at all: whet's own splits grow with the data."
-            )
-            found.warn(f"small-{split}", collection.name, what, cure)
-
-
-def _duplicates(kind: str, texts: Mapping[str, str], collection: Collection, found: Faults) -> int:
-    """Count the texts that were there before, but for case and white space, under another id."""
-    first: dict[str, str] = {}
-    seen = [(name, first.setdefault(same_text(text), name)) for name, text in texts.items()]
-    again = [(name, earlier) for name, earlier in seen if name != earlier]
-    if again:
-        name, earlier = again[0]
-        what = f"{len(again)} of {len(texts)} texts were there before, up to case and space: {kind} {name} is {earlier}"
-        cure = "Merge them: only one of them is judged, so a right answer may count as wrong."
-        found.warn(f"duplicate-{kind}", collection.name, what, cure)
-    return len(again)
-
-
-def _near_duplicates(
-    drawn: Mapping[str, Sketch], collection: Collection, found: Faults
-) -> tuple[Near, ...]:
-    """Find passages that nearly repeat an earlier one; only those that repeat none are compared with later ones."""
-    index: NearIndex[str] = NearIndex(NEAR_PASSAGES)
-    near: list[Near] = []
-    for passage, sketch in drawn.items():
-        if (hit := index.nearest(sketch)) is None:
-            index.add(passage, sketch)
-        elif same_text(collection.passages[passage].content) != same_text(
-            collection.passages[hit[0]].content
-        ):
-            near.append(Near("passage", "", passage, hit[0], round(hit[1], 4)))
-    if near:
-        what = f"{len(near)} of {len(drawn)} passages nearly repeat another, like {_pair(near[0], collection)}"
-        cure = "Merge or judge them alike where they answer the same queries; else hard negatives among them mislead."
-        found.warn("near-duplicate", collection.name, what, cure)
-    return tuple(near)
-
-
-def _leaks(
-    kind: Literal["query", "passage"],
-    drawn: Mapping[str, Mapping[str, Sketch]],
-    threshold: float,
-    collection: Collection,
-    found: Faults,
-) -> list[Near]:
-    """Find held-out texts (split → id → sketch) that are nearly a text of train."""
-    index: NearIndex[str] = NearIndex(threshold)
-    for identifier, sketch in drawn["train"].items():
-        index.add(identifier, sketch)
-    leaks: list[Near] = []
-    for split in ("dev", "test"):
-        hits = [(identifier, index.nearest(sketch)) for identifier, sketch in drawn[split].items()]
-        leaking = [
-            Near(kind, split, identifier, hit[0], round(hit[1], 4))
-            for identifier, hit in hits
-            if hit
-        ]
-        if leaking:
-            texts = "queries" if kind == "query" else "positives"
-            alike = f"are nearly training {texts}, like {_pair(leaking[0], collection)}"
-            what = f"{len(leaking)} of {len(hits)} {split} {texts} {alike}"
-            found.warn(f"leaking-{kind}", collection.name, what, LEAK_CURE)
-        leaks += leaking
-    return leaks
-
-
-def _truncated(
-    collection: Collection,
-    token_lengths: Callable[[Sequence[str]], Sequence[int]],
-    max_length: int,
-    rng: np.random.Generator,
-    found: Faults,
-    notes: list[str],
-) -> float:
-    """Return the share of passages, in [0, 1], that are longer than the model reads."""
-    texts = [passage.content for passage in collection.passages.values()]
-    if len(texts) > MOST_MEASURED:
-        notes.append(f"truncation: {MOST_MEASURED} of {len(texts)} passages measured")
-        texts = [
-            texts[index] for index in np.sort(rng.choice(len(texts), MOST_MEASURED, replace=False))
-        ]
-    share = float(np.mean(np.asarray(token_lengths(texts)) > max_length)) if texts else 0.0
-    if share > 0:
-        what = f"{share:.1%} of the passages are longer than the {max_length} tokens that are read: their ends are lost"
-        cure = "Cut them into shorter passages, or raise the maximum length if the model allows it."
-        found.warn("truncated", collection.name, what, cure)
-    return share
-
-
-def _drawn(first: Iterable[str], rest: Iterable[str], rng: np.random.Generator) -> list[str]:
-    """At most MOST_COMPARED ids: those of `first`, then others of `rest` at random, each part in its own order."""
-    ahead = list(first)[:MOST_COMPARED]
-    known = set(ahead)
-    others = [identifier for identifier in rest if identifier not in known]
-    room = min(MOST_COMPARED - len(ahead), len(others))
-    return ahead + [
-        others[index] for index in np.sort(rng.choice(len(others), room, replace=False))
-    ]
-
-
-def _query_sketches(collection: Collection, seed: int) -> dict[str, dict[str, Sketch]]:
-    found = {}
-    for split in SPLIT_ORDER:
-        queries = list(collection.positives(split))[:MOST_COMPARED]
-        texts = [character_shingles(collection.queries[query]) for query in queries]
-        found[split] = dict(zip(queries, sketches(texts, seed=seed), strict=True))
-    return found
-
-
-def _of(drawn: Mapping[str, Sketch], passages: Iterable[str]) -> dict[str, Sketch]:
-    return {passage: drawn[passage] for passage in passages if passage in drawn}
-
-
-def _size(collection: Collection, split: str) -> dict[str, int]:
+def _size_of(collection: Collection, split: str) -> SplitSize:
     positives = collection.positives(split)
-    return {"queries": len(positives), "positives": sum(map(len, positives.values()))}
-
-
-def _pair(near: Near, collection: Collection) -> str:
-    """Show two near texts by id and beginning."""
-    texts = [
-        collection.queries[name] if near.kind == "query" else collection.passages[name].content
-        for name in (near.id, near.other)
-    ]
-    (left, right) = [text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…" for text in texts]
-    return f"{near.id} {left!r} and {near.other} {right!r} (overlap {near.overlap:.2f})"
+    return SplitSize(len(positives), sum(map(len, positives.values())))

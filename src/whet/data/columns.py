@@ -1,21 +1,23 @@
 """Which column of a table is what: by name, never by order."""
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rich.markup import escape
-
 from whet.data.faults import Faults
-from whet.progress import say
+
+logger = logging.getLogger(__name__)
 
 QUERY = ("query", "question", "anchor")
 POSITIVE = ("positive", "positives", "pos", "passage", "document", "answer")
-UNSURE = "document"  # beside an answer: its text, or the name of the file that it stands in?
 NEGATIVE = ("negative", "negatives", "neg", "hard_negatives")
 NEGATIVE_QUERY = ("neg_q", "negative_queries")
 GRADE = ("grade", "relevance", "label", "score")
 NUMBERED_NEGATIVE = re.compile(r"neg(ative)?_?(\d+)")
+
+DOCUMENT = "document"
+"""Beside a column `answer` this may be the document's text or its file's name: nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,70 +37,109 @@ def has_pairs(names: Iterable[str]) -> bool:
     >>> has_pairs(["Question", "answer"]), has_pairs(["name", "answer"])
     (True, False)
     """
-    known = {name.lower() for name in names}
-    return not known.isdisjoint(QUERY) and not known.isdisjoint(POSITIVE)
+    lower_names = {name.lower() for name in names}
+    has_query = not lower_names.isdisjoint(QUERY)
+    has_positive = not lower_names.isdisjoint(POSITIVE)
+    return has_query and has_positive
 
 
-def unasked(names: Sequence[str]) -> bool:
-    """Whether a row is a passage that nobody asks for: its one column is the positive's.
+def is_passage_only(names: Sequence[str]) -> bool:
+    """Whether a row is a passage without a query: its only column is the positive's.
 
-    >>> unasked(["positive"]), unasked(["name", "answer"])
+    >>> is_passage_only(["positive"]), is_passage_only(["name", "answer"])
     (True, False)
     """
     return len(names) == 1 and names[0].lower() in POSITIVE
 
 
-def understand(names: Sequence[str], where: str, faults: Faults) -> Columns | None:
-    """Find the columns among `names`, in any case; None, with a fault, where the query or the positive is missing."""
-    query = _one_of(QUERY, "query", names, where, faults)
-    positive = _one_of(POSITIVE, "positive passage", names, where, faults)
-    for what, found, understood in (
-        ("query", query, QUERY),
-        ("positive passage", positive, POSITIVE),
-    ):
-        if found is None:
-            listed = ", ".join(names) or "none"
-            cure = f"Name one of them {', '.join(understood[:-1])} or {understood[-1]}."
-            if positive is not None:
-                cure += (
-                    f" Where nobody asks for these passages, {positive} has to be the one column."
-                )
-            faults.error(
-                "missing-column", where, f"no column for the {what}; columns found: {listed}", cure
-            )
+def find_columns(names: Sequence[str], where: str, faults: Faults) -> Columns | None:
+    """Find the columns among `names`, in upper or lower case.
+
+    Returns None, with a fault, where the column of the query or of the positive is missing.
+    """
+    query = _find_column(QUERY, "query", names, where, faults)
+    positive = _find_column(POSITIVE, "positive passage", names, where, faults)
+    if query is None:
+        _add_missing_column("query", QUERY, positive, names, where, faults)
+    if positive is None:
+        _add_missing_column("positive passage", POSITIVE, None, names, where, faults)
     if query is None or positive is None:
         return None
-    negatives = [name for name in (_one_of(NEGATIVE, "negatives", names, where, faults),) if name]
-    numbered = [
-        (int(match[2]), name)
-        for name in names
-        if (match := NUMBERED_NEGATIVE.fullmatch(name.lower()))
-    ]
-    negatives += [name for _, name in sorted(numbered)]
-    negative_queries = _one_of(NEGATIVE_QUERY, "negatives' queries", names, where, faults)
-    grade = _one_of(GRADE, "grade", names, where, faults)
+
+    negatives = _negative_columns(names, where, faults)
+    negative_queries = _find_column(NEGATIVE_QUERY, "negatives' queries", names, where, faults)
+    grade = _find_column(GRADE, "grade", names, where, faults)
     used = {query, positive, *negatives, negative_queries, grade}
-    if ignored := [name for name in names if name not in used]:
-        say(escape(f"{where}: columns ignored: {', '.join(ignored)}"))
+    ignored = [name for name in names if name not in used]
+    if ignored:
+        logger.info(f"{where}: columns ignored: {', '.join(ignored)}")
     return Columns(query, positive, tuple(negatives), negative_queries, grade)
 
 
-def _one_of(
-    aliases: tuple[str, ...], what: str, names: Sequence[str], where: str, faults: Faults
+def _negative_columns(names: Sequence[str], where: str, faults: Faults) -> list[str]:
+    """The column of all negatives, if there is one, then negative_1, negative_2 and so on."""
+    negatives = []
+    column = _find_column(NEGATIVE, "negatives", names, where, faults)
+    if column:
+        negatives.append(column)
+    numbered = []
+    for name in names:
+        match = NUMBERED_NEGATIVE.fullmatch(name.lower())
+        if match:
+            numbered.append((int(match[2]), name))
+    for _, name in sorted(numbered):
+        negatives.append(name)
+    return negatives
+
+
+def _find_column(
+    aliases: tuple[str, ...],
+    role: str,
+    names: Sequence[str],
+    where: str,
+    faults: Faults,
 ) -> str | None:
-    known = {name.lower(): name for name in names}
-    found = [known[alias] for alias in aliases if alias in known]
-    if len(found) > 1:
-        message = f"columns {', '.join(found)} can all be the {what}"
-        if found[0] == UNSURE:
+    """Return the column that has one of the aliases as its name; with several, the first alias."""
+    spelling = {name.lower(): name for name in names}
+    matches = [spelling[alias] for alias in aliases if alias in spelling]
+    if not matches:
+        return None
+    column = matches[0]
+    if len(matches) > 1:
+        message = f"columns {', '.join(matches)} can all be the {role}"
+        if column == DOCUMENT:
             faults.error(
-                "ambiguous-column", where, message, f"Name the one that is meant {aliases[0]}."
+                "ambiguous-column",
+                where,
+                message,
+                f"Name the one that is meant {aliases[0]}.",
             )
         else:
             faults.warn(
                 "ambiguous-column",
                 where,
-                f"{message}; {found[0]} is read",
+                f"{message}; {column} is read",
                 "Rename or delete the others.",
             )
-    return found[0] if found else None
+    return column
+
+
+def _add_missing_column(
+    role: str,
+    aliases: tuple[str, ...],
+    positive: str | None,
+    names: Sequence[str],
+    where: str,
+    faults: Faults,
+) -> None:
+    listed = ", ".join(names) or "none"
+    message = f"no column for the {role}; columns found: {listed}"
+    cure = f"Name one of them {', '.join(aliases[:-1])} or {aliases[-1]}."
+    if positive is not None:
+        cure += f" For passages without queries, {positive} has to be the only column."
+    faults.error(
+        "missing-column",
+        where,
+        message,
+        cure,
+    )

@@ -1,6 +1,6 @@
-"""Cuts documents into passages: along headings first, then paragraphs, sentences, and words where nothing else is left.
+"""Cuts documents into passages: at headings, then paragraphs, lines, sentences and words.
 
-A passage's title is the way of headings down to it, so that a passage is understood by itself.
+A passage's title is the path of headings down to it, so that a passage is understood by itself.
 """
 
 import re
@@ -18,37 +18,50 @@ from whet.records import Collection, Passage
 Lengths = Callable[[Sequence[str]], Sequence[int]]
 """Texts → how long each is, in the tokens of the model that will read them."""
 
-BETWEEN = " › "  # the headings of a title
-ENDS = tuple(map(re.compile, (r"\n\s*\n", r"\n", r"(?<=[.!?…])\s+|(?<=[。！？])", r"\s+")))
-"""Where a text may be cut, coarsest first: after paragraphs, lines, sentences, words."""
+HEADING_SEPARATOR = " › "
+
+AFTER_PARAGRAPHS = re.compile(r"\n\s*\n")
+AFTER_LINES = re.compile(r"\n")
+AFTER_SENTENCES = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
+AFTER_WORDS = re.compile(r"\s+")
+CUTS = (AFTER_PARAGRAPHS, AFTER_LINES, AFTER_SENTENCES, AFTER_WORDS)
+"""Where a text may be cut, coarsest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cutter:
-    """How long a passage may be: `tokens` by `lengths`, its title and the model's special tokens included."""
+    """How long a passage may be.
+
+    `tokens`, counted by `lengths`, include its title and the model's special tokens.
+    """
 
     lengths: Lengths
     tokens: int
 
 
 def read_documents(folder: Path, cutter: Cutter, faults: Faults) -> Collection:
-    """Every document below a folder as passages, without queries; ids are PATH#N, N counting a document's passages.
+    """Every document below a folder as passages, without queries.
 
-    Passages whose text has stood in another document before (licences, headers) are left out. Files that cannot be
-    read are warnings; that none can be is an error.
+    The ids are PATH#N, where N counts a document's passages. A passage whose text is in an earlier
+    document too (a licence, a page header) is left out. A file that cannot be read is a warning;
+    if no document has text, that is an error.
     """
-    files, passages, home = document_files(folder), dict[str, Passage](), dict[str, str]()
-    seen: dict[str, str] = {}
+    files = document_files(folder)
+    passages: dict[str, Passage] = {}
+    documents: dict[str, str] = {}
+    first_document: dict[str, str] = {}  # text without case and spacing → document
     with Bar("read documents", len(files)) as bar:
         for path in files:
-            name = path.name if path == folder else path.relative_to(folder).as_posix()
+            document = path.name if path == folder else path.relative_to(folder).as_posix()
             number = 0
-            for title, text in _cut(read_sections(path, faults), cutter):
-                if seen.setdefault(same_text(text), name) != name:
+            sections = read_sections(path, faults)
+            for title, text in _passages_of(sections, cutter):
+                if first_document.setdefault(same_text(text), document) != document:
                     continue
                 number += 1
-                passages[f"{name}#{number}"] = Passage(f"{name}#{number}", text, title)
-                home[f"{name}#{number}"] = name
+                key = f"{document}#{number}"
+                passages[key] = Passage(key, text, title)
+                documents[key] = document
             bar.advance(1)
     if not passages:
         faults.error(
@@ -57,56 +70,82 @@ def read_documents(folder: Path, cutter: Cutter, faults: Faults) -> Collection:
             "no document in it holds any text",
             "Give a folder with readable documents.",
         )
-    whole = folder.resolve()
-    return Collection(
-        whole.name if folder.is_dir() else whole.stem, passages, {}, {}, documents=home
-    )
+    resolved = folder.resolve()
+    name = resolved.name if folder.is_dir() else resolved.stem
+    return Collection(name, passages, {}, {}, documents=documents)
 
 
-def _cut(sections: Sequence[Section], cutter: Cutter) -> Iterator[tuple[str, str]]:
+def _passages_of(sections: Sequence[Section], cutter: Cutter) -> Iterator[tuple[str, str]]:
     """(title, text) of every passage of one document."""
-    titles = [BETWEEN.join(section.headings) for section in sections]
-    always, *used = cutter.lengths(["", *titles])
-    for section, title, length in zip(sections, titles, used, strict=True):
-        room = max(cutter.tokens - length, cutter.tokens // 2)
-        for text in pieces(
-            "\n\n".join(section.paragraphs),
-            room,
-            lambda texts: [n - always for n in cutter.lengths(texts)],
-        ):
-            yield title, text
+    titles = [HEADING_SEPARATOR.join(section.headings) for section in sections]
+    # The length of "" is that of the model's special tokens. A title's length includes them.
+    special_tokens, *title_lengths = cutter.lengths(["", *titles])
+
+    def text_lengths(texts: Sequence[str]) -> list[int]:
+        return [length - special_tokens for length in cutter.lengths(texts)]
+
+    for section, title, title_length in zip(sections, titles, title_lengths, strict=True):
+        room = max(cutter.tokens - title_length, cutter.tokens // 2)
+        text = "\n\n".join(section.paragraphs)
+        for piece in pieces(text, room, text_lengths):
+            yield title, piece
 
 
 def pieces(
-    text: str, room: int, lengths: Lengths, ends: Sequence[re.Pattern[str]] = ENDS
+    text: str,
+    room: int,
+    lengths: Lengths,
+    cuts: Sequence[re.Pattern[str]] = CUTS,
 ) -> list[str]:
-    """Cut a text into pieces of at most `room`, at the coarsest of ENDS that will do; what fits stays together.
+    """Cut a text into pieces of at most `room`; what fits stays together.
 
-    >>> pieces("one two. three four. five", 4, lambda texts: [len(text.split()) for text in texts])
+    A piece ends at the coarsest of `cuts` that will do.
+
+    >>> in_words = lambda texts: [len(text.split()) for text in texts]
+    >>> pieces("one two. three four. five", 4, in_words)
     ['one two. three four.', 'five']
-    >>> pieces("東大寺は奈良にある。大仏が有名です。", 10, lambda texts: [len(text) for text in texts])
+    >>> in_characters = lambda texts: [len(text) for text in texts]
+    >>> pieces("東大寺は奈良にある。大仏が有名です。", 10, in_characters)
     ['東大寺は奈良にある。', '大仏が有名です。']
     """
-    if not ends:  # one long word, or a script without spaces
-        return (
-            [text] if len(text) < 2 or lengths([text])[0] <= room else _halves(text, room, lengths)
-        )
-    cuts = [0, *(found.end() for found in ends[0].finditer(text)), len(text)]
-    parts = [text[start:end] for start, end in pairwise(cuts) if text[start:end].strip()]
-    found, used = [""], 0
+    if not cuts:  # one long word, or a script without spaces
+        return _cut_anywhere(text, room, lengths)
+    parts = _split_after(cuts[0], text)
+    joined = [""]  # pieces so far; the last one grows
+    used = 0  # length of the last one
     for part, length in zip(parts, lengths(parts), strict=True):
         if used + length <= room:
-            found[-1] += part
+            joined[-1] += part
             used += length
         elif length <= room:
-            found.append(part)
+            joined.append(part)
             used = length
         else:
-            found += [*pieces(part, room, lengths, ends[1:]), ""]
+            joined += pieces(part, room, lengths, cuts[1:])
+            joined.append("")
             used = 0
-    return [piece.strip() for piece in found if piece.strip()]
+    stripped = [piece.strip() for piece in joined]
+    return [piece for piece in stripped if piece]
 
 
-def _halves(text: str, room: int, lengths: Lengths) -> list[str]:
+def _split_after(cut: re.Pattern[str], text: str) -> list[str]:
+    """Split a text after each match of a pattern; parts of white space alone are left out.
+
+    >>> _split_after(AFTER_SENTENCES, "One. Two.")
+    ['One. ', 'Two.']
+    """
+    positions = [0]
+    positions += [match.end() for match in cut.finditer(text)]
+    positions.append(len(text))
+    parts = [text[start:end] for start, end in pairwise(positions)]
+    return [part for part in parts if part.strip()]
+
+
+def _cut_anywhere(text: str, room: int, lengths: Lengths) -> list[str]:
+    """Halve a text until each part fits or is one character."""
+    if len(text) < 2 or lengths([text])[0] <= room:
+        return [text]
     middle = len(text) // 2
-    return [*pieces(text[:middle], room, lengths, ()), *pieces(text[middle:], room, lengths, ())]
+    before = _cut_anywhere(text[:middle], room, lengths)
+    after = _cut_anywhere(text[middle:], room, lengths)
+    return before + after

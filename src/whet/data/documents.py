@@ -1,8 +1,9 @@
-"""Documents as they lie in a folder: plain text, Markdown, HTML, PDF and Word, as sections under their headings."""
+"""Reads documents as sections under headings: plain text, Markdown, HTML, PDF and Word."""
 
+import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -11,8 +12,14 @@ from typing import Any
 from whet.artifacts import LOCK
 from whet.data.faults import Faults
 
-HEADING = re.compile(r"h([1-6])$")
-BREAK = re.compile(r"<br\b", re.IGNORECASE)
+HEADING_TAG = re.compile(r"h([1-6])$")
+LINE_BREAK_TAG = re.compile(r"<br\b", re.IGNORECASE)
+BLANK_LINES = re.compile(r"\n\s*\n")
+FRONT_MATTER = re.compile(r"---[ \t]*\n(\s*[\w-]+\s*:.*?)\n(---|\.\.\.)\s*\n", re.DOTALL)
+"""YAML between rules at the top of a Markdown file. Without "key:" it is text between two rules."""
+FRONT_MATTER_TITLE = re.compile(r"^title:\s*[\"']?(.+?)[\"']?\s*$", re.MULTILINE)
+CELL_SEPARATOR = " | "
+
 BLOCKS = [
     "h1",
     "h2",
@@ -29,13 +36,14 @@ BLOCKS = [
     "blockquote",
     "figcaption",
     "caption",
+    "div",
+    "section",
+    "article",
+    "main",
+    "body",
 ]
-BLOCKS += ["div", "section", "article", "main", "body"]
-CELLS = " | "  # between the cells of a table's row
-CONTROLS = re.compile(
-    r"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]"
-)  # not tab, line or page ends, nor escape, which colours
-MOST_CONTROLS = 0.01  # of a text's characters
+"""HTML tags that begin a paragraph of their own."""
+
 DROPPED = (
     "script",
     "style",
@@ -48,69 +56,85 @@ DROPPED = (
     "template",
     "svg",
 )
+"""HTML tags whose content is not the document's text."""
+
+CONTROLS = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+"""Control characters but tabs, line and page ends, and escape, which colours terminal output."""
+MAX_CONTROL_SHARE = 0.01
+"""A file with a larger share of control characters is no text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The paragraphs that stand under one heading, and the headings above them, the document's title first."""
+    """The paragraphs under one heading, and the headings above them, the document's title first."""
 
     headings: tuple[str, ...]
     paragraphs: tuple[str, ...]
 
 
 class Outline:
-    """Collects paragraphs under the headings that are in force."""
+    """Collects paragraphs under the headings that they stand below."""
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self._path: list[tuple[int, str]] = []
-        self._found: list[tuple[tuple[str, ...], list[str]]] = []
+        self._path: list[tuple[int, str]] = []  # (level, text) of the headings in force
+        self._sections: list[tuple[tuple[str, ...], list[str]]] = []  # (headings, paragraphs)
 
     def heading(self, level: int, text: str) -> None:
-        """Begin a section; headings that were in force and are as deep, or deeper, end."""
-        if text := " ".join(text.split()):
-            self._path = [(above, name) for above, name in self._path if above < level] + [
-                (level, text)
-            ]
+        """Begin a section; headings as deep as this one, or deeper, end."""
+        text = " ".join(text.split())
+        if text:
+            self._path = [heading for heading in self._path if heading[0] < level]
+            self._path.append((level, text))
 
     def paragraph(self, text: str) -> None:
-        """Add a paragraph to the section that is in force."""
+        """Add a paragraph to the current section."""
         if not text.strip():
             return
-        names = tuple(dict.fromkeys([self.title, *(name for _, name in self._path)]))
-        if not self._found or self._found[-1][0] != names:
-            self._found.append((names, []))
-        self._found[-1][1].append(text.strip())
+        names = [self.title]
+        names += [name for _, name in self._path]
+        headings = tuple(dict.fromkeys(names))  # a title that is also a heading counts once
+        if not self._sections or self._sections[-1][0] != headings:
+            self._sections.append((headings, []))
+        _, paragraphs = self._sections[-1]
+        paragraphs.append(text.strip())
 
     def sections(self) -> list[Section]:
         """All sections that have text, in reading order."""
-        return [Section(names, tuple(paragraphs)) for names, paragraphs in self._found]
+        return [Section(headings, tuple(paragraphs)) for headings, paragraphs in self._sections]
 
 
 def document_files(folder: Path) -> list[Path]:
-    """Every file below a folder that can be read, sorted.
+    """Every file below a folder that can be read, sorted; a file stands for itself.
 
-    Those whose name or folder begins with a dot do not count, nor do runs of whet. A file stands for itself.
+    Files and folders whose name begins with a dot do not count, nor do runs of whet.
     """
     if folder.is_file():
         return [folder]
-    found = []
-    for place, folders, files in os.walk(folder):
+    paths = []
+    for place, subfolders, names in os.walk(folder):
         here = Path(place)
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and not (here / name / LOCK).exists()
-        ]
-        found += [here / name for name in files if not name.startswith(".")]
-    return sorted(path for path in found if path.suffix.lower() in READERS and path.is_file())
+        # os.walk descends into what remains in its list.
+        subfolders[:] = [name for name in subfolders if not _is_passed_over(here / name)]
+        paths += [here / name for name in names if not name.startswith(".")]
+    return sorted(path for path in paths if path.suffix.lower() in READERS and path.is_file())
+
+
+def _is_passed_over(folder: Path) -> bool:
+    """Whether a folder is hidden or a run of whet."""
+    return folder.name.startswith(".") or (folder / LOCK).exists()
 
 
 def read_sections(path: Path, faults: Faults) -> list[Section]:
-    """Sections of one document; one that cannot be read, or holds no text, is a warning, and has none."""
-    outline = Outline(path.stem.replace("_", " ").replace("-", " "))
+    """Sections of one document.
+
+    A document that cannot be read, or holds no text, is a warning and has no sections.
+    """
+    file_title = path.stem.replace("_", " ").replace("-", " ")
+    outline = Outline(file_title)
+    reader = READERS[path.suffix.lower()]
     try:
-        READERS[path.suffix.lower()](path, outline)
+        reader(path, outline)
     except Exception as error:  # noqa: BLE001 - three parsers and whatever users' files hold
         faults.warn(
             "unreadable",
@@ -119,162 +143,201 @@ def read_sections(path: Path, faults: Faults) -> list[Section]:
             "Convert or delete it.",
         )
         return []
-    if not (found := outline.sections()):
+    sections = outline.sections()
+    if not sections:
         faults.warn(
             "no-text",
             path,
             "holds no text that can be read",
             "Convert it (scanned pages need OCR).",
         )
-    return found
+    return sections
 
 
-def _text(path: Path, outline: Outline) -> None:
+def _read_text(path: Path, outline: Outline) -> None:
     for paragraph in _paragraphs(_decoded(path)):
         outline.paragraph(paragraph)
 
 
-def _markdown(path: Path, outline: Outline) -> None:
-    """Headings, paragraphs, lists, tables and code of CommonMark; a front matter's title is the document's."""
+def _read_markdown(path: Path, outline: Outline) -> None:
+    """Headings, paragraphs, lists, tables and code of CommonMark.
+
+    The document's title is that of its front matter or its first headline.
+    """
     from markdown_it import MarkdownIt
 
-    text = _decoded(path)
-    if front := re.match(
-        r"---[ \t]*\n(\s*[\w-]+\s*:.*?)\n(---|\.\.\.)\s*\n", text, re.DOTALL
-    ):  # not two rules
-        text = text[front.end() :]
-        if title := re.search(r"^title:\s*[\"']?(.+?)[\"']?\s*$", front[1], re.MULTILINE):
-            outline.title = title[1]
-    opened, titled, cells = "", False, list[str]()
+    text = _without_front_matter(_decoded(path), outline)
+    tag = ""  # of the block that was opened last
+    has_headline = False
+    cells: list[str] = []  # of the table row that is being read
     for token in MarkdownIt("commonmark").enable("table").parse(text):
-        words = _inline(token) if token.type == "inline" else ""
         if token.type in ("heading_open", "th_open", "td_open", "paragraph_open"):
-            opened = token.tag
-        elif token.type == "inline" and opened == "h1" and not titled:
-            outline.title, titled = words or outline.title, True
-        elif token.type == "inline" and (heading := HEADING.match(opened)):
-            outline.heading(int(heading[1]), words)
-        elif token.type == "inline" and opened in ("th", "td"):
-            cells.append(words)
+            tag = token.tag
+        elif token.type == "inline":
+            words = _inline_text(token)
+            heading = HEADING_TAG.match(tag)
+            if tag == "h1" and not has_headline:
+                outline.title = words or outline.title
+                has_headline = True
+            elif heading:
+                outline.heading(int(heading[1]), words)
+            elif tag in ("th", "td"):
+                cells.append(words)
+            else:
+                outline.paragraph(words or token.content)
         elif token.type == "tr_close":
-            outline.paragraph(CELLS.join(cells))
+            outline.paragraph(CELL_SEPARATOR.join(cells))
             cells.clear()
         elif token.type == "html_block":
-            _html_blocks(token.content, outline)
+            _add_html(token.content, outline)
         else:
-            outline.paragraph(words or token.content)
+            outline.paragraph(token.content)
 
 
-def _inline(token: Any) -> str:
-    kept = {
-        "text": lambda one: one.content,
-        "code_inline": lambda one: one.content,
-        "image": lambda one: one.content,
-    }
-    breaks = {"softbreak": " ", "hardbreak": "\n"}
-    return "".join(
-        kept[one.type](one)
-        if one.type in kept
-        else "\n"
-        if BREAK.match(one.content)
-        else breaks.get(one.type, "")
-        for one in token.children
-    ).strip()
+def _without_front_matter(text: str, outline: Outline) -> str:
+    """The text behind the front matter, whose title becomes the outline's."""
+    front_matter = FRONT_MATTER.match(text)
+    if not front_matter:
+        return text
+    title = FRONT_MATTER_TITLE.search(front_matter[1])
+    if title:
+        outline.title = title[1]
+    return text[front_matter.end() :]
 
 
-def _html(path: Path, outline: Outline) -> None:
-    _html_blocks(path.read_bytes(), outline)
+def _inline_text(token: Any) -> str:
+    """The words of a Markdown paragraph, heading or cell, without its markup."""
+    words = []
+    for child in token.children:
+        if child.type in ("text", "code_inline", "image"):
+            words.append(child.content)
+        elif LINE_BREAK_TAG.match(child.content) or child.type == "hardbreak":
+            words.append("\n")
+        elif child.type == "softbreak":
+            words.append(" ")
+    return "".join(words).strip()
 
 
-def _html_blocks(source: str | bytes, outline: Outline) -> None:
-    """Headings and text of a page, without navigation, scripts and forms."""
+def _read_html(path: Path, outline: Outline) -> None:
+    _add_html(path.read_bytes(), outline)
+
+
+def _add_html(source: str | bytes, outline: Outline) -> None:
+    """Add headings and text of a page, without navigation, scripts and forms."""
     from bs4 import BeautifulSoup
     from bs4.element import NavigableString
 
     page = BeautifulSoup(source, "html.parser")
     if page.title and page.title.get_text(strip=True):
-        outline.title = " ".join(page.title.extract().get_text().split())
+        title = page.title.extract()
+        outline.title = " ".join(title.get_text().split())
     for tag in page(DROPPED):
         tag.decompose()
     for tag in page(["br", "hr"]):
         tag.replace_with("\n")
-    strings = [
-        one for one in page.find_all(string=True) if type(one) is NavigableString
-    ]  # no comments, no doctype
-    for _, found in groupby(
-        ((one.find_parent(BLOCKS), one) for one in strings), key=lambda pair: id(pair[0])
-    ):
-        (block, *_), words = zip(*found, strict=True)
-        text = "".join(words)
-        if block is not None and (heading := HEADING.match(block.name)):
-            outline.heading(int(heading[1]), text)
-        elif block is not None and block.name == "tr":
-            cells = groupby(words, key=lambda word: id(word.find_parent(["td", "th"])))
-            outline.paragraph(
-                CELLS.join(cell for _, run in cells if (cell := " ".join("".join(run).split())))
-            )
-        else:
-            outline.paragraph(
-                text if block is not None and block.name == "pre" else " ".join(text.split())
-            )
+
+    # Comments and doctypes are subclasses of NavigableString, hence the exact type.
+    strings = page.find_all(string=True)
+    texts = [string for string in strings if type(string) is NavigableString]
+    blocks_and_texts = [(text.find_parent(BLOCKS), text) for text in texts]
+    # Strings in a row of the same block are one paragraph; blocks are the same by identity only.
+    for _, group in groupby(blocks_and_texts, key=lambda pair: id(pair[0])):
+        run = list(group)
+        block, _ = run[0]
+        _add_html_block(block, [text for _, text in run], outline)
 
 
-def _pdf(path: Path, outline: Outline) -> None:
-    """Text of a PDF, page by page; the bookmarks that point to a page are the headings from there on."""
-    import logging
+def _add_html_block(block: Any, texts: Sequence[Any], outline: Outline) -> None:
+    """Add the strings of one block, as a heading or a paragraph; `block` is None for loose text."""
+    name = "" if block is None else block.name
+    text = "".join(texts)
+    heading = HEADING_TAG.match(name)
+    if heading:
+        outline.heading(int(heading[1]), text)
+    elif name == "tr":
+        outline.paragraph(_row_text(texts))
+    elif name == "pre":
+        outline.paragraph(text)
+    else:
+        outline.paragraph(" ".join(text.split()))
 
+
+def _row_text(texts: Sequence[Any]) -> str:
+    """The cells of a table row that are not empty, with CELL_SEPARATOR between."""
+    cells = []
+    for _, run in groupby(texts, key=lambda text: id(text.find_parent(["td", "th"]))):
+        words = "".join(run).split()
+        if words:
+            cells.append(" ".join(words))
+    return CELL_SEPARATOR.join(cells)
+
+
+def _read_pdf(path: Path, outline: Outline) -> None:
+    """Text of a PDF, page by page; the bookmarks of a page are the headings from there on."""
     from pypdf import PdfReader
 
-    logging.getLogger("pypdf").setLevel(logging.ERROR)  # it warns of every oddity that it repairs
+    # pypdf warns of every oddity that it repairs.
+    logging.getLogger("pypdf").setLevel(logging.ERROR)
     reader = PdfReader(path)
-    if reader.metadata and (title := " ".join((reader.metadata.title or "").split())):
-        outline.title = title
-    marks = dict(_bookmarks(reader, reader.outline, 1))
-    for number, page in enumerate(reader.pages):
-        for level, name in marks.get(number, ()):
+    title = (reader.metadata.title or "") if reader.metadata else ""
+    if title.strip():
+        outline.title = " ".join(title.split())
+    bookmarks: dict[int, list[tuple[int, str]]] = {}
+    _collect_bookmarks(reader, reader.outline, 1, bookmarks)
+    for page_number, page in enumerate(reader.pages):
+        for level, name in bookmarks.get(page_number, ()):
             outline.heading(level, name)
         for paragraph in _paragraphs(page.extract_text()):
             outline.paragraph(paragraph)
 
 
-def _bookmarks(
-    reader: Any, found: list[Any], level: int
-) -> Iterator[tuple[int, list[tuple[int, str]]]]:
-    """Page number → its bookmarks (level, name), in order."""
-    pages: dict[int, list[tuple[int, str]]] = {}
-    for entry in found:
+def _collect_bookmarks(
+    reader: Any,
+    entries: Sequence[Any],
+    level: int,
+    bookmarks: dict[int, list[tuple[int, str]]],
+) -> None:
+    """Add to `bookmarks`, page number → (level, name) in order; a list in `entries` is nested."""
+    for entry in entries:
         if isinstance(entry, list):
-            for page, names in _bookmarks(reader, entry, level + 1):
-                pages.setdefault(page, []).extend(names)
-        elif (page := reader.get_destination_page_number(entry)) is not None:
-            pages.setdefault(page, []).append((level, str(entry.title)))
-    yield from pages.items()
+            _collect_bookmarks(reader, entry, level + 1, bookmarks)
+            continue
+        page_number = reader.get_destination_page_number(entry)
+        if page_number is not None:
+            bookmarks.setdefault(page_number, []).append((level, str(entry.title)))
 
 
-def _docx(path: Path, outline: Outline) -> None:
+def _read_docx(path: Path, outline: Outline) -> None:
     """Paragraphs and tables of a Word document, under its heading styles."""
     import docx
     from docx.table import Table
 
     document = docx.Document(str(path))
-    if title := " ".join((document.core_properties.title or "").split()):
-        outline.title = title
+    title = document.core_properties.title or ""
+    if title.strip():
+        outline.title = " ".join(title.split())
     for block in document.iter_inner_content():
         if isinstance(block, Table):
             for row in block.rows:
-                outline.paragraph(
-                    CELLS.join(dict.fromkeys(cell.text.strip() for cell in row.cells))
-                )
-        elif (style := str(block.style.name if block.style else "")) == "Title":
+                # Cells that are merged come once for each column that they cover.
+                cells = dict.fromkeys(cell.text.strip() for cell in row.cells)
+                outline.paragraph(CELL_SEPARATOR.join(cells))
+            continue
+        style = str(block.style.name) if block.style else ""
+        level = style.removeprefix("Heading ")
+        if style == "Title":
             outline.title = block.text.strip() or outline.title
-        elif style.startswith("Heading ") and style[8:].isdigit():
-            outline.heading(int(style[8:]), block.text)
+        elif level != style and level.isdigit():
+            outline.heading(int(level), block.text)
         else:
             outline.paragraph(block.text)
 
 
 def _decoded(path: Path) -> str:
-    """Text as UTF-8, or UTF-16 where it says so; old 8-bit files as Windows-1252, which holds most of them."""
+    """A file's text: UTF-8, UTF-16 with its byte-order mark, or else Windows-1252.
+
+    Most old 8-bit files are Windows-1252. Raises ValueError for a file that is no text.
+    """
     data = path.read_bytes()
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16")
@@ -282,27 +345,28 @@ def _decoded(path: Path) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("cp1252", errors="replace")
-    if "\0" in text or len(CONTROLS.findall(text)) > MOST_CONTROLS * len(text):
+    control_count = len(CONTROLS.findall(text))
+    if "\0" in text or control_count > MAX_CONTROL_SHARE * len(text):
         raise ValueError("it holds zero bytes or control characters, so it is no text")
     return text
 
 
 def _paragraphs(text: str) -> list[str]:
-    return [
-        part
-        for part in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\f", "\n\n"))
-        if part.strip()
-    ]
+    """Split a text at blank lines and page ends."""
+    lines = text.replace("\r\n", "\n").replace("\f", "\n\n")
+    paragraphs = BLANK_LINES.split(lines)
+    return [paragraph for paragraph in paragraphs if paragraph.strip()]
 
 
 READERS: dict[str, Callable[[Path, Outline], None]] = {
-    ".txt": _text,
-    ".text": _text,
-    ".rst": _text,
-    ".md": _markdown,
-    ".markdown": _markdown,
-    ".html": _html,
-    ".htm": _html,
-    ".pdf": _pdf,
-    ".docx": _docx,
+    ".txt": _read_text,
+    ".text": _read_text,
+    ".rst": _read_text,
+    ".md": _read_markdown,
+    ".markdown": _read_markdown,
+    ".html": _read_html,
+    ".htm": _read_html,
+    ".pdf": _read_pdf,
+    ".docx": _read_docx,
 }
+"""How a file is read, by its suffix."""

@@ -4,18 +4,32 @@ from whet.errors import Fault
 
 
 class Faults(list[Fault]):
-    """The faults found so far, in reading order.
+    """The faults so far, in reading order.
 
     >>> faults = Faults()
-    >>> faults.error("empty-text", "corpus.jsonl:3", "passage 'd3' is empty", "Write its text or delete the line.")
+    >>> faults.error("empty-text", "corpus.jsonl:3", "passage 'd3' is empty", "Write its text.")
     >>> print(faults[0])
-    corpus.jsonl:3: passage 'd3' is empty [empty-text] Cure: Write its text or delete the line.
+    corpus.jsonl:3: passage 'd3' is empty [empty-text] Cure: Write its text.
     """
 
-    def error(self, kind: str, where: object, message: str, cure: str) -> None:
-        """Note something that must be cured before the data can be used."""
-        self.append(Fault(kind, str(where), message, cure))
+    def error(
+        self,
+        kind: str,
+        where: object,
+        message: str,
+        cure: str,
+    ) -> None:
+        """Add a fault that must be cured before the data can be used."""
+        fault = Fault(kind, str(where), message, cure, "error")
+        self.append(fault)
 
-    def warn(self, kind: str, where: object, message: str, cure: str) -> None:
-        """Note something that is probably not meant, but can be worked with."""
-        self.append(Fault(kind, str(where), message, cure, "warning"))
+    def warn(
+        self,
+        kind: str,
+        where: object,
+        message: str,
+        cure: str,
+    ) -> None:
+        """Add a fault that is probably a mistake, but leaves the data usable."""
+        fault = Fault(kind, str(where), message, cure, "warning")
+        self.append(fault)

@@ -8,97 +8,127 @@ from pathlib import Path
 from typing import Any
 
 from whet.data.faults import Faults
-from whet.data.lines import json_rows, named, text_lines
+from whet.data.lines import Row, json_rows, json_type, text_lines
 
-Row = tuple[str, dict[str, Any]]
-"""Where the row stands (file:line), and its cells by column name."""
-
-SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+TABLE_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+FILL_OR_DELETE = "Fill it or delete it."
 
 
 def table_rows(path: Path, faults: Faults) -> Iterator[Row]:
-    """Yield the rows of a table file; its suffix, one of SUFFIXES, says how it is read."""
+    """Yield the rows of a table file; its suffix, one of TABLE_SUFFIXES, decides how it is read."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return _parquet_rows(path, faults)
     if suffix in (".csv", ".tsv"):
         return _delimited_rows(path, faults)
-    if suffix == ".json" and path.read_bytes().removeprefix(codecs.BOM_UTF8).lstrip().startswith(
-        b"["
-    ):
+    if suffix == ".json" and _is_json_list(path):
         return _json_list_rows(path, faults)
     return json_rows(path, faults)
 
 
+def _is_json_list(path: Path) -> bool:
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    return content.lstrip().startswith(b"[")
+
+
 def _json_list_rows(path: Path, faults: Faults) -> Iterator[Row]:
-    """Rows of a file that is one JSON list; they are counted from 1, since JSON keeps no lines."""
+    """Rows of a file that is one JSON list; items are counted from 1, since JSON keeps no lines."""
+    lines = [line for _, line in text_lines(path, faults)]
     try:
-        rows = json.loads("".join(line for _, line in text_lines(path, faults)))
+        items = json.loads("".join(lines))
     except json.JSONDecodeError as error:
-        what = f"not valid JSON: {error.msg} at column {error.colno}"
+        where = f"{path}:{error.lineno}"
         faults.error(
             "bad-json",
-            f"{path}:{error.lineno}",
-            what,
+            where,
+            f"not valid JSON: {error.msg} at column {error.colno}",
             "Write one JSON list of objects, or one object a line.",
         )
         return
-    for number, row in enumerate(rows, start=1):
+    for number, item in enumerate(items, start=1):
         where = f"{path}:item {number}"
-        if isinstance(row, dict):
-            yield where, row
+        if isinstance(item, dict):
+            yield where, item
         else:
             faults.error(
                 "bad-json",
                 where,
-                f"expected an object, got {named(row)}",
+                f"expected an object, got {json_type(item)}",
                 "Write a list of objects.",
             )
-    if not rows:
-        faults.error("empty-file", path, "the file holds no rows", "Fill it or delete it.")
-
-
-def _delimited_rows(path: Path, faults: Faults) -> Iterator[Row]:
-    lines = [line for _, line in text_lines(path, faults)]
-    blank = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
-    lines = lines[blank:]
-    if not lines:
-        faults.error("empty-file", path, "the file holds no lines", "Fill it or delete it.")
-        return
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=lines[0].count)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    begins = first = blank + 1
-    csv.field_size_limit(
-        max(csv.field_size_limit(), sum(map(len, lines)))
-    )  # a cell may be a whole document
-    try:
-        header = [name.strip() for name in next(reader)]
-        begins = first = blank + reader.line_num + 1
-        for cells in reader:
-            where, begins = f"{path}:{begins}", blank + reader.line_num + 1
-            if not cells:
-                continue
-            if len(cells) == len(header):
-                yield where, {name: _cell(cell) for name, cell in zip(header, cells, strict=True)}
-            else:
-                what = f"expected {len(header)} cells as in the header, got {len(cells)}"
-                faults.error(
-                    "wrong-columns",
-                    where,
-                    what,
-                    f"Quote cells that hold {delimiter!r} or a line break.",
-                )
-    except csv.Error as error:
-        cure = 'Quote the cell that begins here, and write " inside it as "".'
-        faults.error("bad-csv", f"{path}:{begins}", f"cannot be read on from here: {error}", cure)
-        return
-    if begins == first:
+    if not items:
         faults.error(
-            "empty-file", path, "the file holds a header and no rows", "Fill it or delete it."
+            "empty-file",
+            path,
+            "the file holds no rows",
+            FILL_OR_DELETE,
         )
 
 
-def _cell(cell: str) -> str | list[Any]:
+def _delimited_rows(path: Path, faults: Faults) -> Iterator[Row]:
+    """Rows of a CSV or TSV file with a header."""
+    lines = [line for _, line in text_lines(path, faults)]
+    blank_lines = 0
+    while blank_lines < len(lines) and not lines[blank_lines].strip():
+        blank_lines += 1
+    lines = lines[blank_lines:]
+    if not lines:
+        faults.error(
+            "empty-file",
+            path,
+            "the file holds no lines",
+            FILL_OR_DELETE,
+        )
+        return
+
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=lines[0].count)
+    _allow_cells_of_any_length(lines)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    line_number = blank_lines + 1  # where the record that is read next begins
+    row_count = 0
+    try:
+        header = [name.strip() for name in next(reader)]
+        line_number = blank_lines + reader.line_num + 1
+        for cells in reader:
+            where = f"{path}:{line_number}"
+            line_number = blank_lines + reader.line_num + 1
+            row_count += 1
+            if not cells:
+                continue
+            if len(cells) == len(header):
+                values = [_cell_value(cell) for cell in cells]
+                yield where, dict(zip(header, values, strict=True))
+            else:
+                faults.error(
+                    "wrong-columns",
+                    where,
+                    f"expected {len(header)} cells as in the header, got {len(cells)}",
+                    f"Quote cells that hold {delimiter!r} or a line break.",
+                )
+    except csv.Error as error:
+        faults.error(
+            "bad-csv",
+            f"{path}:{line_number}",
+            f"cannot be read on from here: {error}",
+            'Quote the cell that begins here, and write " inside it as "".',
+        )
+        return
+    if not row_count:
+        faults.error(
+            "empty-file",
+            path,
+            "the file holds a header and no rows",
+            FILL_OR_DELETE,
+        )
+
+
+def _allow_cells_of_any_length(lines: list[str]) -> None:
+    """Raise csv's limit for one cell (131,072 characters): a cell may be a whole document."""
+    total_length = sum(map(len, lines))
+    csv.field_size_limit(max(csv.field_size_limit(), total_length))
+
+
+def _cell_value(cell: str) -> str | list[Any]:
     """Return a cell that holds a JSON list of strings as that list, any other cell as it is."""
     if cell.startswith('["') and cell.endswith('"]'):
         try:
@@ -109,7 +139,7 @@ def _cell(cell: str) -> str | list[Any]:
 
 
 def _parquet_rows(path: Path, faults: Faults) -> Iterator[Row]:
-    """Rows of a Parquet file; they are counted from 1."""
+    """Rows of a Parquet file, counted from 1."""
     import pyarrow
     import pyarrow.parquet
 
@@ -117,10 +147,18 @@ def _parquet_rows(path: Path, faults: Faults) -> Iterator[Row]:
         table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
         faults.error(
-            "bad-parquet", path, f"not a Parquet file that can be read: {error}", "Write it again."
+            "bad-parquet",
+            path,
+            f"not a Parquet file that can be read: {error}",
+            "Write it again.",
         )
         return
     if not table.num_rows:
-        faults.error("empty-file", path, "the file holds no rows", "Fill it or delete it.")
+        faults.error(
+            "empty-file",
+            path,
+            "the file holds no rows",
+            FILL_OR_DELETE,
+        )
     for number, row in enumerate(table.to_pylist(), start=1):
         yield f"{path}:row {number}", row

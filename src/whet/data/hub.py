@@ -1,19 +1,21 @@
-"""Reads data sets of the Hugging Face `datasets` library: a folder that it saved, or an id on the hub."""
+"""Reads data sets of the Hugging Face `datasets` library: a folder that it saved, or a hub id."""
 
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from whet.data.beir import Rows, of_rows
+from whet.data.beir import collection_of_rows
 from whet.data.faults import Faults
-from whet.data.judgements import SPLIT_ORDER, SPLITS
+from whet.data.judgements import SPLITS, split_rank
+from whet.data.lines import Row
 from whet.data.table import Table
 from whet.records import Collection
 
 
 def is_saved_dataset(folder: Path) -> bool:
     """Whether `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote this folder."""
-    return (folder / "dataset_dict.json").exists() or (folder / "dataset_info.json").exists()
+    names = ("dataset_dict.json", "dataset_info.json")
+    return any((folder / name).exists() for name in names)
 
 
 def read_saved(folder: Path, faults: Faults) -> Collection:
@@ -23,10 +25,14 @@ def read_saved(folder: Path, faults: Faults) -> Collection:
     try:
         data = datasets.load_from_disk(str(folder))
     except (OSError, ValueError, LookupError) as error:
-        what = f"datasets cannot load it: {_first_line(error)}"
-        faults.error("bad-dataset", folder, what, "Save it again with save_to_disk.")
+        faults.error(
+            "bad-dataset",
+            folder,
+            f"datasets cannot load it: {_first_line(error)}",
+            "Save it again with save_to_disk.",
+        )
         return Collection(folder.name, {}, {}, {})
-    return _collection(folder.resolve().name, str(folder), data, faults)
+    return _read_tables(folder.resolve().name, str(folder), data, faults)
 
 
 def read_hub(identifier: str, faults: Faults) -> Collection:
@@ -34,79 +40,106 @@ def read_hub(identifier: str, faults: Faults) -> Collection:
     import datasets
 
     try:
-        names = set(datasets.get_dataset_config_names(identifier))
-        if names >= {"corpus", "queries"}:
-            return _beir(identifier, names, faults)
+        configs = set(datasets.get_dataset_config_names(identifier))
+        if configs >= {"corpus", "queries"}:
+            return _read_beir(identifier, configs, faults)
         data = datasets.load_dataset(identifier)
-    except Exception as error:  # noqa: BLE001  its own errors, its HTTP client's and the system's share no other base
-        what = f"no such file or folder here, and not a data set that can be had from the hub: {_first_line(error)}"
-        cure = (
-            "Check the path. Without a network, load the data set where there is one, write it with "
-            "dataset.save_to_disk('folder'), bring the folder here and give its path."
+    # Its own errors, its HTTP client's and the system's share no other base.
+    except Exception as error:  # noqa: BLE001
+        message = (
+            "no such file or folder here, and not a data set that the hub gives: "
+            f"{_first_line(error)}"
         )
-        faults.error("no-dataset", identifier, what, cure)
+        cure = (
+            "Check the path. Without a network: load the data set on a machine that has one, "
+            "write it with dataset.save_to_disk('folder'), copy the folder here and give its path."
+        )
+        faults.error(
+            "no-dataset",
+            identifier,
+            message,
+            cure,
+        )
         return Collection(identifier, {}, {}, {})
-    return _collection(identifier, identifier, data, faults)
+    return _read_tables(identifier, identifier, data, faults)
 
 
-def _beir(identifier: str, names: set[str], faults: Faults) -> Collection:
-    """Read a data set whose parts are corpus, queries and qrels, as BEIR, MTEB and NanoBEIR lie on the hub.
+def _read_beir(identifier: str, configs: set[str], faults: Faults) -> Collection:
+    """Read a data set with the configs corpus and queries, as BEIR, MTEB and NanoBEIR have them.
 
-    Judgements are the part qrels or default, or a data set of their own named IDENTIFIER-qrels.
+    Judgements are the config qrels or default, or a data set of their own, IDENTIFIER-qrels.
     """
     import datasets
 
-    inside = next((name for name in ("qrels", "default") if name in names), None)
-    judged = (
-        datasets.load_dataset(identifier, inside)
-        if inside
-        else datasets.load_dataset(f"{identifier}-qrels")
-    )
-    qrels = {
-        SPLITS[part]: _rows(f"{identifier}[{part}]", judged[part])
-        for part in judged
-        if part in SPLITS
-    }
+    if "qrels" in configs:
+        judgements = datasets.load_dataset(identifier, "qrels")
+    elif "default" in configs:
+        judgements = datasets.load_dataset(identifier, "default")
+    else:
+        judgements = datasets.load_dataset(f"{identifier}-qrels")
+    qrels = {}
+    for part in judgements:
+        if part in SPLITS:
+            qrels[SPLITS[part]] = _rows_with_id(f"{identifier}[{part}]", judgements[part])
     if not qrels:
-        what = f"no split of its qrels is named train, dev or test; found {', '.join(judged)}"
+        found = ", ".join(judgements)
         faults.error(
-            "no-split", identifier, what, "Load it yourself and write it as a BEIR folder."
+            "no-split",
+            identifier,
+            f"no split of its qrels is named train, dev or test; found {found}",
+            "Load it yourself and write it as a BEIR folder.",
         )
-    corpus, queries = (
-        chain.from_iterable(
-            _rows(f"{identifier}[{kind}]", part)
-            for part in datasets.load_dataset(identifier, kind).values()
-        )
-        for kind in ("corpus", "queries")
-    )
-    return of_rows(identifier, corpus, queries, qrels, faults)
+    corpus = _config_rows(identifier, "corpus")
+    queries = _config_rows(identifier, "queries")
+    return collection_of_rows(identifier, corpus, queries, qrels, faults)
 
 
-def _rows(where: str, part: Any) -> Rows:
+def _config_rows(identifier: str, config: str) -> Iterator[Row]:
+    """The rows of all splits of one config."""
+    import datasets
+
+    for part in datasets.load_dataset(identifier, config).values():
+        yield from _rows_with_id(f"{identifier}[{config}]", part)
+
+
+def _rows_with_id(where: str, part: Any) -> Iterator[Row]:
+    """The rows of one split, with the column `id` as `_id`, if there is one."""
+    for place, row in _rows(where, part):
+        if "id" in row:
+            row = {"_id": row["id"], **row}
+        yield place, row
+
+
+def _rows(where: str, part: Any) -> Iterator[Row]:
+    """The rows of one split, counted from 1."""
     for number, row in enumerate(part, start=1):
-        yield f"{where}:row {number}", ({"_id": row["id"], **row} if "id" in row else dict(row))
+        yield f"{where}:row {number}", dict(row)
 
 
-def _collection(name: str, where: str, data: Any, faults: Faults) -> Collection:
-    """Read a Dataset as a train split, or the splits of a DatasetDict by their names, others left out."""
+def _read_tables(
+    name: str,
+    where: str,
+    data: Any,
+    faults: Faults,
+) -> Collection:
+    """Read a Dataset as a train split, or the splits of a DatasetDict that have known names."""
     parts = dict(data) if isinstance(data, dict) else {"train": data}
-    table = Table(faults)
-    named = sorted(
-        (part for part in parts if part in SPLITS), key=lambda part: SPLIT_ORDER.index(SPLITS[part])
-    )
-    if not named:
-        what = f"no split is named train, dev or test; found {', '.join(map(str, parts))}"
+    split_names = [part for part in parts if part in SPLITS]
+    if not split_names:
+        found = ", ".join(map(str, parts))
         faults.error(
-            "no-split", where, what, "Name the split to train on train, or save that split alone."
+            "no-split",
+            where,
+            f"no split is named train, dev or test; found {found}",
+            "Name the split to train on train, or save that split alone.",
         )
-    for part in named:
-        rows = (
-            (f"{where}[{part}]:row {number}", dict(row))
-            for number, row in enumerate(parts[part], start=1)
-        )
+    table = Table(faults)
+    for part in sorted(split_names, key=split_rank):
+        rows = _rows(f"{where}[{part}]", parts[part])
         table.read(SPLITS[part], rows)
     return table.collection(name)
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    text = f"{type(error).__name__}: {error}"
+    return text.splitlines()[0]

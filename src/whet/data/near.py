@@ -1,6 +1,7 @@
-"""Near-identical texts by MinHash and locality-sensitive hashing: candidates by `datasketch`, then the exact overlap.
+"""Finds near-identical texts by MinHash and locality-sensitive hashing (LSH).
 
-Time and memory grow with the number of texts, never with its square: only MOST_CANDIDATES per text are compared.
+`datasketch` gives candidates; their exact overlap decides. Time and memory grow with the number of
+texts, never with its square: only MAX_CANDIDATES per text are compared.
 """
 
 import re
@@ -11,10 +12,11 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-MOST_WORDS = 256
-MOST_CANDIDATES = 32
+MAX_WORDS = 256
+MAX_CANDIDATES = 32
 PERMUTATIONS = 64
-WORD_RUN, CHARACTER_RUN = 3, 4
+WORDS_PER_SHINGLE = 3
+CHARACTERS_PER_SHINGLE = 4
 
 # Scripts without spaces give one token a character, all others one a word.
 TOKEN = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
@@ -34,25 +36,30 @@ def sketches(shingles: Sequence[np.ndarray], *, seed: int) -> Iterator[Sketch]:
     """Yield the sketch of every shingle set, in order."""
     from datasketch import MinHash
 
-    made = MinHash.generator(shingles, num_perm=PERMUTATIONS, seed=seed, hashfunc=int)
-    for shingle_set, minhash in zip(shingles, made, strict=True):
+    # The shingles are hashes already, so int serves as the hash function.
+    minhashes = MinHash.generator(shingles, num_perm=PERMUTATIONS, seed=seed, hashfunc=int)
+    for shingle_set, minhash in zip(shingles, minhashes, strict=True):
         yield Sketch(shingle_set, minhash)
 
 
 def word_shingles(text: str) -> np.ndarray:
-    """Hash every run of three words (characters where the script has no spaces) of the first 256: for passages."""
+    """Hash every run of three words of the first MAX_WORDS: for passages.
+
+    In scripts without spaces a character counts as a word. "a b c d" has the two runs "a b c" and
+    "b c d"; a text that is shorter than a run is one run.
+    """
     words = _words(text)
-    return _hashed(
-        [" ".join(words[i : i + WORD_RUN]) for i in range(max(1, len(words) - WORD_RUN + 1))]
-    )
+    run_count = max(1, len(words) - WORDS_PER_SHINGLE + 1)
+    runs = [words[start : start + WORDS_PER_SHINGLE] for start in range(run_count)]
+    return _hashed([" ".join(run) for run in runs])
 
 
 def character_shingles(text: str) -> np.ndarray:
-    """Hash every run of four characters of the words: for queries, which are too short for runs of words."""
-    letters = f" {' '.join(_words(text))} "
-    return _hashed(
-        [letters[i : i + CHARACTER_RUN] for i in range(max(1, len(letters) - CHARACTER_RUN + 1))]
-    )
+    """Hash every run of four characters: for queries, which are too short for runs of words."""
+    letters = " ".join(_words(text))
+    letters = f" {letters} "
+    run_count = max(1, len(letters) - CHARACTERS_PER_SHINGLE + 1)
+    return _hashed([letters[start : start + CHARACTERS_PER_SHINGLE] for start in range(run_count)])
 
 
 def jaccard(left: np.ndarray, right: np.ndarray) -> float:
@@ -62,43 +69,58 @@ def jaccard(left: np.ndarray, right: np.ndarray) -> float:
     0.5
     """
     shared = len(np.intersect1d(left, right, assume_unique=True))
-    return shared / (len(left) + len(right) - shared)
+    union = len(left) + len(right) - shared
+    return shared / union
 
 
 class NearIndex(Generic[Key]):
-    """Finds, among the texts put in so far, the one nearest to a given text, if they overlap by `threshold` or more."""
+    """Finds the indexed text that is nearest to a given one.
+
+    Only texts that overlap by `threshold` or more, in [0, 1], are near.
+    """
 
     def __init__(self, threshold: float) -> None:
         from datasketch import MinHashLSH
 
         self.threshold = threshold
-        # Recall matters more than precision: every candidate's overlap is computed exactly.
+        # LSH weighs false candidates 0.2 and missed ones 0.8: recall matters more than precision,
+        # since every candidate's overlap is computed exactly.
         self._lsh = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=(0.2, 0.8))
-        self._keys: list[Key] = []
+        self._keys: list[Key] = []  # by number in the order of adding, as in LSH
         self._shingles: list[np.ndarray] = []
 
     def add(self, key: Key, sketch: Sketch) -> None:
-        """Put a text in."""
-        self._lsh.insert(len(self._keys), sketch.minhash, check_duplication=False)
+        """Add a text to the index."""
+        number = len(self._keys)
+        self._lsh.insert(number, sketch.minhash, check_duplication=False)
         self._keys.append(key)
         self._shingles.append(sketch.shingles)
 
     def nearest(self, sketch: Sketch) -> tuple[Key, float] | None:
-        """Return the nearest text's key and its overlap, the earliest among equals; None where none is near."""
-        candidates = sorted(self._lsh.query(sketch.minhash))[:MOST_CANDIDATES]
-        overlaps = [
-            (jaccard(self._shingles[index], sketch.shingles), -index) for index in candidates
-        ]
-        overlap, index = max(overlaps, default=(0.0, 0))
-        return (self._keys[-index], overlap) if overlap >= self.threshold else None
+        """Return the nearest text's key and overlap; None where no text is near.
+
+        Among equally near texts the one that was added first is taken.
+        """
+        candidates = sorted(self._lsh.query(sketch.minhash))
+        nearest_number = 0
+        highest = 0.0
+        for number in candidates[:MAX_CANDIDATES]:
+            overlap = jaccard(self._shingles[number], sketch.shingles)
+            if overlap > highest:
+                nearest_number = number
+                highest = overlap
+        if highest < self.threshold:
+            return None
+        return self._keys[nearest_number], highest
 
 
 def _words(text: str) -> list[str]:
     """Return the words to compare; a text of signs alone is one word."""
-    return TOKEN.findall(text.casefold())[:MOST_WORDS] or [text]
+    words: list[str] = TOKEN.findall(text.casefold())
+    return words[:MAX_WORDS] or [text]
 
 
 def _hashed(shingles: Sequence[str]) -> np.ndarray:
-    return np.unique(
-        np.array([zlib.crc32(shingle.encode()) for shingle in shingles], dtype=np.uint32)
-    )
+    """Hash shingles to sorted, distinct 32-bit numbers."""
+    hashes = [zlib.crc32(shingle.encode()) for shingle in shingles]
+    return np.unique(np.array(hashes, dtype=np.uint32))

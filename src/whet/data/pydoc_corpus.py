@@ -1,7 +1,8 @@
 """A corpus that every machine has: the documentation of the Python installation it runs on.
 
-Query: the summary of a docstring, or the first sentence of a language topic (`help("assert")`). Passage: the rest.
-Files are parsed, never imported. Modules, not pairs, are dealt out to train, dev and test, so no module is in two.
+The query is the summary of a docstring, or the first sentence of a language topic
+(`help("assert")`). The passage is the rest. Files are parsed, never imported. Modules, not pairs,
+are dealt out to train, dev and test, so no module is in two splits.
 """
 
 import ast
@@ -10,7 +11,7 @@ import importlib.util
 import re
 import sysconfig
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +31,10 @@ PACKAGES = (
 
 SHARES = {"train": 0.74, "dev": 0.09, "test": 0.17}
 SUMMARY_WORDS = range(4, 26)
-PASSAGE_WORDS = range(
-    8, 65
-)  # longer passages are cut there: 64 words of such text are about 96 word pieces
+PASSAGE_WORDS = range(8, 65)
+"""Longer passages are cut at 64 words; in such text these are about 96 word pieces."""
+OPENING_WORDS = 16
+"""Passages that begin with the same words count as copies."""
 
 _TOPICS = Path("pydoc_data", "topics.py")
 _NOT_PUBLIC = re.compile(
@@ -44,11 +46,14 @@ _RULE = re.compile(r"^\s*[-=~*^#+\"]{3,}\s*$", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^[ \t]*(\.\. [\w:-]+::.*|(New|Changed) in version [\d.]+)$", re.MULTILINE)
 _ROLE = re.compile(r":(?:\w+:)?\w+:`[~!]?([^`<]+?)(?:\s*<[^`]*>)?`")
 _SIGNATURE = re.compile(r"^\S+\(.*\)|->|::|\w=|\{|\\")
+_HEADLINE = re.compile(r"\A.*\n\*+\n")
+
+_FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One documented thing: its dotted name, the module it stands in, its summary, and what else is said of it."""
+    """One documented object: its dotted name, its module, its summary, and the rest of the text."""
 
     id: str
     module: str
@@ -61,50 +66,77 @@ def build_pydoc_collection(
 ) -> Collection:
     """Build the corpus from the installation's own documentation.
 
-    `limit` caps the number of pairs over all splits (None: every pair); `seed` deals modules out to the splits and
-    picks the pairs that are kept. `packages` are top-level names, "python" being the standard library; by default
-    `PACKAGES`. The same installation, limit and seed give the same collection. Raises ConfigError for a package that
-    is not installed.
+    `limit` caps the number of pairs over all splits (None: every pair). `seed` deals modules out to
+    the splits, and draws the pairs that a limit leaves. `packages` are top-level names, "python"
+    being the standard library; by default `PACKAGES`. The same installation, limit and seed give
+    the same collection.
+
+    Raises ConfigError for a package that is not installed.
     """
-    pairs = list(
-        _distinct(
-            pair
-            for package in packages or PACKAGES
-            for pair in _pairs_of(package)
-            if _is_good(pair)
-        )
-    )
-    kept: list[Pair] = []
+    pairs = _distinct_pairs(packages or PACKAGES)
+    chosen: list[Pair] = []
     qrels: dict[str, Judgements] = {}
     for split, share in SHARES.items():
-        drawn = sorted(
-            (p for p in pairs if _split_of(p.module, seed) == split),
-            key=lambda p: _draw(p.id, seed),
-        )
-        drawn = drawn if limit is None else drawn[: round(limit * share)]
-        qrels[split] = {f"q:{pair.id}": {pair.id: 1} for pair in sorted(drawn, key=lambda p: p.id)}
-        kept += drawn
-    kept.sort(key=lambda pair: pair.id)
-    passages = {pair.id: Passage(pair.id, pair.passage) for pair in kept}
-    return Collection("pydoc", passages, {f"q:{pair.id}": pair.summary for pair in kept}, qrels)
+        drawn = [pair for pair in pairs if _split_of(pair.module, seed) == split]
+        drawn.sort(key=lambda pair: _random_number(pair.id, seed))
+        if limit is not None:
+            drawn = drawn[: round(limit * share)]
+        drawn.sort(key=lambda pair: pair.id)
+        qrels[split] = {_query_id(pair): {pair.id: 1} for pair in drawn}
+        chosen += drawn
+    chosen.sort(key=lambda pair: pair.id)
+    passages = {pair.id: Passage(pair.id, pair.passage) for pair in chosen}
+    queries = {_query_id(pair): pair.summary for pair in chosen}
+    return Collection("pydoc", passages, queries, qrels)
+
+
+def _query_id(pair: Pair) -> str:
+    return f"q:{pair.id}"
+
+
+def _distinct_pairs(packages: Iterable[str]) -> list[Pair]:
+    """The good pairs of all packages, without copies: a copy is a right answer judged wrong.
+
+    A pair is a copy if its name, its summary or the opening of its passage came before.
+    """
+    names: set[str] = set()
+    summaries: set[str] = set()
+    openings: set[str] = set()
+    pairs = []
+    for package in packages:
+        for pair in _pairs_of(package):
+            if not _is_good(pair):
+                continue
+            summary = _plain(pair.summary)
+            words = _plain(pair.passage).split()
+            opening = " ".join(words[:OPENING_WORDS])
+            if pair.id in names or summary in summaries or opening in openings:
+                continue
+            names.add(pair.id)
+            summaries.add(summary)
+            openings.add(opening)
+            pairs.append(pair)
+    return pairs
 
 
 def _pairs_of(package: str) -> Iterator[Pair]:
-    """Yield every docstring and topic of a package that has a summary and more, files in the order of their names."""
+    """Yield every docstring and topic of a package, files in the order of their names."""
     root = _folder_of(package)
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
-        if any(_NOT_PUBLIC.match(part) for part in parts) or (tree := _parse(path)) is None:
+        if any(_NOT_PUBLIC.match(part) for part in parts):
             continue
-        module = (
-            ".".join((package, *parts))
-            .removeprefix(f"{STANDARD_LIBRARY}.")
-            .removesuffix(".__init__")
-        )
-        documents = _topics(tree) if path == root / _TOPICS else _docstrings(tree, "")
+        tree = _parse(path)
+        if tree is None:
+            continue
+        module = ".".join((package, *parts))
+        module = module.removeprefix(f"{STANDARD_LIBRARY}.").removesuffix(".__init__")
+        is_topics = path == root / _TOPICS
+        documents = _topics(tree) if is_topics else _docstrings(tree, "")
         for name, text in documents:
             summary, passage = _summary_and_rest(text)
-            yield Pair(f"{module}.{name}".removesuffix("."), module, summary, passage)
+            full_name = f"{module}.{name}".removesuffix(".")
+            yield Pair(full_name, module, summary, passage)
 
 
 def _folder_of(package: str) -> Path:
@@ -113,15 +145,20 @@ def _folder_of(package: str) -> Path:
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(
-            f"the documentation of {package!r} was asked for, but no such package is installed here"
+            f"the documentation of {package!r} is to be read, but no such package is installed. "
+            "Install it or name another"
         )
     return Path(spec.submodule_search_locations[0])
 
 
 def _parse(path: Path) -> ast.Module | None:
-    """Parse a file; None where this Python cannot (templates, other versions' syntax, odd encodings)."""
+    """Parse a file; None where this Python cannot.
+
+    Such files are templates, in another version's syntax, or in odd encodings.
+    """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # other people's invalid escapes are no news to our user
+        # Other people's invalid escapes are nothing that our user can cure.
+        warnings.simplefilter("ignore")
         try:
             return ast.parse(path.read_bytes())
         except (SyntaxError, ValueError, OSError, RecursionError):
@@ -130,77 +167,78 @@ def _parse(path: Path) -> ast.Module | None:
 
 def _docstrings(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
     """Dotted name and docstring of a module and of its public classes, functions and methods."""
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        if text := ast.get_docstring(node):
-            yield name, text
-        for child in node.body:
-            if (
-                isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-                and child.name[0] != "_"
-            ):
-                yield from _docstrings(child, f"{name}.{child.name}".removeprefix("."))
+    if not isinstance(node, ast.Module | ast.ClassDef | _FunctionNode):
+        return
+    text = ast.get_docstring(node)
+    if text:
+        yield name, text
+    for child in node.body:
+        if not isinstance(child, ast.ClassDef | _FunctionNode):
+            continue
+        if not child.name.startswith("_"):
+            child_name = f"{name}.{child.name}".removeprefix(".")
+            yield from _docstrings(child, child_name)
 
 
 def _topics(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Name and text of each of pydoc's language topics, from the one dictionary that its module assigns."""
+    """Name and text of pydoc's language topics, from the one dictionary that its module assigns."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             topics = ast.literal_eval(node)
-            yield from ((name, re.sub(r"\A.*\n\*+\n", "", text)) for name, text in topics.items())
+            for name, text in topics.items():
+                yield name, _HEADLINE.sub("", text)
 
 
 def _summary_and_rest(text: str) -> tuple[str, str]:
-    r"""Split a docstring into its first sentence and the rest, markup and doctests dropped, whitespace joined.
+    r"""Split a docstring into its first sentence and the rest.
 
-    >>> _summary_and_rest("Tell cats from dogs. Slow.\n\n>>> tell(rex)\n'dog'\n\nReturns a :class:`str`.")
-    ('Tell cats from dogs.', 'Slow. Returns a `str`.')
+    Markup and doctests are dropped, and white space is joined.
+
+    >>> _summary_and_rest("Tell cats from dogs. Slow.\n\n>>> tell(rex)\n'dog'\n\nA :class:`str`.")
+    ('Tell cats from dogs.', 'Slow. A `str`.')
     """
     text = _ROLE.sub(r"`\1`", text)
     for noise in (_DOCTEST, _RULE, _DIRECTIVE):
         text = noise.sub("", text)
-    first, _, rest = text.strip().partition("\n\n")
-    summary, *more = _SENTENCE_END.split(" ".join(first.split()), maxsplit=1)
+    first_paragraph, _, rest = text.strip().partition("\n\n")
+    first_paragraph = " ".join(first_paragraph.split())
+    summary, *more = _SENTENCE_END.split(first_paragraph, maxsplit=1)
     words = " ".join([*more, rest]).split()
-    return summary, " ".join(words[: PASSAGE_WORDS[-1]])
+    longest = PASSAGE_WORDS[-1]
+    return summary, " ".join(words[:longest])
 
 
 def _is_good(pair: Pair) -> bool:
-    """Tell a pair that a reader could answer from a stub, a signature, or a passage that repeats its query."""
-    return (
-        len(pair.summary.split()) in SUMMARY_WORDS
-        and len(pair.passage.split()) in PASSAGE_WORDS
-        and pair.summary[0].isalpha()
-        and not _SIGNATURE.search(pair.summary)
-        and _plain(pair.summary) not in _plain(pair.passage)
-    )
+    """Whether a reader could answer the query with the passage.
 
-
-def _distinct(pairs: Iterator[Pair]) -> Iterator[Pair]:
-    """Drop pairs whose name, summary or opening of the passage came before: a copy is a right answer judged wrong."""
-    seen: tuple[set[str], set[str], set[str]] = (set(), set(), set())
-    keys: tuple[Callable[[Pair], str], ...] = (
-        lambda pair: pair.id,
-        lambda pair: _plain(pair.summary),
-        lambda pair: " ".join(_plain(pair.passage).split()[:16]),
-    )
-    for pair in pairs:
-        if not any(key(pair) in known for key, known in zip(keys, seen, strict=True)):
-            for key, known in zip(keys, seen, strict=True):
-                known.add(key(pair))
-            yield pair
+    Stubs, signatures and passages that repeat their query are left out.
+    """
+    if len(pair.summary.split()) not in SUMMARY_WORDS:
+        return False
+    if len(pair.passage.split()) not in PASSAGE_WORDS:
+        return False
+    if not pair.summary[0].isalpha() or _SIGNATURE.search(pair.summary):
+        return False
+    return _plain(pair.summary) not in _plain(pair.passage)
 
 
 def _plain(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    """The words of a text, without case and signs."""
+    words = re.findall(r"\w+", text.casefold())
+    return " ".join(words)
 
 
-def _draw(name: str, seed: int) -> float:
-    """Draw a number in [0, 1) from the name and the seed alone, whatever the machine and whatever else there is."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:6]) / 2**48
+def _random_number(name: str, seed: int) -> float:
+    """A number in [0, 1) from the name and the seed alone, the same on every machine."""
+    hashed = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    first_48_bits = int.from_bytes(hashed[:6])
+    return first_48_bits / 2**48
 
 
 def _split_of(module: str, seed: int) -> str:
-    point = _draw(module, seed)
-    if point < SHARES["train"]:
+    number = _random_number(module, seed)
+    if number < SHARES["train"]:
         return "train"
-    return "dev" if point < SHARES["train"] + SHARES["dev"] else "test"
+    if number < SHARES["train"] + SHARES["dev"]:
+        return "dev"
+    return "test"

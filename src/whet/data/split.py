@@ -1,12 +1,12 @@
 """Splits by passage group, for data that brings no dev or test split of its own.
 
-Queries belong to one group when they share a positive passage, or have positives of the same text or from the same
-document, or have the same text themselves. A group goes whole to one split, so no passage that answers a dev or test
-query is trained on.
+Queries belong to one group when they share a positive passage, when their positives have the same
+text or are from the same document, or when they have the same text themselves. A group goes whole
+to one split, so no passage that answers a dev or test query is trained on.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,111 +15,169 @@ from whet.data.judgements import SPLIT_ORDER
 from whet.errors import DataError, Fault
 from whet.records import Collection, Judgements
 
-TEST_SHARE, DEV_SHARE = 0.2, 0.1
-LARGEST_TEST, LARGEST_DEV = 1000, 500
-SMALL_TEST, SMALL_DEV = 50, 25  # below these, next to no difference can be shown
-GROUPS_PER_PART = 5  # a part of one or two large groups would test one or two passages
-FOLDED_BELOW = 150  # training queries that are too few to take a dev split from: training is cross-validated instead
+HELD_OUT_SPLITS = ("dev", "test")
+
+TEST_SHARE = 0.2
+DEV_SHARE = 0.1
+MAX_TEST_QUERIES = 1000
+MAX_DEV_QUERIES = 500
+SMALL_TEST = 50
+"""With fewer test queries only a large difference can be shown."""
+SMALL_DEV = 25
+
+MIN_GROUPS_PER_PART = 5
+"""A part of one or two large groups would test one or two passages."""
+
+FOLDED_BELOW = 150
+"""With fewer training queries no dev split is taken: training is cross-validated instead."""
 FOLDS = 4
 FOLD_SEED = 2
+
+BY_GROUP = "whole groups of queries that share a positive or a text"
+AS_GIVEN = "as given"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSummary:
+    """How the splits of a collection came about.
+
+    `given` and `made` name splits. `groups` counts the groups of the training queries as they were
+    given, and `largest_group` the queries of the largest one. `queries` has the size of each split.
+    `trained_positives` says how many positives of dev and test are trained on; none in splits that
+    are made here. `positive_queries_dropped` counts texts that CLP would have trained on.
+    """
+
+    given: tuple[str, ...]
+    made: tuple[str, ...]
+    rule: str
+    seed: int
+    groups: int
+    largest_group: int
+    queries: Mapping[str, int]
+    trained_positives: Mapping[str, int]
+    positive_queries_dropped: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the fields of `split.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "SplitSummary":
+        """Undo `to_json`; other keys, such as the judgements in `split.json`, are left out."""
+        summary = {field.name: values[field.name] for field in fields(cls)}
+        summary["given"] = tuple(values["given"])
+        summary["made"] = tuple(values["made"])
+        return cls(**summary)
 
 
 def with_splits(
     collection: Collection, *, seed: int = 13, folded_below: int = FOLDED_BELOW
-) -> tuple[Collection, dict[str, Any]]:
+) -> tuple[Collection, SplitSummary]:
     """Give a collection the dev and test splits that it lacks, taken from train by passage group.
 
-    Splits that the data brings stay as they are. With fewer than `folded_below` queries beside the test no dev split is
-    taken: `folds` serves instead. Queries that `positive_queries` gives to passages of dev and test, or that are
-    dev or test queries themselves, are taken out, since CLP would train on them. Returns the collection and how its
-    splits came about: which were given and made, the seed, groups, sizes, and how many positives of dev and test are
-    trained on (none in splits made here). Raises DataError where there is nothing to train on or too little to split.
+    Splits that the data brings stay as they are. If fewer than `folded_below` queries remain beside
+    the test split, no dev split is taken: `folds` serves instead.
+
+    CLP trains on `positive_queries`. Those of passages that answer dev and test queries, and those
+    that are dev or test queries themselves, are taken out.
+
+    Raises DataError where there is nothing to train on or too little to split.
     """
-    if not collection.positives("train"):
-        cure = "Judge training queries, name their part train, or have `whet tune` write some for the passages."
-        what = f"no train split with relevant passages{f', only {_named(collection)}' if _named(collection) else ''}"
-        raise DataError([Fault("nothing-to-train-on", collection.name, what, cure)])
-    given = [split for split in SPLIT_ORDER if collection.positives(split)]
+    given = tuple(split for split in SPLIT_ORDER if collection.positives(split))
+    if "train" not in given:
+        raise DataError([_nothing_to_train_on(collection, given)])
     groups = _groups(collection)
-    queries = sum(map(len, groups))
-    goals = {"test": size_of_test(queries), "dev": size_of_dev(queries)}
-    folded = "dev" not in given and queries - goals["test"] * ("test" not in given) < folded_below
-    wanted = [
-        split for split in ("test", "dev") if split not in given and not (folded and split == "dev")
-    ]
-    parts = _deal(groups, {split: goals[split] for split in wanted}, np.random.default_rng(seed))
-    made = frozenset(wanted) if "train" in collection.synthetic else frozenset()
-    moved = replace(
-        collection, qrels=_move(collection.qrels, parts), synthetic=collection.synthetic | made
-    )
-    if not all(parts.values()) or (folded and len(_groups(moved)) < 2):
-        what = f"{queries} queries in {len(groups)} independent group(s) are too few to hold out test and dev queries"
-        if len(groups) == 1 and queries > 1:
-            what = f"all {queries} queries hang together by answers that they share, so none can be held out as a test"
-        raise DataError([_fault(collection, "too-little-data", what)])
-    split = replace(moved, positive_queries=_queries_not_held_out(moved))
-    return split, {
-        "given": given,
-        "made": wanted,
-        "rule": "whole groups of queries that share a positive or a text" if wanted else "as given",
-        "seed": seed,
-        "groups": len(groups),
-        "largest_group": max(map(len, groups)),
-        "queries": {name: len(split.positives(name)) for name in SPLIT_ORDER},
-        "trained_positives": {
-            name: len(trained_positives(split, name)) for name in ("dev", "test")
+    query_count = sum(map(len, groups))
+    goals = {"test": size_of_test(query_count), "dev": size_of_dev(query_count)}
+    remaining = query_count
+    if "test" not in given:
+        remaining -= goals["test"]
+    is_folded = "dev" not in given and remaining < folded_below
+    if is_folded:
+        del goals["dev"]
+    goals = {split: goal for split, goal in goals.items() if split not in given}
+
+    parts = _deal(groups, goals, np.random.default_rng(seed))
+    moved = _moved(collection, parts)
+    if not all(parts.values()) or (is_folded and len(_groups(moved)) < 2):
+        raise DataError([_too_little_data(collection, groups)])
+    if "train" in collection.synthetic:
+        moved = replace(moved, synthetic=collection.synthetic.union(goals))
+    queries_before = _count_texts(collection.positive_queries)
+    queries_after = _count_texts(moved.positive_queries)
+    summary = SplitSummary(
+        given=given,
+        made=tuple(goals),
+        rule=BY_GROUP if goals else AS_GIVEN,
+        seed=seed,
+        groups=len(groups),
+        largest_group=max(map(len, groups)),
+        queries={split: len(moved.positives(split)) for split in SPLIT_ORDER},
+        trained_positives={
+            split: len(trained_positives(moved, split)) for split in HELD_OUT_SPLITS
         },
-        "positive_queries_dropped": _texts(collection.positive_queries)
-        - _texts(split.positive_queries),
-    }
+        positive_queries_dropped=queries_before - queries_after,
+    )
+    return moved, summary
 
 
 def folds(collection: Collection, seed: int, count: int = FOLDS) -> list[Collection]:
-    """The collection `count` times, each with another part of its training queries as its dev split.
+    """The collection `count` times, each with another part of its training queries as dev split.
 
-    Whole groups go to the part that has the fewest queries so far; with fewer groups than `count` there are as many
-    parts as groups.
+    Whole groups go, in random order, to the part that has the fewest queries so far. With fewer
+    groups than `count` there are as many parts as groups.
     """
     groups = _groups(collection)
-    parts: list[list[str]] = [[] for _ in range(min(count, len(groups)))]
-    for at in np.random.default_rng([seed, FOLD_SEED]).permutation(len(groups)).tolist():
-        min(parts, key=len).extend(groups[at])
+    part_count = min(count, len(groups))
+    parts: list[list[str]] = [[] for _ in range(part_count)]
+    rng = np.random.default_rng([seed, FOLD_SEED])
+    for group_index in rng.permutation(len(groups)).tolist():
+        smallest_part = min(parts, key=len)
+        smallest_part.extend(groups[group_index])
+
     train = list(collection.positives("train"))
-    moved = []
+    folded = []
     for part in parts:
-        rest = [query for query in train if query not in set(part)]
-        moved.append(
-            replace(collection, qrels=_move(collection.qrels, {"dev": part, "train": rest}))
-        )
-    return [replace(fold, positive_queries=_queries_not_held_out(fold)) for fold in moved]
+        held_out = set(part)
+        rest = [query for query in train if query not in held_out]
+        folded.append(_moved(collection, {"dev": part, "train": rest}))
+    return folded
 
 
 def size_of_test(queries: int) -> int:
-    """How many of `queries` are held out for the test: a fifth, at least 50 or a third, at most 1000.
+    """How many of `queries` are held out for the test split.
+
+    A fifth, but at least 50 or a third, and at most 1000.
 
     >>> [size_of_test(queries) for queries in (3, 30, 200, 1000, 20000)]
     [1, 10, 50, 200, 1000]
     """
-    return min(LARGEST_TEST, max(round(TEST_SHARE * queries), min(SMALL_TEST, queries // 3)))
+    least = min(SMALL_TEST, queries // 3)
+    size = max(round(TEST_SHARE * queries), least)
+    return min(MAX_TEST_QUERIES, size)
 
 
 def size_of_dev(queries: int) -> int:
-    """How many of `queries` are held out for dev: a tenth, at least 25 or a sixth (never none), at most 500.
+    """How many of `queries` are held out for the dev split.
+
+    A tenth, but at least 25 or a sixth, never none, and at most 500.
 
     >>> [size_of_dev(queries) for queries in (3, 30, 200, 1000, 20000)]
     [1, 5, 25, 100, 500]
     """
-    return min(LARGEST_DEV, max(1, round(DEV_SHARE * queries), min(SMALL_DEV, queries // 6)))
+    least = min(SMALL_DEV, queries // 6)
+    size = max(1, round(DEV_SHARE * queries), least)
+    return min(MAX_DEV_QUERIES, size)
 
 
 def trained_positives(collection: Collection, split: str) -> list[str]:
-    """Ids of the passages that answer a query of `split` and are, by their text, positives of a training query."""
-    trained = {_content(collection, passage) for passage in collection.answering("train")}
-    return [
-        passage
-        for passage in collection.answering(split)
-        if _content(collection, passage) in trained
-    ]
+    """Ids of the passages that answer a query of `split` and are positives of a training query.
+
+    Passages of the same text count as one.
+    """
+    trained = _answer_texts(collection, ("train",))
+    answers = collection.answering(split)
+    return [passage for passage in answers if _content(collection, passage) in trained]
 
 
 def same_text(text: str) -> str:
@@ -132,112 +190,152 @@ def same_text(text: str) -> str:
 
 
 def _groups(collection: Collection) -> list[list[str]]:
-    """Group the training queries that hang together, in reading order."""
+    """The groups of the training queries, in reading order.
+
+    They are the connected components of a graph. Its nodes are the queries and what they may share
+    (see `_shared_by`); its edges join a query to each of these. For q0 and q1 with the same answer,
+    and q2 with another:
+
+        q0 — text of q0, text of a      nodes 0 — 3, 4
+        q1 — text of q1, text of a      nodes 1 — 5, 4
+        q2 — text of q2, text of b      nodes 2 — 6, 7      components {q0, q1}, {q2}
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     train = collection.positives("train")
-    ties = [(("id", query), ("query", same_text(collection.queries[query]))) for query in train]
-    ties += [
-        (("id", query), ("passage", _content(collection, p)))
-        for query, found in train.items()
-        for p in found
-    ]
-    home = collection.documents
-    ties += [
-        (("id", query), ("document", home[p]))
-        for query, found in train.items()
-        for p in found
-        if p in home
-    ]
-    root = _unite(ties)
-    groups: dict[tuple[str, str], list[str]] = {}
-    for query in train:
-        groups.setdefault(root["id", query], []).append(query)
+    if not train:
+        return []
+    node_of: dict[tuple[str, str], int] = {}  # what queries share → its node, behind the queries'
+    query_ends = []  # of the edges
+    shared_ends = []
+    for query_node, (query, passages) in enumerate(train.items()):
+        for shared in _shared_by(collection, query, passages):
+            next_node = len(train) + len(node_of)
+            query_ends.append(query_node)
+            shared_ends.append(node_of.setdefault(shared, next_node))
+    node_count = len(train) + len(node_of)
+    edges = (np.ones(len(query_ends)), (query_ends, shared_ends))
+    graph = coo_array(edges, shape=(node_count, node_count))
+    _, component_of = connected_components(graph, directed=False)
+
+    groups: dict[int, list[str]] = {}
+    for query_node, query in enumerate(train):
+        component = int(component_of[query_node])
+        groups.setdefault(component, []).append(query)
     return list(groups.values())
 
 
-def _unite(
-    ties: Iterable[tuple[tuple[str, str], tuple[str, str]]],
-) -> dict[tuple[str, str], tuple[str, str]]:
-    """Find, for everything that is tied, one representative of all that hangs together with it (union-find)."""
-    parent: dict[tuple[str, str], tuple[str, str]] = {}
-
-    def find(node: tuple[str, str]) -> tuple[str, str]:
-        parent.setdefault(node, node)
-        while parent[node] != node:
-            parent[node] = node = parent[parent[node]]
-        return node
-
-    for left, right in ties:
-        parent[find(right)] = find(left)
-    return {node: find(node) for node in list(parent)}
+def _shared_by(
+    collection: Collection, query: str, passages: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield what makes queries one group if they have it in common: (kind, text or name)."""
+    yield "query", same_text(collection.queries[query])
+    for passage in passages:
+        yield "passage", _content(collection, passage)
+        if passage in collection.documents:
+            yield "document", collection.documents[passage]
 
 
 def _deal(
     groups: Sequence[Sequence[str]], goals: Mapping[str, int], rng: np.random.Generator
 ) -> dict[str, list[str]]:
-    """Deal whole groups in random order to the splits of `goals` while they have room; train keeps the rest.
+    """Deal whole groups in random order to the splits of `goals` while they have room.
 
-    Groups so large that a split would consist of a few of them come last; a split left empty gets the smallest of all.
+    Train gets the rest. Groups so large that a split would consist of a few of them come last. A
+    split left empty gets the smallest group of the rest.
     """
     parts: dict[str, list[str]] = {split: [] for split in goals}
-    large = max(1, min(goals.values(), default=0) // GROUPS_PER_PART)
+    smallest_goal = min(goals.values(), default=0)
+    large = max(1, smallest_goal // MIN_GROUPS_PER_PART)
     shuffled = [groups[index] for index in rng.permutation(len(groups))]
-    kept: list[Sequence[str]] = []
-    for group in sorted(shuffled, key=lambda group: max(large, len(group))):
-        with_room = [split for split in goals if len(parts[split]) + len(group) <= goals[split]]
-        if with_room:
-            parts[with_room[0]].extend(group)
+    # Groups that are not large stay in random order: sorting is stable.
+    shuffled.sort(key=lambda group: max(large, len(group)))
+    rest: list[Sequence[str]] = []
+    for group in shuffled:
+        for split, part in parts.items():
+            if len(part) + len(group) <= goals[split]:
+                part.extend(group)
+                break
         else:
-            kept.append(group)
+            rest.append(group)
     for part in parts.values():
-        if not part and kept:
-            part.extend(kept.pop(0))
-    return parts | {"train": [query for group in kept for query in group]}
+        if not part and rest:
+            part.extend(rest.pop(0))
+    parts["train"] = []
+    for group in rest:
+        parts["train"].extend(group)
+    return parts
 
 
-def _move(
-    qrels: Mapping[str, Judgements], parts: Mapping[str, Sequence[str]]
-) -> dict[str, Judgements]:
-    """Move the queries of each part from train to it; everything stays in reading order."""
-    home = {query: split for split, queries in parts.items() for query in queries}
-    moved: dict[str, Judgements] = {split: {} for split in SPLIT_ORDER}
+def _moved(collection: Collection, parts: Mapping[str, Sequence[str]]) -> Collection:
+    """Move the training queries of each part to its split, and hold its texts out of training."""
+    new_split: dict[str, str] = {}  # query id → split
+    for split, queries in parts.items():
+        new_split.update(dict.fromkeys(queries, split))
+    qrels: dict[str, Judgements] = {split: {} for split in SPLIT_ORDER}
     for split in SPLIT_ORDER:
-        for query, judged in qrels.get(split, {}).items():
-            target = home.get(query, "train") if split == "train" else split
-            moved[target].setdefault(query, {}).update(judged)
-    return moved
+        for query, judged in collection.qrels.get(split, {}).items():
+            target = new_split.get(query, "train") if split == "train" else split
+            qrels[target].setdefault(query, {}).update(judged)
+    moved = replace(collection, qrels=qrels)
+    return replace(moved, positive_queries=_trainable_positive_queries(moved))
 
 
-def _queries_not_held_out(collection: Collection) -> dict[str, list[str]]:
-    """Keep the given queries of passages that answer no dev or test query, if they are none themselves."""
-    splits = ("dev", "test")
-    passages = {
-        _content(collection, passage) for split in splits for passage in collection.answering(split)
-    }
-    queries = {
-        same_text(collection.queries[query])
-        for split in splits
-        for query in collection.positives(split)
-    }
-    kept = {
-        passage: [text for text in texts if same_text(text) not in queries]
-        for passage, texts in collection.positive_queries.items()
-        if _content(collection, passage) not in passages
-    }
-    return {passage: texts for passage, texts in kept.items() if texts}
+def _trainable_positive_queries(collection: Collection) -> dict[str, list[str]]:
+    """The given positive queries without those of held-out passages and held-out queries."""
+    held_out_answers = _answer_texts(collection, HELD_OUT_SPLITS)
+    held_out_queries = set()
+    for split in HELD_OUT_SPLITS:
+        for query in collection.positives(split):
+            held_out_queries.add(same_text(collection.queries[query]))
+    trainable = {}
+    for passage, texts in collection.positive_queries.items():
+        if _content(collection, passage) in held_out_answers:
+            continue
+        remaining = [text for text in texts if same_text(text) not in held_out_queries]
+        if remaining:
+            trainable[passage] = remaining
+    return trainable
+
+
+def _answer_texts(collection: Collection, splits: Sequence[str]) -> set[str]:
+    """Texts of the passages that answer a query of these splits."""
+    texts = set()
+    for split in splits:
+        for passage in collection.answering(split):
+            texts.add(_content(collection, passage))
+    return texts
 
 
 def _content(collection: Collection, passage: str) -> str:
     return same_text(collection.passages[passage].content)
 
 
-def _named(collection: Collection) -> str:
-    return ", ".join(split for split in collection.qrels if collection.positives(split))
-
-
-def _texts(queries: Mapping[str, Sequence[str]]) -> int:
+def _count_texts(queries: Mapping[str, Sequence[str]]) -> int:
     return sum(map(len, queries.values()))
 
 
-def _fault(collection: Collection, kind: str, message: str) -> Fault:
+def _nothing_to_train_on(collection: Collection, given: Sequence[str]) -> Fault:
+    others = f", only {', '.join(given)}" if given else ""
+    message = f"no train split with relevant passages{others}"
+    cure = (
+        "Judge training queries and name their part train, "
+        "or let `whet tune` generate queries for the passages."
+    )
+    return Fault("nothing-to-train-on", collection.name, message, cure)
+
+
+def _too_little_data(collection: Collection, groups: Sequence[Sequence[str]]) -> Fault:
+    query_count = sum(map(len, groups))
+    message = (
+        f"{query_count} queries in {len(groups)} independent group(s) are too few "
+        "to hold out test and dev queries"
+    )
+    if len(groups) == 1 and query_count > 1:
+        message = (
+            f"all {query_count} queries are connected by answers that they share, "
+            "so none can be held out as a test"
+        )
     cure = "Judge more queries that have passages of their own, or give dev and test splits."
-    return Fault(kind, collection.name, message, cure)
+    return Fault("too-little-data", collection.name, message, cure)

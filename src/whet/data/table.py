@@ -1,50 +1,60 @@
-"""Turns rows of texts (a query, its positives, perhaps negatives and their queries) into a Collection.
+"""Turns rows of texts into a Collection.
 
-Equal texts become one passage or one query; ids count them in the order of reading: p000001, q000001. A row with a
-positive and no query is a passage that is searched, and that nobody asks for.
+A row has a query, its positives, and perhaps negatives and the queries that these answer. Equal
+texts become one passage or one query. Ids count them in reading order: p000001, q000001. A row with
+a positive and no query is a passage that is only searched.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from whet.data.columns import Columns, has_pairs, unasked, understand
+from whet.data.columns import Columns, find_columns, has_pairs, is_passage_only
 from whet.data.faults import Faults
-from whet.data.files import SUFFIXES, Row, table_rows
-from whet.data.judgements import SPLIT_ORDER, SPLITS, add_judgement, grade_of
-from whet.data.lines import usable
+from whet.data.files import TABLE_SUFFIXES, table_rows
+from whet.data.judgements import SPLITS, add_judgement, grade_of, split_rank
+from whet.data.lines import Row, is_usable_text
 from whet.records import Collection, Judgements, Passage
 
 
+def is_table(path: Path) -> bool:
+    """Whether a path is a file whose suffix is that of a table."""
+    return path.suffix.lower() in TABLE_SUFFIXES and path.is_file()
+
+
 def split_files(folder: Path) -> list[tuple[str, Path]]:
-    """(split, file) of every table in a folder that is named after a split, in the order train, dev, test."""
-    files = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in SUFFIXES and path.stem in SPLITS
-    ]
-    return sorted(
-        ((SPLITS[path.stem], path) for path in files), key=lambda pair: SPLIT_ORDER.index(pair[0])
-    )
+    """(split, file) of the tables in a folder that are named after a split: train, dev, test."""
+    tables = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in TABLE_SUFFIXES]
+    files = [path for path in tables if path.stem in SPLITS]
+    files.sort(key=lambda path: split_rank(path.stem))
+    return [(SPLITS[path.stem], path) for path in files]
 
 
-def question_tables(folder: Path) -> list[Path]:
-    """Tables in a folder, or in its folder `data` as on the hub, whose first row has a query and a positive."""
-    found = [
-        path
-        for place in (folder, folder / "data")
-        if place.is_dir()
-        for path in sorted(place.iterdir())
-    ]
-    tables = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
-    return [path for path in tables if has_pairs(next(table_rows(path, Faults()), ("", {}))[1])]
+def query_tables(folder: Path) -> list[Path]:
+    """Tables whose first row has a query and a positive.
+
+    They may lie in the folder, or in its folder `data` as on the hub.
+    """
+    tables = []
+    for place in (folder, folder / "data"):
+        if place.is_dir():
+            tables += [path for path in sorted(place.iterdir()) if is_table(path)]
+    return [path for path in tables if has_pairs(_first_row(path))]
+
+
+def _first_row(path: Path) -> dict[str, Any]:
+    """The first row of a table; empty if there is none."""
+    for _, row in table_rows(path, Faults()):
+        return row
+    return {}
 
 
 def read_tables(name: str, files: Iterable[tuple[str, Path]], faults: Faults) -> Collection:
     """Read (split, file) tables into one Collection; what is wrong with them goes to `faults`."""
     table = Table(faults)
     for split, path in files:
-        table.read(split, table_rows(path, faults))
+        rows = table_rows(path, faults)
+        table.read(split, rows)
     return table.collection(name)
 
 
@@ -53,66 +63,89 @@ class Table:
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._passages: dict[str, str] = {}  # text → id, as in the next line
-        self._queries: dict[str, str] = {}
+        self._passages: dict[str, str] = {}  # text → id, in reading order
+        self._queries: dict[str, str] = {}  # text → id
         self._qrels: dict[str, Judgements] = {}
         self._negatives: dict[str, dict[str, str]] = {}  # query id → passage id → where
-        self._stars: dict[str, dict[str, None]] = {}  # passage id → query texts, in order
-        self._columns: dict[tuple[str, ...], Columns | None] = {}
-        self._unasked: list[str] = []  # where rows without a query stand
+        self._positive_queries: dict[str, dict[str, None]] = {}  # passage id → texts, in order
+        self._columns: dict[tuple[str, ...], Columns | None] = {}  # by the names in a row
+        self._passage_only_rows: list[str] = []  # where they stand
 
     def read(self, split: str, rows: Iterable[Row]) -> None:
         """Add the rows of one split."""
         judged = self._qrels.setdefault(split, {})
         for where, row in rows:
             names = tuple(row)
-            if unasked(names):
-                self._add_unasked(_listed(row[names[0]]), where)
+            if is_passage_only(names):
+                self._add_passages(_as_list(row[names[0]]), where)
                 continue
             if names not in self._columns:
-                self._columns[names] = understand(names, where, self._faults)
-            if (columns := self._columns[names]) is not None:
-                self._add(row, columns, judged, where)
+                self._columns[names] = find_columns(names, where, self._faults)
+            columns = self._columns[names]
+            if columns is not None:
+                self._add_row(row, columns, judged, where)
 
     def collection(self, name: str) -> Collection:
-        """Return everything read; negatives that are also positives of their query are dropped with a warning."""
-        if self._unasked:
-            what = f"{len(self._unasked):,} rows have a passage and no query: they are searched, and nobody asks for them"
+        """Return everything read.
+
+        Negatives that are also positives of their query are left out, with a warning.
+        """
+        if self._passage_only_rows:
+            count = len(self._passage_only_rows)
             self._faults.warn(
                 "no-query",
-                self._unasked[0],
-                what,
-                "Nothing, where that is meant; else write the query.",
+                self._passage_only_rows[0],
+                f"{count:,} rows have a passage and no query; they are only searched",
+                "None if that is intended; otherwise write the query.",
             )
-        positive = {
-            (q, p)
-            for split in self._qrels.values()
-            for q, j in split.items()
-            for p, grade in j.items()
-            if grade > 0
-        }
-        negatives: dict[str, list[str]] = {}
-        for query, passages in self._negatives.items():
-            for passage, where in passages.items():
-                if (query, passage) not in positive:
-                    negatives.setdefault(query, []).append(passage)
-                    continue
-                what = f"a negative of query {query} is also its positive ({passage}); it is not used as a negative"
-                self._faults.warn("negative-is-positive", where, what, "Delete one of the two.")
+        negatives = self._negatives_without_positives()
+        passages = {key: Passage(key, text) for text, key in self._passages.items()}
+        queries = {key: text for text, key in self._queries.items()}
+        qrels = {split: judged for split, judged in self._qrels.items() if judged}
+        positive_queries = {key: list(texts) for key, texts in self._positive_queries.items()}
         return Collection(
             name,
-            passages={
-                identifier: Passage(identifier, text) for text, identifier in self._passages.items()
-            },
-            queries={identifier: text for text, identifier in self._queries.items()},
-            qrels={split: judged for split, judged in self._qrels.items() if judged},
+            passages=passages,
+            queries=queries,
+            qrels=qrels,
             negatives=negatives,
-            positive_queries={passage: list(texts) for passage, texts in self._stars.items()},
+            positive_queries=positive_queries,
         )
 
-    def _add(self, row: dict[str, Any], columns: Columns, judged: Judgements, where: str) -> None:
+    def _negatives_without_positives(self) -> dict[str, list[str]]:
+        """Query id → ids of its negatives that no split calls positives of the same query."""
+        positives: set[tuple[str, str]] = set()
+        for judgements in self._qrels.values():
+            for query, judged in judgements.items():
+                positives.update((query, key) for key, grade in judged.items() if grade > 0)
+
+        negatives: dict[str, list[str]] = {}
+        for query, places in self._negatives.items():
+            for passage, where in places.items():
+                if (query, passage) not in positives:
+                    negatives.setdefault(query, []).append(passage)
+                    continue
+                message = (
+                    f"a negative of query {query} is also its positive ({passage}); "
+                    "it is not used as a negative"
+                )
+                self._faults.warn(
+                    "negative-is-positive",
+                    where,
+                    message,
+                    "Delete one of the two.",
+                )
+        return negatives
+
+    def _add_row(
+        self,
+        row: dict[str, Any],
+        columns: Columns,
+        judged: Judgements,
+        where: str,
+    ) -> None:
         query_text = row[columns.query]
-        positives = _listed(row[columns.positive])
+        positives = _as_list(row[columns.positive])
         if not positives:
             self._faults.error(
                 "no-positive",
@@ -120,73 +153,102 @@ class Table:
                 "the row has no positive passage",
                 "Add one or delete the row.",
             )
-        if (
-            positives
-            and query_text in (None, "")
-            and not any(_listed(row[name]) for name in columns.negatives)
-        ):
-            self._add_unasked(positives, where)
+        has_negatives = any(_as_list(row[name]) for name in columns.negatives)
+        if positives and query_text in (None, "") and not has_negatives:
+            self._add_passages(positives, where)
             return
-        fine = [
-            text for text in positives if usable(text, "the positive passage", where, self._faults)
-        ]
-        if not usable(query_text, "the query", where, self._faults):
+
+        usable_positives = self._usable(positives, "the positive passage", where)
+        if not is_usable_text(query_text, "the query", where, self._faults):
             return
-        query = _number(self._queries, query_text, "q")
-        grade = grade_of(row[columns.grade], where, self._faults) if columns.grade else 1
-        for text in fine:
-            if grade is not None:
-                add_judgement(
-                    judged, query, _number(self._passages, text, "p"), grade, where, self._faults
-                )
+        query = _id_of(query_text, self._queries, "q")
+        grade: int | None = 1
+        if columns.grade:
+            grade = grade_of(row[columns.grade], where, self._faults)
+        if grade is not None:
+            for text in usable_positives:
+                passage = _id_of(text, self._passages, "p")
+                add_judgement(judged, query, passage, grade, where, self._faults)
         self._add_negatives(row, columns, query, where)
 
-    def _add_unasked(self, positives: list[Any], where: str) -> None:
-        if not positives:
+    def _add_passages(self, texts: list[Any], where: str) -> None:
+        """Add the passages of a row without a query."""
+        if not texts:
             self._faults.error(
-                "no-positive", where, "the row holds no passage", "Write one or delete the row."
+                "no-positive",
+                where,
+                "the row holds no passage",
+                "Write one or delete the row.",
             )
-        for text in positives:
-            if usable(text, "the passage", where, self._faults):
-                _number(self._passages, text, "p")
-        self._unasked.append(where)
+        for text in self._usable(texts, "the passage", where):
+            _id_of(text, self._passages, "p")
+        self._passage_only_rows.append(where)
 
-    def _add_negatives(self, row: dict[str, Any], columns: Columns, query: str, where: str) -> None:
-        negatives = [text for name in columns.negatives for text in _listed(row[name])]
-        asked = _listed(row[columns.negative_queries]) if columns.negative_queries else []
-        if asked and len(asked) != len(negatives):
-            what = (
-                f"{len(negatives)} negatives but {len(asked)} entries in {columns.negative_queries}"
-            )
+    def _add_negatives(
+        self,
+        row: dict[str, Any],
+        columns: Columns,
+        query: str,
+        where: str,
+    ) -> None:
+        negatives: list[Any] = []
+        for name in columns.negatives:
+            negatives += _as_list(row[name])
+        queries: list[Any] = []
+        if columns.negative_queries:
+            queries = _as_list(row[columns.negative_queries])
+        if queries and len(queries) != len(negatives):
+            entries = f"{len(queries)} entries in {columns.negative_queries}"
             self._faults.error(
                 "misaligned",
                 where,
-                what,
+                f"{len(negatives)} negatives but {entries}",
                 'Write one entry for each negative, "" where there is none.',
             )
             return
-        for number, text in enumerate(negatives):
+
+        for index, text in enumerate(negatives):
             if text is None or text == "":
-                cure = "Delete it; a query without negatives needs an empty list."
-                self._faults.warn("empty-negative", where, "a negative is empty and left out", cure)
-            elif usable(text, "the negative passage", where, self._faults):
-                passage = _number(self._passages, text, "p")
+                self._faults.warn(
+                    "empty-negative",
+                    where,
+                    "a negative is empty and left out",
+                    "Delete it; a query without negatives needs an empty list.",
+                )
+            elif is_usable_text(text, "the negative passage", where, self._faults):
+                passage = _id_of(text, self._passages, "p")
                 self._negatives.setdefault(query, {}).setdefault(passage, where)
-                self._add_stars(passage, _listed(asked[number]) if asked else [], where)
+                if queries:
+                    self._add_positive_queries(passage, _as_list(queries[index]), where)
 
-    def _add_stars(self, passage: str, texts: list[Any], where: str) -> None:
-        for text in texts:
-            if text and usable(text, "the negative's query", where, self._faults):
-                self._stars.setdefault(passage, {}).setdefault(text)
+    def _add_positive_queries(self, passage: str, texts: list[Any], where: str) -> None:
+        given = [text for text in texts if text]
+        for text in self._usable(given, "the negative's query", where):
+            self._positive_queries.setdefault(passage, {})[text] = None
+
+    def _usable(self, texts: Iterable[Any], owner: str, where: str) -> list[str]:
+        """The texts that a model can read; the others are faults."""
+        return [text for text in texts if is_usable_text(text, owner, where, self._faults)]
 
 
-def _listed(value: object) -> list[Any]:
-    """Return a cell as a list: nothing and the empty string are no text, anything else alone is a list of one."""
-    if value is None or value == "":
+def _as_list(cell: object) -> list[Any]:
+    """Return a cell as a list; None and the empty string are no text.
+
+    >>> _as_list("one"), _as_list(["one", "two"]), _as_list("")
+    (['one'], ['one', 'two'], [])
+    """
+    if cell is None or cell == "":
         return []
-    return list(value) if isinstance(value, list | tuple) else [value]
+    if isinstance(cell, list | tuple):
+        return list(cell)
+    return [cell]
 
 
-def _number(known: dict[str, str], text: str, letter: str) -> str:
-    """Return the id of a text, a new one if it was not seen before."""
-    return known.setdefault(text, f"{letter}{len(known) + 1:06d}")
+def _id_of(text: str, known: dict[str, str], letter: str) -> str:
+    """Return the id of a text, a new one if the text is not known yet.
+
+    >>> _id_of("new", {"old": "p000001"}, "p")
+    'p000002'
+    """
+    next_id = f"{letter}{len(known) + 1:06d}"
+    return known.setdefault(text, next_id)

@@ -6,31 +6,36 @@ from whet.artifacts import write_jsonl, write_text
 from whet.errors import ConfigError
 from whet.records import Collection
 
+QRELS_HEADER = "query-id\tcorpus-id\tscore\n"
+
 
 def write_beir(collection: Collection, folder: Path) -> None:
-    """Write corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv; `whet.load` reads back the same passages, queries, grades.
+    """Write corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv.
 
-    Raises ConfigError when the collection holds given negatives or their queries: BEIR has no place for them.
+    `whet.load` reads back the same passages, queries and grades.
+
+    Raises ConfigError when the collection holds given negatives or their queries: BEIR has no
+    place for them.
     """
     if collection.negatives or collection.positive_queries:
-        held = "negatives" if collection.negatives else "positive queries"
+        part = "negatives" if collection.negatives else "positive queries"
         raise ConfigError(
-            f"{collection.name}: a BEIR folder cannot hold its {held}; write JSONL with these columns instead"
+            f"{collection.name}: a BEIR folder cannot hold its {part}; "
+            "write JSONL with these columns instead"
         )
-    passages = collection.passages.values()
-    write_jsonl(
-        folder / "corpus.jsonl", ({"_id": p.id, "title": p.title, "text": p.text} for p in passages)
-    )
-    write_jsonl(
-        folder / "queries.jsonl",
-        ({"_id": key, "text": text} for key, text in collection.queries.items()),
-    )
-    for split, judged in collection.qrels.items():
-        rows = [
-            f"{query}\t{passage}\t{grade}\n"
-            for query, ps in judged.items()
-            for passage, grade in ps.items()
-        ]
-        write_text(
-            folder / "qrels" / f"{split}.tsv", "".join(["query-id\tcorpus-id\tscore\n", *rows])
-        )
+    passages = [
+        {"_id": passage.id, "title": passage.title, "text": passage.text}
+        for passage in collection.passages.values()
+    ]
+    write_jsonl(folder / "corpus.jsonl", passages)
+
+    queries = [{"_id": key, "text": text} for key, text in collection.queries.items()]
+    write_jsonl(folder / "queries.jsonl", queries)
+
+    for split, judgements in collection.qrels.items():
+        lines = [QRELS_HEADER]
+        for query, judged in judgements.items():
+            for passage_id, grade in judged.items():
+                lines.append(f"{query}\t{passage_id}\t{grade}\n")
+        path = folder / "qrels" / f"{split}.tsv"
+        write_text(path, "".join(lines))

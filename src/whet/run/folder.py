@@ -4,7 +4,6 @@ Opening and reading a run does nothing else: no property here trains, writes, lo
 a stage has not written yet cannot be read: `ArtifactError` names it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from whet.data.audit_marks import with_marks
 from whet.data.read import content_fingerprint
-from whet.data.split import with_splits
+from whet.data.split import SplitSummary, with_splits
 from whet.errors import Fault
 from whet.generate.paraphrases import read_paraphrases, with_paraphrases
 from whet.generate.spending import Confirm, refuse
@@ -91,7 +90,7 @@ class Run:
         return not self.source.positives("train") and self.draft.generate.passages > 0
 
     @cached_property
-    def _splits(self) -> tuple[Collection, Mapping[str, Any]]:
+    def _splits(self) -> tuple[Collection, SplitSummary]:
         collection = self.source
         if self.lacks_queries:
             generated = read_synthetic_queries(self.path / "queries")
@@ -99,7 +98,7 @@ class Run:
         return with_splits(collection, seed=self.draft.seed)
 
     @property
-    def split(self) -> Mapping[str, Any]:
+    def split(self) -> SplitSummary:
         """How the splits came about."""
         return self._splits[1]
 

@@ -37,7 +37,7 @@ def build(run: Run, done: Mapping[str, Artifact]) -> Artifact:
         )
         lines = [*report.lines(), *_note_on_length(run)]
         write_json(folder / "report.json", report.to_json() | {"lines": lines})
-        write_json(folder / "split.json", dict(run.split) | {"qrels": run.collection.qrels})
+        write_json(folder / "split.json", run.split.to_json() | {"qrels": run.collection.qrels})
 
     config = {"seed": run.recipe.seed, "max_length": run.recipe.max_length}
     artifact = run_stage(run.path, NAME, inputs=run.inputs, config=config, build=write)
