@@ -26,7 +26,7 @@ from whet.generate.spending import Spending
 from whet.pipeline import build
 from whet.records import Collection, GenerationRequest, Passage
 from whet.run.opening import open_run
-from whet.stages.audit import candidates
+from whet.stages.audit import find_candidates
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_few_pairs_get_other_wordings_for_training_alone(config, tiny_data, tiny
         assert run.collection.queries[query] == last(run.collection.passages[passage].text)
     assert {is_paraphrase(query, run.collection) for query in added} == {True}
     asked = list(run.collection.positives("train"))
-    assert {asked[row] for row, _, _ in candidates(run)} <= set(old["train"]), (
+    assert {asked[row] for row, _, _ in find_candidates(run)} <= set(old["train"]), (
         "audits ask about what was asked"
     )
     with pytest.raises(ConfigError, match="need a language model"):
