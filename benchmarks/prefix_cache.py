@@ -25,9 +25,9 @@ from whet.moe.upcycle import upcycle
 from whet.records import Collection
 from whet.train import trainer
 from whet.train.collate import KnownRelevance, Pair, PairCollator
-from whet.moe.config import MoEConfig
 from whet.train.config import TrainConfig
 from whet.train.freeze import train_only, without_dropout
+from whet.train.moe_config import MoEConfig
 from whet.train.prefix import PrefixCache, frozen_below
 
 RESULT = RESULTS / "prefix_cache.json"

@@ -7,13 +7,13 @@ from sentence_transformers import SentenceTransformer
 
 from architectures import FAMILIES, build
 from tiny import tiny_bert
-from whet.encoder.layers import blocks
 from whet.encoder import PackedEncoder
-from whet.moe.config import MoEConfig
+from whet.encoder.layers import blocks
 from whet.moe.upcycle import backbone, upcycle
 from whet.train import prefix
 from whet.train.config import TrainConfig
 from whet.train.freeze import train_only, without_dropout
+from whet.train.moe_config import MoEConfig
 from whet.train.prefix import PrefixCache, frozen_below, prefix_cache
 from whet.train.trainer import train_model
 

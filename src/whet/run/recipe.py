@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from whet.data.judgements import SPLIT_ORDER
 from whet.generate.config import GenerateConfig
 from whet.mine.config import MineConfig
-from whet.moe.config import MoEConfig
 from whet.records import Collection
 from whet.run.recipe_errors import RecipeError, RecipeFault, recipe_error
 from whet.teach.config import TeachConfig
 from whet.train.config import TrainConfig
 from whet.train.forgetting_config import NO_GUARD, PYDOC, GuardConfig
+from whet.train.moe_config import MoEConfig
 from whet.train.refresh.config import RefreshConfig
 
 Effort = Literal["quick", "standard", "thorough"]

@@ -27,7 +27,6 @@ from whet.evaluate.measures import PRIMARY
 from whet.losses import CollatedLoss, ContrastivePenalty, InfoNCE, Packing, SoftLabels, SoftPart
 from whet.losses.objectives import Objective
 from whet.moe.balance import RoutedLoss
-from whet.moe.config import MoEConfig
 from whet.moe.upcycle import expert_layers
 from whet.train.batches import RandomBatchSampler
 from whet.train.callbacks import LossWatch, ProgressLine, StopEarly, TakeLast
@@ -35,6 +34,7 @@ from whet.train.collate import KnownRelevance, Pair, PairCollator
 from whet.train.config import TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.freeze import train_only, without_dropout
+from whet.train.moe_config import MoEConfig
 from whet.train.prefix import prefix_cache
 from whet.train.refresh.callback import RefreshCallback
 from whet.train.refresh.plan import RefreshPlan, boundaries

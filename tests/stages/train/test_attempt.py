@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 
 from tiny import RECIPE, tiny_collection
 from whet.data.split import FOLDS
-from whet.moe.config import MoEConfig
 from whet.pipeline import build
 from whet.run.opening import open_run
 from whet.stages.train import attempt
@@ -21,6 +20,7 @@ from whet.stages.train.attempt import (
 )
 from whet.stages.train.stage import write_training
 from whet.train.interpolate import set_weights
+from whet.train.moe_config import MoEConfig
 from whet.train.trainer import train_model
 
 ADDING = RECIPE | {"generate": {"passages": 30, "round_trip": 10}}

@@ -13,7 +13,6 @@ from whet.data.split import same_text
 from whet.encoder import to_unit_length
 from whet.generate.positives import read_positive_queries
 from whet.mine.mined import read_mined
-from whet.moe.config import MoEConfig
 from whet.moe.upcycle import upcycle
 from whet.records import Collection, PositiveQuery
 from whet.run.folder import Run
@@ -23,6 +22,7 @@ from whet.train.collate import KnownRelevance, Pair
 from whet.train.config import PRETRAINING_INTERPOLATION_WEIGHT, TrainConfig
 from whet.train.dev import DevEvaluator
 from whet.train.interpolate import mix, set_weights
+from whet.train.moe_config import MoEConfig
 from whet.train.trainer import Trained, TrainingData, train_model
 
 if TYPE_CHECKING:

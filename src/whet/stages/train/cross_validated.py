@@ -22,7 +22,6 @@ import numpy as np
 from whet.artifacts import read_json, write_json
 from whet.data.split import folds
 from whet.encoder import PackedEncoder
-from whet.moe.config import MoEConfig
 from whet.records import Collection, Encoder
 from whet.run.folder import Run
 from whet.stages.train.attempt import (
@@ -48,6 +47,7 @@ from whet.train.config import TrainConfig
 from whet.train.dev import DevSet, ndcg_each, ndcg_on
 from whet.train.forgetting import forgetting_set
 from whet.train.interpolate import interpolate
+from whet.train.moe_config import MoEConfig
 
 FOLD_POOL_CHARACTERS = range(20_000, 100_000)  # of each fold
 

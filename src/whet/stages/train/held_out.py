@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from whet.moe.config import MoEConfig
 from whet.run.folder import Run
 from whet.stages.train.attempt import (
     Attempt,
@@ -32,6 +31,7 @@ from whet.train.config import TrainConfig
 from whet.train.dev import BASE_KEY, DevEvaluator, DevSet
 from whet.train.forgetting import forgetting_set
 from whet.train.interpolate import best_on_dev, interpolate
+from whet.train.moe_config import MoEConfig
 from whet.train.trainer import TrainingData
 
 MIN_QUERIES_TO_RANK = 100  # fewer real dev queries cannot tell interpolation weights apart

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from whet.artifacts import Artifact, run_stage, source_digest, write_json, write_jsonl
 from whet.data.split import same_text
 from whet.evaluate.measures import PRIMARY
-from whet.moe.config import MoEConfig
 from whet.moe.upcycle import backbone, to_replace
 from whet.run.folder import Run
 from whet.run.training_result import CandidateScore, TrainingResult
@@ -26,6 +25,7 @@ from whet.train.config import TrainConfig
 from whet.train.forgetting import forgetting_set
 from whet.train.forgetting_config import NO_GUARD, PYDOC
 from whet.train.freeze import modules_of
+from whet.train.moe_config import MoEConfig
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -1,4 +1,8 @@
-"""Settings of a Mixture of Experts; each field's description is its help text."""
+"""Settings of a Mixture of Experts; each field's description is its help text.
+
+They are not in `whet.moe`, for importing that registers classes with transformers, and reading a
+recipe is to load neither torch nor transformers.
+"""
 
 from typing import Literal
 
