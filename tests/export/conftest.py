@@ -12,7 +12,9 @@ from whet.moe.upcycle import backbone, expert_layers, upcycle
 def model_dir(tmp_path_factory):
     """A model with a prompt, which is what an export loses most easily, and files of a run."""
     prompts = {"query": "ba de: ", "document": ""}
-    folder = tiny_bert(tmp_path_factory.mktemp("run"), prompts=prompts, similarity="cosine")
+    folder = tiny_bert(
+        tmp_path_factory.mktemp("run"), layers=1, prompts=prompts, similarity="cosine"
+    )
     (folder / "manifest.json").write_text("{}")
     (folder / "README.md").write_text("# the base model")
     return folder

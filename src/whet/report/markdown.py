@@ -5,7 +5,7 @@ from pathlib import Path
 
 from whet.artifacts import write_text
 from whet.report.contents import ReportInput
-from whet.report.page import template_values
+from whet.report.page import render
 from whet.templates import environment
 
 MARKUP = re.compile(r"([\\`*_\[\]|#~])")  # characters that Markdown reads as markup
@@ -22,8 +22,7 @@ def render_markdown(report: ReportInput) -> str:
     Every value is escaped, and stays text on its line and in its cell.
     """
     templates = environment("whet.report", autoescape=False, finalize=as_text)
-    template = templates.get_template("report.md.j2")
-    return template.render(**template_values(report))
+    return render(templates.get_template("report.md.j2"), report)
 
 
 def as_text(value: object) -> str:

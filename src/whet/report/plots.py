@@ -5,7 +5,7 @@ Sizes and places are in pixels. SVG counts y downward, so a scale for y starts a
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from markupsafe import Markup
 
@@ -65,7 +65,8 @@ class Scale:
         share = 0.5
         if self.high > self.low:
             share = (value - self.low) / (self.high - self.low)
-        return round(self.start + share * (self.end - self.start), 1)
+        length = self.end - self.start
+        return round(self.start + share * length, 1)
 
 
 def line_chart(series: Mapping[str, Points], x_name: str, y_name: str) -> Markup:
@@ -73,8 +74,9 @@ def line_chart(series: Mapping[str, Points], x_name: str, y_name: str) -> Markup
     curves = {name: thinned(points) for name, points in series.items() if points}
     if not curves:
         return Markup()
-    xs = [x for curve in curves.values() for x, _ in curve]
-    ys = [y for curve in curves.values() for _, y in curve]
+    every_point = list(chain.from_iterable(curves.values()))
+    xs = [x for x, _ in every_point]
+    ys = [y for _, y in every_point]
     lowest = min(ys)
     highest = max(ys)
     margin = 0.06 * (highest - lowest) or 0.5
@@ -92,13 +94,17 @@ def line_chart(series: Mapping[str, Points], x_name: str, y_name: str) -> Markup
 
 def _curve(number: int, points: Points, x_scale: Scale, y_scale: Scale) -> list[Markup]:
     """One curve; `number` picks its colour."""
-    pixels = [(x_scale(x), y_scale(y)) for x, y in points]
-    path = " ".join(f"{x},{y}" for x, y in pixels)
-    shapes = [POLYLINE.format(number=number, path=path)]
-    if len(pixels) <= MAX_DOTS:
-        for x, y in pixels:
-            shapes.append(DOT.format(number=number, x=x, y=y))
-    return shapes
+    places = []
+    dots = []
+    for x, y in points:
+        pixel_x = x_scale(x)
+        pixel_y = y_scale(y)
+        places.append(f"{pixel_x},{pixel_y}")
+        dots.append(DOT.format(number=number, x=pixel_x, y=pixel_y))
+    curve = POLYLINE.format(number=number, path=" ".join(places))
+    if len(points) > MAX_DOTS:
+        return [curve]
+    return [curve, *dots]
 
 
 def _curve_name(number: int, name: str) -> Markup:
@@ -164,13 +170,17 @@ def thinned(points: Points) -> Points:
         return points
     groups = range(MAX_CURVE_POINTS + 1)
     edges = [round(group * len(points) / MAX_CURVE_POINTS) for group in groups]
-    means = []
-    for start, end in pairwise(edges):
-        neighbours = points[start:end]
-        mean_x = sum(x for x, _ in neighbours) / len(neighbours)
-        mean_y = sum(y for _, y in neighbours) / len(neighbours)
-        means.append((mean_x, mean_y))
-    return means
+    return [_mean(points[start:end]) for start, end in pairwise(edges)]
+
+
+def _mean(points: Points) -> tuple[float, float]:
+    sum_x = 0.0
+    sum_y = 0.0
+    for x, y in points:
+        sum_x += x
+        sum_y += y
+    count = len(points)
+    return sum_x / count, sum_y / count
 
 
 def _runs(falling: Sequence[float]) -> Iterator[tuple[int, int, float]]:
@@ -179,10 +189,10 @@ def _runs(falling: Sequence[float]) -> Iterator[tuple[int, int, float]]:
     One bar for each run keeps the drawing small with thousands of queries. Example:
     [0.5, 0.5, 0.1] gives (0, 2, 0.5) and (2, 3, 0.1).
     """
+    rounded = [round(value, 2) for value in falling]
     start = 0
     for end in range(1, len(falling) + 1):
-        is_last = end == len(falling)
-        if is_last or round(falling[end], 2) != round(falling[start], 2):
+        if end == len(falling) or rounded[end] != rounded[start]:
             yield start, end, falling[start]
             start = end
 
