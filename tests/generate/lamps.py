@@ -9,7 +9,7 @@ from whet.generate.spending import agree
 from whet.records import GenerationRequest, Passage
 
 SWIFT = {"timeout": 0.5, "concurrency": 4}
-SHOWN = re.compile(r"===== (\w+) =====\n(.*)\n===== \1 =====", re.DOTALL)
+SHOWN = re.compile(r"===== (\w+) =====\n(.*?)\n===== \1 =====", re.DOTALL)
 
 
 def passages(count):
@@ -20,8 +20,9 @@ def passages(count):
 
 
 def passage_of(messages):
-    """The text of the passage that a prompt shows."""
-    return SHOWN.search(messages[-1]["content"])[2]
+    """The text of the passage that a prompt shows, behind the query where there is one."""
+    shown = SHOWN.findall(messages[-1]["content"])
+    return shown[-1][1]
 
 
 def number_of(messages):

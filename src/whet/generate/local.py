@@ -61,14 +61,15 @@ class LocalModel:
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
+        # A decoder continues the end of its row, so padding must stand in front.
+        padding_side = "right" if self._is_encoder_decoder else "left"
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.path)
         except (OSError, ValueError, KeyError) as error:
             raise self._load_error(error) from error
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        # A decoder continues the end of its row, so padding must stand in front.
-        tokenizer.padding_side = "right" if self._is_encoder_decoder else "left"
+        tokenizer.padding_side = padding_side
         return tokenizer
 
     def _load_error(self, error: Exception) -> ConfigError:
