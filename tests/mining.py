@@ -12,7 +12,7 @@ MAX_CHARACTERS = 400  # of a text that is turned into a vector
 
 
 def hashed_vectors(texts, dim=64):
-    """Unit vectors, alike for texts that share words: each word's fixed random direction, summed."""
+    """Unit vectors, alike for texts that share words: each word's random direction, summed."""
     vectors = np.zeros((len(texts), dim))
     for row, text in enumerate(texts):
         for term in terms(text[:MAX_CHARACTERS]):

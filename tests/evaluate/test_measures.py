@@ -1,12 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whet.errors import WhetError
-from whet.evaluate.measures import MEASURES, means, measurable, per_query
+from whet.errors import ConfigError, WhetError
+from whet.evaluate.measures import MEASURES, areas, means, measurable, per_query
 from whet.evaluate.runs import break_ties
 
 PASSAGES = [f"p{number}" for number in range(8)]
@@ -28,17 +29,18 @@ def ndcg(judged, ranked, cutoff):
 
 
 def reciprocal_rank(judged, ranked, cutoff):
-    return next(
-        (1 / rank for rank, p in enumerate(ranked[:cutoff], start=1) if judged.get(p, 0) > 0), 0.0
-    )
+    for rank, passage in enumerate(ranked[:cutoff], start=1):
+        if judged.get(passage, 0) > 0:
+            return 1 / rank
+    return 0.0
 
 
 def average_precision(judged, ranked, cutoff):
-    found, total = 0, 0.0
+    hits, total = 0, 0.0
     for rank, passage in enumerate(ranked[:cutoff], start=1):
         if judged.get(passage, 0) > 0:
-            found += 1
-            total += found / rank
+            hits += 1
+            total += hits / rank
     return total / sum(grade > 0 for grade in judged.values())
 
 
@@ -69,20 +71,18 @@ def test_measures_are_the_written_out_ones_in_the_order_of_the_ranking(qrels, ra
         assert list(values[measure]) == measurable
         for query in measurable:
             order = sorted(ranking.get(query, {}), key=lambda p: -ranking[query][p])
-            assert values[measure][query] == pytest.approx(
-                oracle(qrels[query], order, cutoff), abs=1e-12
-            )
+            expected = oracle(qrels[query], order, cutoff)
+            assert values[measure][query] == pytest.approx(expected, abs=1e-12)
 
 
 @given(grades.filter(lambda judged: max(judged.values()) > 0), scores.filter(bool))
-def test_nothing_is_left_for_trec_eval_to_break(judged, found):
-    """Untied scores through trec_eval itself give what the search's order says, whichever way it breaks ties."""
+def test_nothing_is_left_for_trec_eval_to_break(judged, ranked):
+    """Untied scores give in trec_eval what the search's order says, however it breaks ties."""
     clipped = {passage: max(grade, 0) for passage, grade in judged.items()}
-    evaluator = pytrec_eval.RelevanceEvaluator(
-        {"q": clipped}, {"ndcg_cut_10", "map_cut_10", "recall_100"}
-    )
-    theirs = evaluator.evaluate({"q": break_ties(found)})["q"]
-    ours = per_query({"q": judged}, {"q": found})
+    measures = {"ndcg_cut_10", "map_cut_10", "recall_100"}
+    evaluator = pytrec_eval.RelevanceEvaluator({"q": clipped}, measures)
+    theirs = evaluator.evaluate({"q": break_ties(ranked)})["q"]
+    ours = per_query({"q": judged}, {"q": ranked})
     assert theirs["ndcg_cut_10"] == ours["nDCG@10"]["q"]
     assert theirs["map_cut_10"] == ours["AP@10"]["q"]
     assert theirs["recall_100"] == ours["R@100"]["q"]
@@ -91,9 +91,7 @@ def test_nothing_is_left_for_trec_eval_to_break(judged, found):
 def test_a_tie_is_broken_by_the_search_and_not_by_the_names():
     for first, second in (("a", "b"), ("b", "a")):
         values = per_query({"q": {first: 1}}, {"q": {first: 0.5, second: 0.5}})
-        assert {measure: by_query["q"] for measure, by_query in values.items()} == dict.fromkeys(
-            MEASURES, 1.0
-        )
+        assert [values[measure]["q"] for measure in MEASURES] == [1.0] * len(MEASURES)
 
 
 def test_gain_is_the_grade_itself():
@@ -109,11 +107,19 @@ def test_a_query_without_results_counts_and_one_without_positives_does_not():
 
 
 def test_only_queries_with_a_positive_are_measurable_and_trec_eval_sees_no_negative_grade():
-    assert measurable({"q": {"a": 2, "b": -1}, "none": {"a": -1, "b": 0}}) == {
-        "q": {"a": 2, "b": 0}
-    }
+    judged = {"q": {"a": 2, "b": -1}, "none": {"a": -1, "b": 0}}
+    assert measurable(judged) == {"q": {"a": 2, "b": 0}}
 
 
 def test_a_score_that_is_not_a_number_is_refused():
     with pytest.raises(WhetError, match="'b' has the score nan"):
         per_query({"q": {"a": 1}}, {"q": {"a": 1.0, "b": math.nan}})
+
+
+def test_areas_need_relevant_and_irrelevant_pairs():
+    scores = np.array([0.9, 0.8, 0.1])
+    assert areas(scores, np.array([1, 1, 0])) == (1.0, 1.0)
+    assert areas(scores, np.array([0, 0, 1]))[0] == 0.0
+    for relevance in ([1, 1, 1], [0, 0, 0]):
+        with pytest.raises(ConfigError, match="AUC needs both kinds"):
+            areas(scores, np.array(relevance))

@@ -1,9 +1,11 @@
 """What an embedding space looks like.
 
-Proved: anisotropy, alignment and uniformity are their formulas, by loops; areas are over all pairs of queries and
-answers, an answer known from another split counts as one; and the same generator state looks at the same texts.
+Proved: anisotropy, alignment and uniformity are their formulas, by loops; areas are over all pairs
+of queries and answers, an answer known from another split counts as one; and the same generator
+state looks at the same texts.
 """
 
+import json
 import math
 from itertools import combinations, product
 
@@ -12,7 +14,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from whet.evaluate import space
-from whet.evaluate.space import space_of, spread
+from whet.evaluate.space import Space, space_of, spread
 from whet.records import Collection, Passage
 
 RNG = np.random.default_rng(0)
@@ -26,45 +28,45 @@ DATA = Collection(
     {f"q{i}": f"query {i}" for i in range(3)},
     QRELS,
 )
-QUERIES, PASSAGES = (
-    RNG.normal(size=(3, 4)).astype(np.float32),
-    RNG.normal(1, 1, (8, 4)).astype(np.float32),
-)
+QUERIES = RNG.normal(size=(3, 4)).astype(np.float32)
+PASSAGES = RNG.normal(1, 1, (8, 4)).astype(np.float32)
 
 
-def cosine(one, other):
-    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+def cosine(a, b):
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
 def test_the_formulas():
-    found = space_of(QUERIES, PASSAGES, DATA, "test", np.random.default_rng(0))
+    measured = space_of(QUERIES, PASSAGES, DATA, "test", np.random.default_rng(0))
     cosines = [cosine(a, b) for a, b in combinations(PASSAGES, 2)]
-    assert found.anisotropy == pytest.approx(np.mean(cosines), abs=1e-5)
-    assert found.uniformity == pytest.approx(
-        math.log(np.mean([math.exp(-2 * (2 - 2 * c)) for c in cosines])), abs=1e-5
-    )
+    assert measured.anisotropy == pytest.approx(np.mean(cosines), abs=1e-5)
+    potentials = [math.exp(-2 * (2 - 2 * c)) for c in cosines]
+    assert measured.uniformity == pytest.approx(math.log(np.mean(potentials)), abs=1e-5)
     positive = {(0, 0), (0, 3), (1, 1), (1, 2), (2, 3)}
-    assert found.alignment == pytest.approx(
-        np.mean([2 - 2 * cosine(QUERIES[q], PASSAGES[p]) for q, p in positive]), abs=1e-5
-    )
+    distances = [2 - 2 * cosine(QUERIES[q], PASSAGES[p]) for q, p in positive]
+    assert measured.alignment == pytest.approx(np.mean(distances), abs=1e-5)
     pairs = list(product(range(3), range(4)))
-    expected = roc_auc_score(
-        [pair in positive for pair in pairs], [cosine(QUERIES[q], PASSAGES[p]) for q, p in pairs]
-    )
-    assert found.auc == pytest.approx(expected)
+    values = [cosine(QUERIES[q], PASSAGES[p]) for q, p in pairs]
+    expected = roc_auc_score([pair in positive for pair in pairs], values)
+    assert measured.auc == pytest.approx(expected)
 
 
 def test_a_sample_is_the_same_for_every_model(monkeypatch):
-    monkeypatch.setattr(space, "SAMPLE", 3)
-    one, other = (
-        space_of(QUERIES, PASSAGES, DATA, "test", np.random.default_rng(1)) for _ in range(2)
+    monkeypatch.setattr(space, "MAX_SAMPLED_TEXTS", 3)
+    first, again, other = (
+        space_of(QUERIES, PASSAGES, DATA, "test", np.random.default_rng(seed)) for seed in (1, 1, 4)
     )
-    assert one == other
-    assert one != space_of(QUERIES, PASSAGES, DATA, "test", np.random.default_rng(4))
+    assert first == again
+    assert first != other
 
 
 def test_small_spaces():
     assert spread(np.ones((1, 3), np.float32)) == (1.0, 0.0)
     only = Collection("x", {"p": Passage("p", "t")}, {"q": "u"}, {"test": {"q": {"p": 1}}})
-    found = space_of(QUERIES[:1], PASSAGES[:1], only, "test", np.random.default_rng(0))
-    assert (found.auc, found.auprc) == (1.0, 1.0)
+    measured = space_of(QUERIES[:1], PASSAGES[:1], only, "test", np.random.default_rng(0))
+    assert (measured.auc, measured.auprc) == (1.0, 1.0)
+
+
+def test_a_space_survives_json():
+    measured = space_of(QUERIES, PASSAGES, DATA, "test", np.random.default_rng(0))
+    assert Space.from_json(json.loads(json.dumps(measured.to_json()))) == measured

@@ -1,4 +1,4 @@
-"""Top-k search against a stable argsort of float64 products, whatever the blocks and the backend."""
+"""Top-k search against a stable argsort of float64 products, for any blocks and any backend."""
 
 import importlib
 
