@@ -76,7 +76,9 @@ def by_text(collection):
     negatives = {}
     for query, passages in collection.negatives.items():
         negatives[collection.queries[query]] = [text[passage] for passage in passages]
-    positive_queries = {text[key]: list(texts) for key, texts in collection.positive_queries.items()}
+    positive_queries = {
+        text[key]: list(texts) for key, texts in collection.positive_queries.items()
+    }
     return {"qrels": qrels, "negatives": negatives, "positive_queries": positive_queries}
 
 

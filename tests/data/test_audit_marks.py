@@ -1,94 +1,106 @@
-"""Marks of audited pairs.
+"""Marks on audited pairs become judgements of training queries; marks that cannot are faults."""
 
-Proved: an accepted passage becomes a positive and a refused one is judged irrelevant, whatever the
-file's format; and every row that cannot be used is named, with what is wrong in it.
-"""
-
-import json
+import logging
 
 import pytest
 
-from whet.data.audit_marks import read_marks, with_marks
+from whet.data.audit_marks import held_out_texts, read_marks, with_marks
 from whet.data.faults import Faults
 from whet.errors import ConfigError, DataError
 from whet.records import Collection, Passage
 
-TEXTS = {
-    "a": "alpha is the first letter",
-    "b": "beta comes second",
-    "c": "gamma comes third",
-    "h": "held out for the test",
-    "copy": "HELD out for  the test",
-}
-HEADER = "accept,query_id,passage_id"
+HEADER = "accept,query_id,passage_id,query,passage\n"
 
 
 @pytest.fixture
-def letters():
-    passages = {name: Passage(name, text) for name, text in TEXTS.items()}
-    queries = {"q0": "first letter", "q1": "second letter", "qt": "test letter"}
-    train = {"q0": {"a": 1}, "q1": {"b": 1}}
-    return Collection("letters", passages, queries, {"train": train, "test": {"qt": {"h": 1}}})
+def collection():
+    """Training queries q0 and q1, dev query q2, test query q3; p0 to p3 answer them."""
+    texts = {f"p{n}": f"Passage number {n}." for n in range(5)}
+    texts["copy"] = "PASSAGE  number 3."
+    passages = {name: Passage(name, text) for name, text in texts.items()}
+    queries = {f"q{n}": f"which is {n}?" for n in range(4)}
+    qrels = {
+        "train": {"q0": {"p0": 1}, "q1": {"p1": 2}},
+        "dev": {"q2": {"p2": 1}},
+        "test": {"q3": {"p3": 1}},
+    }
+    return Collection("data", passages, queries, qrels)
 
 
-def marked_file(folder, *rows, header=HEADER):
-    path = folder / "marked.csv"
-    path.write_text("\n".join((header, *rows)) + "\n")
-    return path
+@pytest.fixture
+def labels(tmp_path):
+    """Return a function that writes rows below HEADER and gives the file's path."""
+
+    def write(*rows, header=HEADER):
+        path = tmp_path / "suspects.csv"
+        path.write_text(header + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+        return path
+
+    return write
 
 
-def test_marks_become_judgements(letters, tmp_path):
-    file = marked_file(tmp_path, "Yes,q0,b", "no,q1,c", ",q1,a", "x,q1,a")
-    train = with_marks(letters, file).qrels["train"]
-    assert train == {"q0": {"a": 1, "b": 1}, "q1": {"b": 1, "c": 0, "a": 1}}
-    assert letters.qrels["train"] == {"q0": {"a": 1}, "q1": {"b": 1}}  # as it was
+def test_accepted_passages_become_positives_and_refused_ones_irrelevant(collection, labels, caplog):
+    caplog.set_level(logging.INFO, "whet")
+    path = labels(
+        "yes,q0,p1,which is 0?,Passage number 1.",
+        "x,q0,p4,,",
+        " No ,q1,p0,WHICH is 1?,Passage num",
+        ",q1,p4,,",
+    )
+    marked = with_marks(collection, path)
+    assert marked.qrels["train"] == {
+        "q0": {"p0": 1, "p1": 1, "p4": 1},
+        "q1": {"p1": 2, "p0": 0},
+    }
+    assert marked.qrels["test"] == collection.qrels["test"]
+    assert collection.qrels["train"]["q0"] == {"p0": 1}
+    assert caplog.messages == [f"{path}: 2 pair(s) accepted, 1 refused"]
+    assert with_marks(marked, path) == marked
 
 
-def test_marks_from_the_page_are_json_lines(letters, tmp_path):
-    row = {"query_id": "q0", "passage_id": "c", "accept": "yes", "passage": "Gamma comes"}
-    (tmp_path / "labels.jsonl").write_text(json.dumps(row) + "\n")
-    assert with_marks(letters, tmp_path / "labels.jsonl").qrels["train"]["q0"]["c"] == 1
+def test_a_known_answer_stays_one_with_a_warning(collection, labels, caplog):
+    marked = with_marks(collection, labels("no,q1,p1,,"))
+    assert marked.qrels["train"]["q1"] == {"p1": 2}
+    assert "is a known answer of query 'q1', and stays one [known-positive]" in caplog.text
 
 
-def test_a_known_answer_stays_one_though_it_is_refused(letters, tmp_path, caplog):
-    marked = with_marks(letters, marked_file(tmp_path, "no,q0,a", "yes,q0,b"))
-    assert marked.qrels["train"]["q0"] == {"a": 1, "b": 1}
-    assert "is a known answer of query 'q0', and stays one" in caplog.text
-
-
-def test_a_mark_that_stands_twice_counts_once(tmp_path):
-    faults = Faults()
-    marks = read_marks(marked_file(tmp_path, "yes,q0,b", "1,q0,b"), faults)
-    assert [(mark.query, mark.passage, mark.accepted) for mark in marks] == [("q0", "b", 1)]
-    assert not faults
+def test_an_answer_of_a_held_out_query_may_be_refused(collection, labels):
+    assert held_out_texts(collection) == {"passage number 2.", "passage number 3."}
+    marked = with_marks(collection, labels("no,q0,p3,,"))
+    assert marked.qrels["train"]["q0"] == {"p0": 1, "p3": 0}
 
 
 @pytest.mark.parametrize(
-    ("header", "rows", "message"),
+    ("rows", "kinds", "message"),
     [
-        (HEADER, ["maybe,q0,b"], "accept is 'maybe'"),
-        (HEADER, ["yes,q0,nothing"], "passage 'nothing' is not in the training data"),
-        (HEADER, ["yes,qt,b"], "query 'qt' with passage 'b' is not in the training data"),
-        ("accept,query", ["yes,q0"], "columns are accept, query"),
-        (HEADER, ["yes,q0,b", "no,q0,b"], r"the opposite for the same pair at .*marked\.csv:2"),
-        (f"{HEADER},query", ["yes,q0,b,asked before"], "another text now"),
-        (HEADER, ["yes,q0,h"], "answers a dev or test query"),
-        (HEADER, ["yes,q0,copy"], "answers a dev or test query"),
+        (["maybe,q0,p4,,"], ["bad-mark"], "accept is 'maybe'"),
+        (["yes,q0,p4,,", "0,q0,p4,,"], ["two-marks"], "the opposite for the same pair at"),
+        (["yes,nobody,p4,,"], ["unknown-id"], "query 'nobody' with passage 'p4' is not in"),
+        (["yes,q3,p4,,"], ["unknown-id"], "is not in the training data"),
+        (["yes,q0,nothing,,"], ["unknown-id"], "passage 'nothing' is not in the training data"),
+        (["yes,q0,p4,what else?,"], ["moved-id"], "another text now than when it was marked"),
+        (["yes,q0,p4,,Something else."], ["moved-id"], "another text now"),
+        (["yes,q0,p3,,"], ["held-out"], "answers a dev or test query"),
+        (["yes,q0,copy,,"], ["held-out"], "answers a dev or test query"),
+        (["yes,q0,p3,,", "what,q0,p4,,"], ["bad-mark", "held-out"], "accept is 'what'"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_named(letters, tmp_path, header, rows, message):
-    with pytest.raises(DataError, match=message):
-        with_marks(letters, marked_file(tmp_path, *rows, header=header))
+def test_marks_that_cannot_be_used(collection, labels, rows, kinds, message):
+    with pytest.raises(DataError, match=message) as caught:
+        with_marks(collection, labels(*rows))
+    assert [fault.kind for fault in caught.value.faults] == kinds
 
 
-def test_all_faulty_rows_are_named_at_once(letters, tmp_path):
-    with pytest.raises(DataError) as caught:
-        with_marks(letters, marked_file(tmp_path, "maybe,q0,b", "yes,q0,h", "yes,q0,nothing"))
-    assert len(caught.value.faults) == 3
+def test_other_columns_are_a_fault(labels):
+    faults = Faults()
+    assert read_marks(labels("yes,q0", header="accept,query\n"), faults) == []
+    (fault,) = faults
+    assert fault.kind == "missing-column"
+    assert "columns are accept, query; expected query_id, passage_id, accept" in fault.message
 
 
-def test_a_file_without_marks_and_a_missing_one(letters, tmp_path):
+def test_a_file_without_marks_and_no_file_are_refused(collection, labels, tmp_path):
     with pytest.raises(ConfigError, match="nothing is marked"):
-        with_marks(letters, marked_file(tmp_path, ",q0,b"))
+        with_marks(collection, labels(",q0,p4,,"))
     with pytest.raises(ConfigError, match="no such file of labels"):
-        with_marks(letters, tmp_path / "nowhere.csv")
+        with_marks(collection, tmp_path / "gone.csv")

@@ -118,7 +118,9 @@ def test_a_corpus_alone_is_a_corpus_to_generate_queries_for(tmp_path):
             ("queries.jsonl:3", "id 'q1' comes again with a different text", "another id"),
             queries=QUERIES + '{"_id": "q1", "text": "what cuts"}\n',
         ),
-        broken_beir("no corpus", ("corpus.jsonl", "needs this file", "[missing-file]"), corpus=None),
+        broken_beir(
+            "no corpus", ("corpus.jsonl", "needs this file", "[missing-file]"), corpus=None
+        ),
         broken_beir(
             "no queries", ("queries.jsonl", "needs this file", "[missing-file]"), queries=None
         ),

@@ -1,3 +1,5 @@
+"""The corpus of the Python installation: good pairs, whole modules, the same in every process."""
+
 import hashlib
 import os
 import subprocess
@@ -9,7 +11,15 @@ import pytest
 from whet.data.pydoc_corpus import PASSAGE_WORDS, SUMMARY_WORDS, build_pydoc_collection
 from whet.errors import ConfigError
 
-GOOD = '"""Tell the time of day in words.\n\nThe clock of this machine is read, {} as it may be wrong."""\n'
+GOOD = (
+    '"""Tell the time of day in words.\n\n'
+    'The clock of this machine is read, {} as it may be wrong."""\n'
+)
+LATIN = (
+    b'# coding: latin-1\n"""Name the caf\xe9 on the corner here.\n\n'
+    b'A small place with a very long menu."""'
+)
+MOJIBAKE = b'"""Name the caf\xe9 on the square here.\n\nA large place with a very short menu."""'
 PACKAGES = ["asyncio", "email", "logging"]  # of the standard library: real text, quickly parsed
 
 
@@ -20,7 +30,7 @@ def collection():
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """Writes the files of an importable package that must not be imported, and builds the collection from it."""
+    """Writes the files of an importable package that must not be imported, and reads it."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "clockwork").mkdir()
 
@@ -29,11 +39,9 @@ def package(tmp_path, monkeypatch):
             path = tmp_path / "clockwork" / f"{name}.py"
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        found = build_pydoc_collection(limit=None, seed=0, packages=["clockwork"])
+        passages = build_pydoc_collection(limit=None, seed=0, packages=["clockwork"]).passages
         assert "clockwork" not in sys.modules
-        return {
-            key.removeprefix("clockwork."): passage.text for key, passage in found.passages.items()
-        }
+        return {key.removeprefix("clockwork."): passage.text for key, passage in passages.items()}
 
     return build
 
@@ -103,17 +111,17 @@ def test_a_fresh_process_builds_the_same(collection):
 
 
 def test_tests_private_and_unreadable_files_are_passed_over(package):
-    found = package(
+    passages = package(
         good=GOOD.format("wrong"),
-        latin=b'# coding: latin-1\n"""Name the caf\xe9 on the corner here.\n\nA small place with a very long menu."""',
+        latin=LATIN,
         broken="def (:",
-        mojibake=b'"""Name the caf\xe9 on the square here.\n\nA large place with a very short menu."""',
+        mojibake=MOJIBAKE,
         _private=GOOD.format("private"),
         test_it=GOOD.format("tested"),
         **{"tests/deep": GOOD.format("nested")},
     )
-    assert sorted(found) == ["good", "latin"]
-    assert found["good"] == "The clock of this machine is read, wrong as it may be wrong."
+    assert sorted(passages) == ["good", "latin"]
+    assert passages["good"] == "The clock of this machine is read, wrong as it may be wrong."
 
 
 def test_only_public_names_speak(package):
@@ -134,8 +142,8 @@ def test_only_public_names_speak(package):
     [
         "Too short.\n\nBut the rest of it is quite as long as it has to be.",
         "The rest of this is short.\n\nToo short by far.",
-        "tell(clock, zone=None) -> str of the time\n\nBut the rest of it is quite as long as it has to be.",
-        "Tell the time of day.\n\nWhat is said twice is no question: tell the time of day, in words.",
+        "tell(clock, zone=None) -> str of the time\n\nThe rest is quite as long as it has to be.",
+        "Tell the time of day.\n\nWhat is said twice is no query: tell the time of day, in words.",
     ],
     ids=["summary", "passage", "signature", "repeated"],
 )
@@ -144,5 +152,5 @@ def test_what_no_reader_could_answer_is_left_out(package, text):
 
 
 def test_a_missing_package_is_named():
-    with pytest.raises(ConfigError, match="'clockwurk' was asked for, but no such package"):
+    with pytest.raises(ConfigError, match="'clockwurk' is to be read, but no such package"):
         build_pydoc_collection(limit=None, seed=0, packages=["clockwurk"])

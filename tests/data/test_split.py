@@ -1,5 +1,9 @@
-"""Splits by group, on generated data: nothing that answers a held-out query is trained on, and nothing is lost."""
+"""Splits by group, on generated data.
 
+Nothing that answers a held-out query is trained on, and nothing is lost.
+"""
+
+import itertools
 import json
 import os
 import subprocess
@@ -10,30 +14,28 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from whet.data.split import folds, with_splits
+import whet
+from whet.data.read import content_fingerprint
+from whet.data.split import SplitSummary, _groups, folds, with_splits
 from whet.errors import DataError
 from whet.records import Collection, Passage
 
 
 def collection(judged, query_texts=(), passage_texts=(), **parts):
-    """Queries q0, q1… with the judgements `judged[i]` (passage number → grade); texts differ unless given."""
-    passages = sorted({passage for row in judged for passage in row})
-    texts = dict(enumerate(passage_texts)) | {}
-    return Collection(
-        "generated",
-        {f"p{n}": Passage(f"p{n}", texts.get(n, f"passage {n}")) for n in passages},
-        {
-            f"q{n}": query_texts[n] if n < len(query_texts) else f"query {n}"
-            for n in range(len(judged))
-        },
-        {
-            "train": {
-                f"q{n}": {f"p{p}": grade for p, grade in row.items()}
-                for n, row in enumerate(judged)
-            }
-        },
-        **parts,
-    )
+    """Queries q0, q1… with the judgements `judged[i]` (passage number → grade).
+
+    Texts differ unless they are given.
+    """
+    numbers = sorted({passage for row in judged for passage in row})
+    texts = dict(enumerate(passage_texts))
+    passages = {f"p{n}": Passage(f"p{n}", texts.get(n, f"passage {n}")) for n in numbers}
+    queries = {f"q{n}": f"query {n}" for n in range(len(judged))}
+    for n, text in enumerate(query_texts[: len(judged)]):
+        queries[f"q{n}"] = text
+    train = {}
+    for n, row in enumerate(judged):
+        train[f"q{n}"] = {f"p{passage}": grade for passage, grade in row.items()}
+    return Collection("generated", passages, queries, {"train": train}, **parts)
 
 
 JUDGED = st.lists(
@@ -57,7 +59,7 @@ def answering(data, split):
     }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(judged=JUDGED, seed=st.integers(0, 5), same=st.integers(1, 4))
 def test_no_answer_of_a_held_out_query_is_trained_on(judged, seed, same):
     # Every `same`th query and passage has the text of another one, but for its case.
@@ -65,7 +67,7 @@ def test_no_answer_of_a_held_out_query_is_trained_on(judged, seed, same):
     passages = [f"passage {n // same}" for n in range(31)]
     data = collection(judged, queries, passages)
     try:
-        split, how = with_splits(data, seed=seed, folded_below=0)
+        split, summary = with_splits(data, seed=seed, folded_below=0)
     except DataError:
         assume(False)
     train, dev, test = (answering(split, name) for name in ("train", "dev", "test"))
@@ -74,19 +76,53 @@ def test_no_answer_of_a_held_out_query_is_trained_on(judged, seed, same):
     assert test
     assert not train & (dev | test)
     assert not dev & test
-    asked = [
-        {key(split.queries[query]) for query in split.positives(name)}
-        for name in ("train", "dev", "test")
-    ]
-    assert not asked[0] & (asked[1] | asked[2])
-    assert {
-        query: row for part in split.qrels.values() for query, row in part.items()
-    } == data.qrels["train"]
+    query_texts = {}
+    for name in ("train", "dev", "test"):
+        query_texts[name] = {key(split.queries[query]) for query in split.positives(name)}
+    assert not query_texts["train"] & (query_texts["dev"] | query_texts["test"])
+    together = {}
+    for part in split.qrels.values():
+        together.update(part)
+    assert together == data.qrels["train"]
     assert sum(map(len, split.qrels.values())) == len(data.qrels["train"])
-    assert how["queries"] == {name: len(split.positives(name)) for name in ("train", "dev", "test")}
-    assert how["trained_positives"] == {"dev": 0, "test": 0}
-    assert (how["given"], how["made"]) == (["train"], ["test", "dev"])
-    assert with_splits(data, seed=seed, folded_below=0) == (split, how)
+    sizes = {name: len(split.positives(name)) for name in ("train", "dev", "test")}
+    assert summary.queries == sizes
+    assert summary.trained_positives == {"dev": 0, "test": 0}
+    assert (summary.given, summary.made) == (("train",), ("test", "dev"))
+    assert with_splits(data, seed=seed, folded_below=0) == (split, summary)
+
+
+def groups_by_merging(data):
+    """The groups of training queries by the slowest way: merge two until none share a text."""
+    train = data.positives("train")
+    groups = []
+    for query, passages in train.items():
+        texts = {("query", key(data.queries[query]))}
+        texts |= {("passage", key(data.passages[passage].content)) for passage in passages}
+        texts |= {("document", data.documents[p]) for p in passages if p in data.documents}
+        groups.append(([query], texts))
+    order = list(train)
+    while True:
+        pairs = itertools.combinations(range(len(groups)), 2)
+        touching = [(i, j) for i, j in pairs if groups[i][1] & groups[j][1]]
+        if not touching:
+            merged = [sorted(queries, key=order.index) for queries, _ in groups]
+            return sorted(merged, key=lambda group: order.index(group[0]))
+        first, second = touching[0]
+        queries, texts = groups.pop(second)
+        groups[first] = (groups[first][0] + queries, groups[first][1] | texts)
+
+
+@settings(max_examples=40, deadline=None)
+@given(judged=JUDGED, same=st.integers(1, 3), files=st.integers(1, 40))
+def test_groups_are_what_merging_by_hand_gives_in_reading_order(judged, same, files):
+    queries = [f"query {n // same}" for n in range(60)]
+    data = collection(judged, queries)
+    documents = {
+        passage: f"file {len(passage) * n % files}" for n, passage in enumerate(data.passages)
+    }
+    data = replace(data, documents=dict(list(documents.items())[::2]))
+    assert _groups(data) == groups_by_merging(data)
 
 
 @pytest.mark.parametrize(
@@ -101,30 +137,27 @@ def test_no_answer_of_a_held_out_query_is_trained_on(judged, seed, same):
     ],
 )
 def test_sizes_of_independent_queries(queries, sizes):
-    _, how = with_splits(collection([{n: 1} for n in range(queries)]), folded_below=0)
-    assert tuple(how["queries"].values()) == sizes
-    assert (how["groups"], how["largest_group"]) == (queries, 1)
+    _, summary = with_splits(collection([{n: 1} for n in range(queries)]), folded_below=0)
+    assert tuple(summary.queries.values()) == sizes
+    assert (summary.groups, summary.largest_group) == (queries, 1)
 
 
 @pytest.mark.parametrize(("queries", "dev"), [(3, 0), (100, 0), (199, 0), (200, 25)])
 def test_few_training_queries_are_left_whole(queries, dev):
-    split, how = with_splits(collection([{n: 1} for n in range(queries)]))
-    assert how["queries"]["dev"] == len(split.qrels["dev"]) == dev
-    assert how["queries"]["train"] == queries - dev - how["queries"]["test"]
-    assert how["made"] == (["test", "dev"] if dev else ["test"])
+    split, summary = with_splits(collection([{n: 1} for n in range(queries)]))
+    assert summary.queries["dev"] == len(split.qrels["dev"]) == dev
+    assert summary.queries["train"] == queries - dev - summary.queries["test"]
+    assert summary.made == (("test", "dev") if dev else ("test",))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(judged=JUDGED, seed=st.integers(0, 5), count=st.integers(2, 6))
 def test_folds_hold_every_training_query_once_and_no_answer_twice(judged, seed, count):
     try:
         data = collection(judged)
-        split, _ = with_splits(
-            replace(
-                data,
-                positive_queries={next(iter(data.passages)): ["query 3", "a question of its own"]},
-            )
-        )
+        first = next(iter(data.passages))
+        given = {first: ["query 3", "a question of its own"]}
+        split, _ = with_splits(replace(data, positive_queries=given))
     except DataError:
         assume(False)
     parts = folds(split, seed, count)
@@ -136,8 +169,9 @@ def test_folds_hold_every_training_query_once_and_no_answer_twice(judged, seed, 
         assert part.positives("train")
         assert part.positives("dev")
         assert not answering(part, "train") & answering(part, "dev")
-        asked = {key(part.queries[query]) for query in part.positives("dev")}
-        assert not asked & {key(text) for texts in part.positive_queries.values() for text in texts}
+        dev_texts = {key(part.queries[query]) for query in part.positives("dev")}
+        for texts in part.positive_queries.values():
+            assert dev_texts.isdisjoint(map(key, texts))
     assert folds(split, seed, count) == parts
 
 
@@ -150,28 +184,28 @@ def test_seed_decides():
 
 def test_a_huge_group_is_trained_on():
     data = collection([{0: 1} for _ in range(60)] + [{n: 1} for n in range(1, 41)])
-    split, how = with_splits(data)
-    assert how["largest_group"] == 60
+    split, summary = with_splits(data)
+    assert summary.largest_group == 60
     assert "p0" in {passage for row in split.positives("train").values() for passage in row}
-    assert how["queries"]["test"] == 33
+    assert summary.queries["test"] == 33
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_part_consists_of_one_large_group(seed):
-    """Ten questions about one passage would fill the test split of a third, and test one passage."""
-    split, how = with_splits(
+    """Ten questions about one passage would fill a third, the test split, and test one passage."""
+    split, summary = with_splits(
         collection([{0: 1} for _ in range(10)] + [{n: 1} for n in range(1, 21)]),
         seed=seed,
         folded_below=0,
     )
-    assert how["queries"] == {"train": 15, "dev": 5, "test": 10}
+    assert summary.queries == {"train": 15, "dev": 5, "test": 10}
     assert len(answering(split, "test")) == 10
     assert "passage 0" in answering(split, "train")
 
 
 def test_large_groups_only_are_still_split():
-    split, how = with_splits(collection([{n // 10: 1} for n in range(30)]), folded_below=0)
-    assert how["queries"] == {"train": 10, "dev": 10, "test": 10}
+    split, summary = with_splits(collection([{n // 10: 1} for n in range(30)]), folded_below=0)
+    assert summary.queries == {"train": 10, "dev": 10, "test": 10}
     assert not answering(split, "train") & (answering(split, "dev") | answering(split, "test"))
 
 
@@ -202,28 +236,27 @@ class TestGivenSplits:
 
     def test_only_dev_is_made(self):
         data = self.data()
-        split, how = with_splits(data, folded_below=0)
+        split, summary = with_splits(data, folded_below=0)
         assert split.qrels["test"] == data.qrels["test"]
-        assert (how["given"], how["made"]) == (["train", "test"], ["dev"])
+        assert (summary.given, summary.made) == (("train", "test"), ("dev",))
         assert not answering(split, "train") & answering(split, "dev")
         assert len(split.qrels["train"]) + len(split.qrels["dev"]) == 60
-        assert how["queries"]["dev"] == 10
+        assert summary.queries["dev"] == 10
 
     def test_training_positives_of_a_given_test_are_counted(self):
         given = self.data()
         data = replace(given, qrels=given.qrels | {"dev": {"q1": {"p1": 1}}})
-        split, how = with_splits(data)
+        split, summary = with_splits(data)
         assert split == data
-        assert how["made"] == []
-        assert how["trained_positives"] == {"dev": 1, "test": 2}
+        assert summary.made == ()
+        assert summary.trained_positives == {"dev": 1, "test": 2}
 
     def test_only_test_is_made_when_dev_is_given(self):
         data = self.data()
-        _, how = with_splits(
-            replace(data, qrels={"train": data.qrels["train"], "dev": data.qrels["test"]})
-        )
-        assert how["made"] == ["test"]
-        assert how["queries"] == {"train": 40, "dev": 2, "test": 20}
+        given = {"train": data.qrels["train"], "dev": data.qrels["test"]}
+        _, summary = with_splits(replace(data, qrels=given))
+        assert summary.made == ("test",)
+        assert summary.queries == {"train": 40, "dev": 2, "test": 20}
 
 
 def test_queries_of_held_out_passages_are_not_handed_to_training():
@@ -233,12 +266,36 @@ def test_queries_of_held_out_passages_are_not_handed_to_training():
         data,
         positive_queries={f"p{n}": [f"asks for {n}", f"Query {(n + 1) % 40}"] for n in range(40)},
     )
-    split, how = with_splits(data)
+    split, summary = with_splits(data)
     held_out = {query for name in ("dev", "test") for query in split.qrels[name]}
     kept = [(passage, text) for passage, texts in split.positive_queries.items() for text in texts]
     assert {passage.replace("p", "q") for passage, _ in kept} == set(split.qrels["train"])
     assert not {text.replace("Query ", "q") for _, text in kept} & held_out
-    assert how["positive_queries_dropped"] == 80 - len(kept) > 0
+    assert summary.positive_queries_dropped == 80 - len(kept) > 0
+
+
+def test_queries_of_one_document_stay_together():
+    names = [f"{document}#{n}" for document, n in itertools.product("abcdefgh", range(40))]
+    passages = {name: Passage(name, f"text {name}") for name in names}
+    documents = {name: name[0] for name in names}
+    queries = {f"q{n}": f"query {name}" for n, name in enumerate(names)}
+    train = {query: {passage: 1} for query, passage in zip(queries, passages, strict=True)}
+    bare = Collection(
+        "d",
+        passages,
+        queries,
+        {"train": train},
+        documents=documents,
+        synthetic=frozenset({"train"}),
+    )
+    split, _ = with_splits(bare)
+    documents_of = {}
+    for name in split.qrels:
+        documents_of[name] = {documents[passage] for passage in split.answering(name)}
+        assert documents_of[name]
+    for first, second in itertools.combinations(documents_of.values(), 2):
+        assert first.isdisjoint(second)
+    assert split.synthetic == {"train", "dev", "test"}
 
 
 def test_the_split_does_not_depend_on_the_hash_seed(tmp_path):
@@ -248,15 +305,20 @@ def test_the_split_does_not_depend_on_the_hash_seed(tmp_path):
         "import json, sys, whet; from whet.data.read import content_fingerprint\n"
         "data = whet.load(sys.argv[1]); print(content_fingerprint(data), json.dumps(data.qrels))"
     )
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", program, str(tmp_path / "pairs.jsonl")],
-            env=os.environ | {"PYTHONHASHSEED": seed},
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout
-        for seed in ("1", "2")
-    ]
-    assert outputs[0] == outputs[1]
-    assert len(outputs[0]) > 1000
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "pairs.jsonl")],
+        env=os.environ | {"PYTHONHASHSEED": "1"},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    data = whet.load(tmp_path / "pairs.jsonl")  # this process has another hash seed
+    assert done.stdout == f"{content_fingerprint(data)} {json.dumps(data.qrels)}\n"
+    assert len(done.stdout) > 1000
+
+
+def test_a_summary_comes_back_from_its_json():
+    _, summary = with_splits(collection([{n: 1} for n in range(60)]))
+    stored = json.loads(json.dumps(summary.to_json() | {"qrels": {}}))
+    assert stored["made"] == ["test"]
+    assert SplitSummary.from_json(stored) == summary
