@@ -165,7 +165,7 @@ def test_added_synthetic_queries_are_counted_and_quoted(tmp_path):
 
     quoted = sentences(run)[1]
     assert "5 synthetic queries" in quoted
-    assert "(generator: offline), such as “text 0”, “text 1”, “text 2”. The" in quoted
+    assert "(generator: offline), such as “text 0”, “text 1”, “text 2”. Training on" in quoted
     assert quoted.endswith("started from interpolation weight 0.50.")
     assert "text 0" not in " ".join(sentences(run, quoting=False))
 

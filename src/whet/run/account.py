@@ -109,7 +109,7 @@ def _synthetic_queries(run: Run, quoting: bool) -> Iterator[str]:
         quotes = [_quote(query.text) for query in run.synthetic_queries[:QUOTED_QUERIES]]
         sentence += f", such as {', '.join(quotes)}"
     weight = PRETRAINING_INTERPOLATION_WEIGHT
-    yield f"{sentence}. The real queries then started from interpolation weight {weight:.2f}."
+    yield f"{sentence}. Training on real queries started from interpolation weight {weight:.2f}."
 
 
 def _quote(text: str) -> str:
