@@ -189,7 +189,7 @@ def test_without_interpolation_the_forgetting_check_only_reports(
         "queries": 5,
         "passages": 20,
     }
-    run = changed(folded, guard=guard)
+    run = changed(folded, guard=guard, train={"epochs": 1})
     write_training(run, tmp_path / "train", sources(folded))
     result = TrainingResult.from_json(read_json(tmp_path / "train" / "result.json"))
     assert [point.share for point in result.line] == [1.0]

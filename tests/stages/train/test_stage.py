@@ -44,7 +44,7 @@ def test_of_several_candidates_one_that_may_replace_base_is_kept(
     [
         ({"refresh": {"times": 1, "generate": True}}, "no generator is named"),
         ({"refresh": {"times": 1}, "mine": {"strategy": "bm25"}}, "mine.strategy is bm25"),
-        ({"train": RECIPE["train"] | {"train_only": "last-9"}}, "last-9"),
+        ({"moe": {"experts": 2, "layers": [7]}}, "7"),
         ({"guard": {"data": "no-such-file.jsonl"}}, "no-such-file.jsonl"),
     ],
 )
