@@ -1,32 +1,36 @@
-"""The verbs that write queries, typed as users do, on documents of five formats that are real and made here.
+"""The verbs that generate queries, on documents of five formats that are real and made here.
 
-Proved: one command goes from a folder of mixed files to a tuned model, without a question and without a network, and
-says that its test queries are synthetic; real ones are taken where there are some; each verb says what it wrote; and
-prompts can be had as files.
+Proved: one command goes from a folder of mixed files to a tuned model, without a question and
+without a network, and says that its test queries are synthetic; real ones are taken where there are
+some; each verb prints what it wrote; prompts can be had as files.
 """
 
 import importlib
 import json
 import pydoc
+import shutil
 from importlib.metadata import distribution
-from pathlib import Path
 from pydoc_data.topics import topics
 
 import docx
 import fpdf
 import pytest
+from chat_server import Chat, serving
 from typer.testing import CliRunner
 
-from generate.chat_server import Chat, serving
 from tiny import RECIPE
 from whet.artifacts import read_json, read_jsonl
 from whet.cli.main import app
-from whet.errors import WhetError
 from whet.generate.prompts import BUILT_IN_PROMPTS
-from whet.run.opening import open_run
 
 MODULES = ("textwrap", "shutil")
 PACKAGES = ("rich", "jinja2")
+PASSAGES = 60
+SETTINGS = {
+    "train": RECIPE["train"] | {"epochs": 1, "evaluations": 1},
+    "guard": RECIPE["guard"],
+    "generate": {"passages": PASSAGES, "round_trip": 10},
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,167 +39,186 @@ def documents(tmp_path_factory):
     folder = tmp_path_factory.mktemp("papers") / "papers"
     folder.mkdir()
     for name in PACKAGES:
-        (folder / f"{name}.md").write_text(
-            distribution(name).metadata.get_payload() or "", encoding="utf-8"
-        )
+        readme = distribution(name).metadata.get_payload() or ""
+        (folder / f"{name}.md").write_text(readme, encoding="utf-8")
     for name in MODULES:
-        page = pydoc.HTMLDoc().page(name, pydoc.HTMLDoc().document(importlib.import_module(name)))
+        module = importlib.import_module(name)
+        page = pydoc.HTMLDoc().page(name, pydoc.HTMLDoc().document(module))
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
-    keys = sorted(topics)
-    for key in keys[:6]:
-        (folder / f"{key}.txt").write_text(topics[key], encoding="utf-8")
-    word, pdf = docx.Document(), fpdf.FPDF()
-    pdf.set_font("helvetica", size=10)
-    for key in keys[6:10]:
-        word.add_heading(key, 1)
-        word.add_paragraph(topics[key])
-        pdf.add_page()
-        pdf.multi_cell(
-            0, 5, topics[keys[keys.index(key) + 10]].encode("latin-1", "replace").decode("latin-1")
-        )
-    word.save(str(folder / "topics.docx"))
-    pdf.output(str(folder / "more.pdf"))
+    names = sorted(topics)
+    for name in names[:6]:
+        (folder / f"{name}.txt").write_text(topics[name], encoding="utf-8")
+    write_word(folder / "topics.docx", names[6:10])
+    write_pdf(folder / "more.pdf", names[16:20])
     return folder
 
 
-@pytest.fixture
-def typed(documents, tiny_model, tmp_path, monkeypatch):
-    """Return a function that types a verb for the documents, with a recipe that takes seconds."""
-    monkeypatch.chdir(tmp_path)
-    recipe = RECIPE | {
-        "train": RECIPE["train"] | {"epochs": 1},
-        "generate": {"passages": 80, "round_trip": 10},
-    }
-    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
-
-    def run(*verb, more=(), said=""):
-        ended = CliRunner().invoke(
-            app,
-            [*verb, str(documents), "--model", str(tiny_model), "--recipe", "recipe.yaml", *more],
-        )
-        assert ended.exit_code == 0, ended.output + str(ended.exception)
-        assert said in ended.output
-        return ended.stdout
-
-    return run
+def write_word(path, names):
+    word = docx.Document()
+    for name in names:
+        word.add_heading(name, 1)
+        word.add_paragraph(topics[name])
+    word.save(str(path))
 
 
-def test_from_a_folder_of_mixed_files_to_a_tuned_model(typed, tmp_path):
-    shown = typed("tune", more=["--force", "--json"])
-    found = json.loads(shown.splitlines()[-1])
-    assert found["synthetic"] is True
-    folder = tmp_path / "runs" / "papers"
-    formats = {
-        row["passage_id"].split("#")[0].rsplit(".", 1)[1]
-        for row in read_jsonl(folder / "queries" / "queries.jsonl")
-    }
+def write_pdf(path, names):
+    pdf = fpdf.FPDF()
+    pdf.set_font("helvetica", size=10)
+    for name in names:
+        pdf.add_page()
+        text = topics[name].encode("latin-1", "replace").decode("latin-1")
+        pdf.multi_cell(0, 5, text)
+    pdf.output(str(path))
+
+
+@pytest.fixture(scope="module")
+def with_recipe(tiny_model, tmp_path_factory):
+    """The options of a run that takes seconds."""
+    recipe = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
+    recipe.write_text(json.dumps(SETTINGS))
+    return ["--model", str(tiny_model), "--recipe", str(recipe)]
+
+
+def typed(*arguments):
+    """Type a command that must do its work; what it printed."""
+    ended = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert ended.exit_code == 0, f"{ended.output} {ended.exception}"
+    return ended
+
+
+def refused(*arguments):
+    """Type a command that must fail; its error message."""
+    ended = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert ended.exit_code != 0
+    return str(ended.exception)
+
+
+def last_object(ended):
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def tuned(documents, with_recipe, tmp_path_factory):
+    """A finished run on the documents, and the object that it printed."""
+    folder = tmp_path_factory.mktemp("tuned") / "run"
+    ended = typed("tune", documents, *with_recipe, "--out", folder, "--force", "--json")
+    return folder, last_object(ended)
+
+
+def files_of(judgements):
+    """The files that passages of these judgements were cut from."""
+    files = set()
+    for judged in judgements.values():
+        files.update(passage.split("#")[0] for passage in judged)
+    return files
+
+
+def test_from_a_folder_of_mixed_files_to_a_tuned_model(tuned):
+    folder, result = tuned
+    assert result["synthetic"] is True
+    rows = read_jsonl(folder / "queries" / "queries.jsonl")
+    formats = {row["passage_id"].split("#")[0].rsplit(".", 1)[1] for row in rows}
     assert formats == {"md", "html", "txt", "docx", "pdf"}
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert "all synthetic: real queries may give another result" in page
-    split = read_json(folder / "check" / "split.json")["qrels"]
-    homes = [
-        {p.split("#")[0] for judged in split[name].values() for p in judged}
-        for name in ("train", "test")
-    ]
-    assert homes[0].isdisjoint(homes[1])
+    assert "synthetic" in page
+    qrels = read_json(folder / "check" / "split.json")["qrels"]
+    assert files_of(qrels["train"]).isdisjoint(files_of(qrels["test"]))
     assert (folder / "model" / "modules.json").exists()
 
 
-def test_real_test_queries_take_the_place_of_generated_ones(typed, tmp_path):
+def test_real_test_queries_take_the_place_of_synthetic_ones(
+    tuned, documents, with_recipe, tmp_path
+):
     rows = ["query,positive", "how to copy a whole tree,copytree", "how to wrap text,textwrap.html"]
     (tmp_path / "real.csv").write_text("\n".join(rows))
-    shown = typed("evaluate", more=["--test-queries", "real.csv", "--json", "--quiet"])
-    found = json.loads(shown.splitlines()[-1])
-    assert (found["synthetic"], found["queries"]) == (False, 2)
+    run = shutil.copytree(tuned[0], tmp_path / "run")
+    options = [*with_recipe, "--out", run, "--test-queries", tmp_path / "real.csv"]
+    result = last_object(typed("evaluate", documents, *options, "--json", "--quiet"))
+    assert (result["synthetic"], result["queries"]) == (False, 2)
 
 
-def test_each_verb_says_what_it_wrote(typed, tmp_path, tiny_data):
-    found = json.loads(typed("generate", "queries", more=["--json"]).splitlines()[-1])
-    assert found["stage"] == "queries"
-    assert found["queries"] > 40
-    assert found["generator"] == "offline"
-    assert set(found["sieve"]) == {"passed", "turned_down", "examples"}
-    found = json.loads(typed("generate", "reverse", more=["--json", "--quiet"]).splitlines()[-1])
-    assert found["stage"] == "generate"
-    assert found["passages"] == found["gold"] + found["extractive"] + found["none"]
+def test_each_verb_prints_what_it_wrote(tuned):
+    run, _ = tuned
+    queries = last_object(typed("generate", "queries", run, "--json"))
+    assert (queries["stage"], queries["generator"]) == ("queries", "offline")
+    assert PASSAGES / 2 < queries["queries"] <= PASSAGES
+    assert set(queries["sieve"]) == {"passed", "turned_down", "examples"}
+    positives = last_object(typed("generate", "reverse", run, "--json", "--quiet"))
+    assert positives["stage"] == "generate"
+    sources = positives["gold"] + positives["extractive"] + positives["none"]
+    assert positives["passages"] == sources
 
 
-def test_a_run_that_is_there_gets_other_wordings_unless_its_recipe_says_none(
-    tiny_data, tiny_model, tmp_path
-):
+def test_a_run_without_a_word_on_paraphrases_gets_three(tiny_data, tiny_model, tmp_path):
     chat = Chat(lambda body: json.dumps({"queries": ["another wording of it"]}))
+    run = tmp_path / "run"
     with serving(chat) as url:
-        recipe = {"generate": {"generator": f"vllm:tiny@{url}", "round_trip": 50}}
-        made = open_run(tiny_data, str(tiny_model), tmp_path / "run", overrides=recipe)
-        assert made.recipe.generate.paraphrases == 0
-        verb = ["generate", "paraphrases", str(made.path), "--json"]
-        assert "give the same command with --yes" in str(CliRunner().invoke(app, verb).exception)
-        ended = CliRunner().invoke(app, [*verb, "--yes"])
-    assert json.loads(ended.stdout.splitlines()[-1])["stage"] == "paraphrases"
-    assert read_json(made.path / "recipe.json")["overrides"]["generate"] == recipe["generate"] | {
-        "paraphrases": 3
-    }
-    nothing = {"generate": {"paraphrases": 0, "passages": 0}}
-    none = open_run(tiny_data, str(tiny_model), tmp_path / "none", overrides=nothing)
-    refused = [
-        CliRunner().invoke(app, ["generate", what, str(none.path)])
-        for what in ("paraphrases", "queries")
-    ]
-    assert "generate.paraphrases is 0 in the recipe of" in str(refused[0].exception)
-    assert "has training queries, and none are to be written beside them: generate.pass" in str(
-        refused[1].exception
-    )
+        settings = {"generator": f"vllm:tiny@{url}", "round_trip": 50}
+        recipe = tmp_path / "recipe.yaml"
+        recipe.write_text(json.dumps({"generate": settings}))
+        typed("check", tiny_data, "--model", tiny_model, "--out", run, "--recipe", recipe)
+        assert read_json(run / "recipe.json")["resolved"]["generate"]["paraphrases"] == 0
+        verb = ["generate", "paraphrases", run, "--json"]
+        assert "give the same command with --yes" in refused(*verb)
+        assert not (run / "paraphrases").exists()
+        assert last_object(typed(*verb, "--yes"))["stage"] == "paraphrases"
+    recorded = read_json(run / "recipe.json")["overrides"]["generate"]
+    assert recorded == settings | {"paraphrases": 3}
+
+
+def test_what_the_recipe_does_not_ask_for_is_not_generated(tiny_data, tiny_model, tmp_path):
+    options = [tiny_data, "--model", tiny_model, "--out", tmp_path / "run"]
+    options += ["--set", "generate.passages=0", "--set", "generate.paraphrases=0"]
+    error = refused("generate", "paraphrases", *options)
+    assert "generate.paraphrases is 0 in the recipe of" in error
+    error = refused("generate", "queries", *options)
+    assert "has training queries" in error
+    assert "generate.passages is 0 in the recipe of" in error
 
 
 def test_prompts_can_be_had_as_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ended = CliRunner().invoke(app, ["generate", "prompts", "mine"])
-    assert ended.exit_code == 0
-    assert {path.name for path in (tmp_path / "mine").iterdir()} == {
-        path.name for path in BUILT_IN_PROMPTS.iterdir()
-    }
-    again = CliRunner().invoke(app, ["generate", "prompts", "mine"])
-    assert "is not empty" in str(again.exception)
+    typed("generate", "prompts", "mine")
+    names = {path.name for path in (tmp_path / "mine").iterdir()}
+    assert names == {path.name for path in BUILT_IN_PROMPTS.iterdir()}
+    assert "is not empty" in refused("generate", "prompts", "mine")
 
 
-def test_a_run_that_was_refused_goes_on_when_the_same_command_is_right(
-    typed, documents, tmp_path, capsys, monkeypatch
+def test_a_run_that_was_refused_continues_when_the_same_command_is_right(
+    documents, with_recipe, tmp_path, capsys, monkeypatch
 ):
-    (documents / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing more")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    chat = Chat(
-        lambda body: json.dumps(
-            {"queries": ["what is told here of " + str(abs(hash(str(body))) % 997)]}
-        )
-    )
+    chat = Chat(lambda body: json.dumps({"queries": [f"query {abs(hash(str(body))) % 997}"]}))
+    verb = ["generate", "queries", documents, *with_recipe, "--out", tmp_path / "run"]
     with serving(chat) as url:
-        verb = ["generate", "queries", str(documents), "--recipe", "recipe.yaml", "--out", "run"]
         server = ["--generator", f"openai:tiny@{url}"]
-        with_key = CliRunner().invoke(
-            app, [*verb, "--generator", "openai:tiny@http://me:sk-secret@127.0.0.1:9/v1"]
-        )
-        assert "keep the key out" in str(with_key.exception)
-        assert "secret" not in "".join(capsys.readouterr()) + with_key.output
-        refused = CliRunner().invoke(app, [*verb, *server])
-        assert "give the same command with --yes" in str(refused.exception)
-        assert (tmp_path / "run").exists()
-        agreed = CliRunner().invoke(app, [*verb, *server, "--yes"])
-        assert "is not empty" not in str(agreed.exception)
-    assert chat.calls == 80
-    (documents / "broken.pdf").unlink()
+        address = "openai:tiny@http://me:sk-secret@127.0.0.1:9/v1"
+        assert "keep the key out" in refused(*verb, "--generator", address)
+        assert "secret" not in "".join(capsys.readouterr())
+        assert "give the same command with --yes" in refused(*verb, *server)
+        assert chat.calls == 0
+        ended = CliRunner().invoke(app, [str(word) for word in [*verb, *server, "--yes"]])
+        assert "is not empty" not in str(ended.exception)
+    assert chat.calls == PASSAGES
 
 
-def test_what_cannot_be_read_is_named_before_anything_is_written(typed, documents, tmp_path):
-    (documents / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing more")
-    shown = typed("generate", "queries", said="broken.pdf: cannot be read")
-    assert str(Path("runs") / "papers" / "queries" / "queries.jsonl") in shown.replace("\n", "")
-    (documents / "broken.pdf").unlink()
-
-
-def test_a_guard_that_cannot_be_read_is_named_before_anything_is_written(
-    documents, tiny_model, tmp_path
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_used(
+    documents, with_recipe, tmp_path
 ):
-    wanted = {"generate": {"passages": 80}, "guard": {"data": str(tmp_path / "nowhere")}}
-    with pytest.raises(WhetError, match=r"guard\.data: .*nowhere"):
-        open_run(documents, str(tiny_model), tmp_path / "run", overrides=wanted)
-    assert not (tmp_path / "run" / "queries").exists()
+    folder = shutil.copytree(documents, tmp_path / "papers")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing more")
+    run = tmp_path / "run"
+    ended = typed("generate", "queries", folder, *with_recipe, "--out", run)
+    assert "broken.pdf: cannot be read" in " ".join(ended.output.split())
+    assert str(run / "queries" / "queries.jsonl") in ended.stdout
+
+
+def test_a_forgetting_check_that_cannot_be_read_is_named_before_anything_is_written(
+    documents, with_recipe, tmp_path
+):
+    run = tmp_path / "run"
+    guard = ["--guard", tmp_path / "nowhere"]
+    error = refused("tune", documents, *with_recipe, "--out", run, *guard)
+    assert "guard.data: " in error
+    assert "nowhere" in error
+    assert not (run / "queries").exists()

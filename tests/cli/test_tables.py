@@ -3,10 +3,10 @@ import io
 import numpy as np
 from rich.console import Console
 
+from whet.cli.tables import changed_table, results_table, verdict_text
 from whet.evaluate.slices import query_rows
 from whet.evaluate.verdict import assess
 from whet.records import Passage
-from whet.cli.tables import changed_table, results_table, verdict_text
 
 QRELS = {f"q{n}": {"yes": 1} for n in range(10)}
 BASE = {query: {"no": 0.9, "yes": 0.8} for query in QRELS}

@@ -65,16 +65,12 @@ def queries(
     """Generate synthetic training queries for passages that have none."""
     from whet.cli.show import show_stage
     from whet.pipeline import build
+    from whet.stages.queries import check_is_needed
 
     request = RunRequest(data, files, model, run, others=(synthetic,))
     with terminal(output.quiet):
         opened = request.open_or_continue(confirmation(synthetic.yes, output.quiet))
-        if not (opened.lacks_queries or opened.adds_queries):
-            raise ConfigError(
-                f"{opened.source.name} has training queries, and the recipe of {opened.path} asks "
-                "for no synthetic ones: generate.passages is "
-                f"{opened.recipe_before_paraphrases.generate.passages}"
-            )
+        check_is_needed(opened)
         build(opened, until="queries")
     show_stage(opened.path, "queries", json=output.json)
 
@@ -92,16 +88,13 @@ def paraphrases(
     """Generate paraphrases of the training queries (generate.paraphrases, 3 by default)."""
     from whet.cli.show import show_stage
     from whet.pipeline import build
+    from whet.stages.paraphrases import check_is_needed
 
     request = RunRequest(data, files, model, run, others=(synthetic,))
     with terminal(output.quiet):
         confirm = confirmation(synthetic.yes, output.quiet)
         opened = request.open_or_continue(confirm, paraphrases=PARAPHRASES)
-        if not opened.draft.generate.paraphrases:
-            raise ConfigError(
-                f"generate.paraphrases is 0 in the recipe of {opened.path}: "
-                "it asks for no paraphrases"
-            )
+        check_is_needed(opened)
         build(opened, until="paraphrases")
     show_stage(opened.path, "paraphrases", json=output.json)
 

@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.prompt import Confirm as Question
 from rich.text import Text
 
-from whet.generate.spending import Confirm, refuse
+from whet.generate.spending import Confirm, agree, refuse
 from whet.progress import Display, LogDisplay, Task, shown_on
 
 STYLES = {logging.WARNING: "yellow", logging.ERROR: "red"}
@@ -121,11 +121,6 @@ def confirmation(yes: bool, quiet: bool) -> Confirm:
         return agree
     is_interactive = stderr_console().is_terminal and sys.stdin.isatty()
     return ask if is_interactive and not quiet else refuse
-
-
-def agree(question: str) -> bool:  # noqa: ARG001 - the signature of Confirm
-    """Agree to all costs."""
-    return True
 
 
 def ask(question: str) -> bool:
