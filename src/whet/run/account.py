@@ -145,10 +145,10 @@ def _kept(run: Run, result: TrainingResult) -> Iterator[str]:
         return
 
     yield from _earlier_checkpoint(run, result)
-    kept = "The trained model was kept"
+    sentence = "The trained model was kept"
     if result.share is not None:
-        kept += f", at interpolation weight {result.share:.2f}"
-    yield f"{kept}. {PRIMARY} {where}: {before} → {after}."
+        sentence += f", at interpolation weight {result.share:.2f}"
+    yield f"{sentence}. {PRIMARY} {where}: {before} → {after}."
     if result.dev_best < result.dev_base:
         if run.force:
             yield "That is less than base. The model was kept because --force was given."
