@@ -4,6 +4,7 @@ import numpy as np
 
 from whet.teach.dev_pairs import DEV_DEPTH, dev_pairs, draw_passages
 
+QRELS = {"q1": {"a": 1}, "q2": {"b": 1, "c": 1}}
 POSITIVES = {"q1": ["a"], "q2": ["b", "c"]}
 NEAREST = {"q1": ["b", "a"], "q2": ["d"]}
 DRAWN = {"q1": ["e", "a", "e"], "q2": ["f", "d"]}
@@ -11,7 +12,7 @@ KNOWN = {"q1": frozenset({"a"}), "q2": frozenset({"b", "c", "f"})}
 
 
 def test_every_pair_is_scored_once():
-    pairs = dev_pairs(POSITIVES, NEAREST, DRAWN, KNOWN)
+    pairs = dev_pairs(QRELS, POSITIVES, NEAREST, DRAWN, KNOWN)
     assert pairs.scored == [
         ("q1", "a"),
         ("q1", "b"),
@@ -24,7 +25,7 @@ def test_every_pair_is_scored_once():
 
 
 def test_scores_of_positives_and_of_random_pairs_that_answer_nothing():
-    pairs = dev_pairs(POSITIVES, NEAREST, DRAWN, KNOWN)
+    pairs = dev_pairs(QRELS, POSITIVES, NEAREST, DRAWN, KNOWN)
     scores = np.arange(7, dtype=np.float32)
     assert pairs.positives == [("q1", "a"), ("q2", "b"), ("q2", "c")]
     assert pairs.random == [("q1", "e"), ("q2", "d")]
@@ -33,7 +34,7 @@ def test_scores_of_positives_and_of_random_pairs_that_answer_nothing():
 
 
 def test_the_ranking_is_of_positives_and_nearest_passages():
-    pairs = dev_pairs(POSITIVES, NEAREST, DRAWN, KNOWN)
+    pairs = dev_pairs(QRELS, POSITIVES, NEAREST, DRAWN, KNOWN)
     scores = np.arange(7, dtype=np.float32)
     assert pairs.ranking(scores) == {"q1": {"a": 0, "b": 1}, "q2": {"b": 3, "c": 4, "d": 5}}
 

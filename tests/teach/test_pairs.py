@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from whet.records import Collection, MinedQuery, Negative, Passage
-from whet.teach.pairs import pairs_of, random_pairs, training_pairs
+from whet.teach.pairs import PairHashes, pairs_of, random_pairs, training_pairs
 
 PASSAGES = {name: Passage(name, f"text of {name}") for name in "abcde"}
 QUERIES = {"q1": "one", "q2": "two", "q3": "three"}
@@ -36,7 +36,25 @@ def test_pairs_store_each_text_once_and_keep_their_order():
     assert pairs.query_rows.tolist() == [0, 1, 0]
     assert pairs.passage_rows.tolist() == [0, 0, 1]
     assert len(pairs) == 3
-    assert len(set(pairs.passage_hashes.tolist())) == 2
+
+
+def test_a_hash_belongs_to_a_text():
+    pairs = pairs_of(COLLECTION, [("q2", "b"), ("q1", "b"), ("q2", "a")])
+    hashes = pairs.hashes(0, 3)
+    assert hashes.passages[0] == hashes.passages[1] != hashes.passages[2]
+    assert hashes.queries[0] == hashes.queries[2] != hashes.queries[1]
+    assert len(set(hashes.keys.tolist())) == 3
+    later = pairs_of(COLLECTION, [("q2", "a")])
+    assert later.hashes(0, 1).keys.tolist() == pairs.hashes(2, 9).keys.tolist()
+    assert hashes.take(np.array([2])).keys.tolist() == later.hashes(0, 1).keys.tolist()
+
+
+def test_keys_of_many_pairs_differ():
+    rng = np.random.default_rng(0)
+    queries = rng.integers(0, 2**64, 200, np.uint64)
+    passages = rng.integers(0, 2**64, 200, np.uint64)
+    pairs = PairHashes(np.repeat(queries, 200), np.tile(passages, 200))
+    assert len(np.unique(pairs.keys)) == 200 * 200
 
 
 def test_positives_mined_negatives_and_cross_pairs_are_labelled():
@@ -73,4 +91,4 @@ def test_random_pairs_are_of_training_queries_and_follow_their_seed(count):
 
 def test_texts_with_lone_surrogates_can_be_hashed():
     odd = replace(COLLECTION, queries={**QUERIES, "q1": "\ud800"})
-    assert len(pairs_of(odd, [("q1", "a")]).query_hashes) == 1
+    assert len(pairs_of(odd, [("q1", "a")]).hashes(0, 1).keys) == 1

@@ -1,4 +1,4 @@
-"""The teach stage's record: what is written is read back, the empty one too, and no torch is loaded."""
+"""The record of the teach stage: it is read back as written, and loads no torch."""
 
 import json
 import subprocess

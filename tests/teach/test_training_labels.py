@@ -45,7 +45,7 @@ def test_without_a_teacher_the_labels_are_hard(caplog):
 
 
 def test_without_a_teacher_there_is_nothing_to_train_on_by_labels_alone():
-    with pytest.raises(ConfigError, match="no teacher of bad .* better than chance"):
+    with pytest.raises(ConfigError, match=r"no teacher of bad .* better than chance"):
         choose_teachers({"bad": BAD}, required=True)
 
 

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from whet.artifacts import Artifact, run_stage, write_json
 from whet.evaluate.measures import PRIMARY, areas, means, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.mine.known import known_positives
 from whet.mine.mined import read_mined
-from whet.records import Judgements
 from whet.run.folder import Run
-from whet.teach.dev_pairs import DEV_DEPTH, DevPairs, dev_pairs, draw_passages
+from whet.teach.dev_pairs import DEV_DEPTH, DevPairs, DevScores, dev_pairs, draw_passages
 from whet.teach.label_file import write_labels
 from whet.teach.named import check_teacher_name, teacher_digest, teacher_of
 from whet.teach.pairs import PairId, pairs_of, random_pairs, training_pairs
@@ -99,48 +97,55 @@ def _write_no_labels(folder: Path) -> None:
 
 def _write_soft_labels(run: Run, folder: Path, pairs: list[PairId]) -> None:
     """Score the pairs with every teacher; write labels and summary."""
-    config = run.recipe.teach
     positives = set(run.collection.pairs("train"))
     relevant = np.array([pair in positives for pair in pairs])
 
-    by_teacher = _ask_all(run, pairs)
-    chosen = choose_teachers(by_teacher, required=run.recipe.train.loss == "soft")
+    by_teacher = _score_by_all(run, pairs)
+    labels_only = run.recipe.train.loss == "soft"
+    chosen = choose_teachers(by_teacher, required=labels_only)
     for name, teacher in by_teacher.items():
-        quality = teacher.quality
-        ndcg = f"nDCG@10 {100 * quality.ndcg:.1f}"
-        logger.info(f"teacher {name}: AUC {quality.auc:.2f}, {ndcg}")
+        auc = teacher.quality.auc
+        ndcg = 100 * teacher.quality.ndcg
+        logger.info(f"teacher {name}: AUC {auc:.2f}, nDCG@10 {ndcg:.1f}")
 
-    labels = labels_of(config, chosen, relevant)
+    labels = labels_of(run.recipe.teach, chosen, relevant)
     scores = {name: teacher.scores for name, teacher in chosen.items()}
     write_labels(folder, pairs, relevant, labels, scores)
     summary = summarise(by_teacher, chosen, labels, relevant)
     write_json(folder / "summary.json", summary.to_json())
 
 
-def _ask_all(run: Run, pairs: list[PairId]) -> dict[str, TeacherScores]:
+def _score_by_all(run: Run, pairs: list[PairId]) -> dict[str, TeacherScores]:
     """Every teacher's calibrated scores of the pairs, and its quality on dev."""
     config = run.recipe.teach
+    collection = run.collection
     store = run.path / "scores"
-    texts = pairs_of(run.collection, pairs)
+    texts = pairs_of(collection, pairs)
     background = None
     if config.calibration == "background":
-        background = random_pairs(run.collection, config.background, config.seed)
-    split, dev = _dev_pairs(run)
-    dev_texts = pairs_of(run.collection, dev.scored)
+        background = random_pairs(collection, config.background, config.seed)
+    dev = _dev_pairs(run)
+    dev_texts = pairs_of(collection, dev.scored)
 
     by_teacher = {}
     for name in config.teachers:
-        teacher = teacher_of(name, run.collection, run.base_encoder)
-        scores = calibrated_scores(teacher, texts, background, config.calibration, store)
+        teacher = teacher_of(name, collection, run.base_encoder)
+        scores = calibrated_scores(
+            teacher,
+            texts,
+            background,
+            config.calibration,
+            store,
+        )
         dev_scores = score_pairs(teacher, dev_texts, store)
-        quality = _quality(dev, dev_scores, run.collection.qrels[split])
+        quality = _quality(dev, dev_scores)
         by_teacher[name] = TeacherScores(scores, quality)
         del teacher  # before the next one is loaded
     return by_teacher
 
 
-def _dev_pairs(run: Run) -> tuple[str, DevPairs]:
-    """The pairs that measure the teachers, and the split that their queries are from.
+def _dev_pairs(run: Run) -> DevPairs:
+    """The pairs by which the teachers are measured.
 
     Without a dev split the training queries serve: no teacher has learned from them.
     """
@@ -148,14 +153,31 @@ def _dev_pairs(run: Run) -> tuple[str, DevPairs]:
     split = "dev" if collection.positives("dev") else "train"
     positives = collection.positives(split)
     queries = {query: collection.queries[query] for query in positives}
-    drawn = draw_passages(list(queries), list(run.passages), run.recipe.teach.seed)
-    nearest = retrieve(run.base_encoder, queries, run.passages, depth=DEV_DEPTH)
-    near_ids = {query: list(ranking) for query, ranking in nearest.items()}
-    return split, dev_pairs(positives, near_ids, drawn, known_positives(collection))
+    nearest = retrieve(
+        run.base_encoder,
+        queries,
+        run.passages,
+        depth=DEV_DEPTH,
+    )
+    drawn = draw_passages(
+        list(queries),
+        list(run.passages),
+        run.recipe.teach.seed,
+    )
+    return dev_pairs(
+        collection.qrels[split],
+        positives,
+        nearest,
+        drawn,
+        known_positives(collection),
+    )
 
 
-def _quality(dev: DevPairs, scores: Float32[np.ndarray, " pair"], qrels: Judgements) -> Quality:
+def _quality(dev: DevPairs, scores: DevScores) -> Quality:
     """A teacher's quality from its scores of the dev pairs."""
-    auc, auprc = areas(dev.labelled_scores(scores), dev.is_positive)
-    by_measure = per_query(qrels, dev.ranking(scores), [PRIMARY])
-    return Quality(auc, auprc, means(by_measure)[PRIMARY])
+    labelled_scores = dev.labelled_scores(scores)
+    auc, auprc = areas(labelled_scores, dev.is_positive)
+    ranking = dev.ranking(scores)
+    by_query = per_query(dev.qrels, ranking, [PRIMARY])
+    ndcg = means(by_query)[PRIMARY]
+    return Quality(auc, auprc, ndcg)

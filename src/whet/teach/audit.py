@@ -9,15 +9,17 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
 from whet.records import Collection, Teacher
-from whet.teach.pairs import Pairs
+from whet.teach.pairs import Pairs, Rows
 from whet.teach.scores import score_pairs
 from whet.teach.suspects import features, relevance
 
 EXCERPT_LENGTH = 400  # characters of a passage in the table and on the page
 
 Hits: TypeAlias = Int64[np.ndarray, "query rank"]
-Rows: TypeAlias = Int64[np.ndarray, "pair 2"]
+IsClosed: TypeAlias = Bool[np.ndarray, "query rank"]
 Scores: TypeAlias = Float32[np.ndarray, "teacher pair"]
+LowestScores: TypeAlias = Float64[np.ndarray, "teacher query"]
+OfTeachers: TypeAlias = Float[np.ndarray, " teacher"]
 
 
 class Candidate(NamedTuple):
@@ -53,7 +55,8 @@ class Suspect:
         """Each teacher's score beside that of the known answer."""
         parts = [f"base rank {self.rank}"]
         for name, score in self.scores.items():
-            parts.append(f"{name} {score:.3g} (known answer {self.answer[name]:.3g})")
+            answer = self.answer[name]
+            parts.append(f"{name} {score:.3g} (known answer {answer:.3g})")
         return "; ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -112,17 +115,19 @@ class AuditTeachers:
 
     def score(self, pairs: Pairs) -> tuple[Scores, Scores]:
         """Every teacher's scores of `pairs` and of the background, a row for each teacher."""
-        scores = []
-        background_scores = []
+        all_scores = []
+        all_background_scores = []
         for name in self.names:
             teacher = self.load(name)
-            scores.append(score_pairs(teacher, pairs, self.store))
-            background_scores.append(score_pairs(teacher, self.background, self.store))
+            scores = score_pairs(teacher, pairs, self.store)
+            background_scores = score_pairs(teacher, self.background, self.store)
+            all_scores.append(scores)
+            all_background_scores.append(background_scores)
             del teacher  # before the next one is loaded
-        return np.stack(scores), np.stack(background_scores)
+        return np.stack(all_scores), np.stack(all_background_scores)
 
 
-def open_candidates(hits: Hits, is_closed: Bool[np.ndarray, "query rank"]) -> list[Candidate]:
+def open_candidates(hits: Hits, is_closed: IsClosed) -> list[Candidate]:
     """The hits that are not closed, query by query and by rank.
 
     `hits` are the passage rows that a search found for each training query. Where it found fewer
@@ -135,7 +140,8 @@ def open_candidates(hits: Hits, is_closed: Bool[np.ndarray, "query rank"]) -> li
     candidates = []
     for query_row, column in np.argwhere(is_open).tolist():
         passage_row = int(hits[query_row, column])
-        candidates.append(Candidate(query_row, passage_row, rank=column + 1))
+        candidate = Candidate(query_row, passage_row, rank=column + 1)
+        candidates.append(candidate)
     return candidates
 
 
@@ -154,31 +160,39 @@ def find_suspects(
     queries = [collection.queries[query] for query in query_ids]
     passages = [passage.content for passage in collection.passages.values()]
 
-    # Rows of all pairs: first the known answers, then the candidates.
+    # Query row and passage row of all pairs: first the known answers, then the candidates.
     known_rows = _known_rows(collection)
-    candidate_rows = np.array([candidate[:2] for candidate in candidates], np.int64)
-    rows = np.concatenate([known_rows, candidate_rows])
     known_count = len(known_rows)
+    candidate_rows = [candidate[:2] for candidate in candidates]
+    rows = np.array(known_rows + candidate_rows, np.int64)
+    query_rows = rows[:, 0]
+    passage_rows = rows[:, 1]
     is_known = np.arange(len(rows)) < known_count
 
-    pairs = Pairs(queries, passages, rows[:, 0], rows[:, 1])
+    pairs = Pairs(queries, passages, query_rows, passage_rows)
     scores, background_scores = teachers.score(pairs)
-    pair_features = features(scores, pairs.query_rows, background_scores)
+    pair_features = features(scores, query_rows, background_scores)
     probabilities = relevance(pair_features, is_known)
-    lowest = _lowest_scores(scores[:, is_known], known_rows[:, 0], len(queries))
+    lowest = _lowest_scores(
+        scores[:, is_known],
+        query_rows[is_known],
+        len(queries),
+    )
 
     suspects = []
     for column, candidate in enumerate(candidates, start=known_count):
-        if probabilities[column] < threshold:
+        probability = float(probabilities[column])
+        if probability < threshold:
             continue
         query_row, passage_row, rank = candidate
+        passage = passages[passage_row]
         suspect = Suspect(
             query_id=query_ids[query_row],
             passage_id=passage_ids[passage_row],
-            probability=round(float(probabilities[column]), 4),
+            probability=round(probability, 4),
             rank=rank,
             query=queries[query_row],
-            passage=passages[passage_row][:EXCERPT_LENGTH],
+            passage=passage[:EXCERPT_LENGTH],
             scores=_by_name(teachers.names, scores[:, column]),
             answer=_by_name(teachers.names, lowest[:, query_row]),
         )
@@ -195,34 +209,37 @@ def first_answers(collection: Collection) -> dict[str, str]:
     return answers
 
 
-def _known_rows(collection: Collection) -> Rows:
+def _known_rows(collection: Collection) -> list[tuple[int, int]]:
     """Query row and passage row of every training pair."""
     query_ids = collection.positives("train")
     row_of_query = {query: row for row, query in enumerate(query_ids)}
     row_of_passage = {passage: row for row, passage in enumerate(collection.passages)}
     rows = []
     for query, passage in collection.pairs("train"):
-        rows.append((row_of_query[query], row_of_passage[passage]))
-    return np.array(rows, np.int64)
+        query_row = row_of_query[query]
+        passage_row = row_of_passage[passage]
+        rows.append((query_row, passage_row))
+    return rows
 
 
 def _lowest_scores(
     scores: Scores,
-    query_rows: Int64[np.ndarray, " pair"],
+    query_rows: Rows,
     query_count: int,
-) -> Float64[np.ndarray, "teacher query"]:
+) -> LowestScores:
     """Every teacher's lowest score of each query's known answers.
 
     scores      .9 .4 .7
     query_rows   0  0  1    →    .4 .7
     """
-    lowest = np.full((len(scores), query_count), np.inf)
+    shape = (len(scores), query_count)
+    lowest = np.full(shape, np.inf)
     for teacher_lowest, teacher_scores in zip(lowest, scores, strict=True):
         np.minimum.at(teacher_lowest, query_rows, teacher_scores)
     return lowest
 
 
-def _by_name(names: Sequence[str], values: Float[np.ndarray, " teacher"]) -> dict[str, float]:
+def _by_name(names: Sequence[str], values: OfTeachers) -> dict[str, float]:
     """Teachers' names with their values, rounded to four digits."""
     rounded = {}
     for name, value in zip(names, values.tolist(), strict=True):

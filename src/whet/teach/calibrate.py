@@ -14,11 +14,12 @@ Calibration = Literal["none", "minmax", "rank", "background"]
 Scores = Shaped[np.ndarray, " pair"]
 Calibrated = Float64[np.ndarray, " pair"]
 Background = Shaped[np.ndarray, " sample"]
+Group = Int64[np.ndarray, " pair"]
 
 
 def calibrated(
     scores: Scores,
-    group: Int64[np.ndarray, " pair"],
+    group: Group,
     how: Calibration,
     background: Background | None = None,
 ) -> Calibrated:
@@ -63,12 +64,16 @@ def calibrated(
     return result
 
 
-def _stretched(values: Scores) -> Calibrated:
+def _stretched(values: Calibrated) -> Calibrated:
     """One query's values spread over [0, 1]; 0.5 for each where all are equal."""
-    spread = np.ptp(values) if len(values) else 0.0
+    count = len(values)
+    if not count:
+        return values
+    spread = np.ptp(values)
     if not spread > 0:
-        return np.full(len(values), 0.5)
-    stretched: Calibrated = (values - values.min()) / spread
+        return np.full(count, 0.5)
+    lowest = values.min()
+    stretched: Calibrated = (values - lowest) / spread
     return stretched
 
 
@@ -83,10 +88,11 @@ def _against_background(values: Calibrated, background: Background | None) -> Ca
 
     mean = float(np.mean(background, dtype=np.float64))
     deviation = float(np.std(background, dtype=np.float64))
+    distances = values - mean
     if not deviation > 0:
         # The limit of Φ: a step at the mean.
-        step: Calibrated = np.heaviside(values - mean, 0.5)
+        step: Calibrated = np.heaviside(distances, 0.5)
         return step
 
-    result: Calibrated = ndtr((values - mean) / deviation)
+    result: Calibrated = ndtr(distances / deviation)
     return result

@@ -47,37 +47,52 @@ class FileTeacher:
     def score(self, queries: Sequence[str], passages: Sequence[str]) -> Scores:
         """The file's scores; raises ConfigError when a pair is not in it."""
         pairs = list(zip(queries, passages, strict=True))
-        scores = [self._scores.get(pair) for pair in pairs]
-        if None in scores:
-            query, passage = pairs[scores.index(None)]
+        missing = [pair for pair in pairs if pair not in self._scores]
+        if missing:
+            query, passage = missing[0]
+            query = query[:SHOWN_CHARACTERS]
+            passage = passage[:SHOWN_CHARACTERS]
             raise ConfigError(
-                f"{self.path} has no score for {scores.count(None)} of {len(scores)} pairs, "
-                f"such as {query[:SHOWN_CHARACTERS]!r} with {passage[:SHOWN_CHARACTERS]!r}"
+                f"{self.path} has no score for {len(missing)} of {len(pairs)} pairs, "
+                f"such as {query!r} with {passage!r}"
             )
+        scores = [self._scores[pair] for pair in pairs]
         return np.array(scores, np.float32)
 
     @cached_property
     def _scores(self) -> dict[tuple[str, str], float]:
         """Texts of query and passage → score; raises DataError with every faulty row."""
+        queries = self.collection.queries
+        passages = self.collection.passages
         faults = Faults()
         scores = {}
         for where, row in table_rows(self.path, faults):
             missing = [name for name in COLUMNS if name not in row]
             if missing:
-                what = f"there is no {', '.join(missing)}"
-                faults.error("no-column", where, what, f"Name the columns {COLUMNS}.")
+                faults.error(
+                    "no-column",
+                    where,
+                    f"there is no {', '.join(missing)}",
+                    f"Name the columns {', '.join(COLUMNS)}.",
+                )
                 break
 
-            query = self.collection.queries.get(str(row["query_id"]))
-            passage = self.collection.passages.get(str(row["passage_id"]))
+            query_id = str(row["query_id"])
+            passage_id = str(row["passage_id"])
+            query = queries.get(query_id)
+            passage = passages.get(passage_id)
             if query is None or passage is None:
                 continue  # the file may hold scores of other texts, too
 
             try:
                 scores[query, passage.content] = float(row["score"])
             except (TypeError, ValueError):
-                what = f"score is {row['score']!r}, expected a number"
-                faults.error("bad-score", where, what, "Correct or delete the row.")
+                faults.error(
+                    "bad-score",
+                    where,
+                    f"score is {row['score']!r}, expected a number",
+                    "Correct or delete the row.",
+                )
         raise_errors(faults)
         return scores
 
@@ -114,7 +129,8 @@ class EndpointTeacher:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of model name, address and prompts."""
-        return digest("endpoint", self.model, str(self._client.base_url), self.prompts)
+        address = str(self._client.base_url)
+        return digest("endpoint", self.model, address, self.prompts)
 
     @cached_property
     def _client(self) -> Any:

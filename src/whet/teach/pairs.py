@@ -1,7 +1,7 @@
 """Pairs of a query and a passage for teachers to score."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -15,6 +15,35 @@ PairId: TypeAlias = tuple[str, str]
 """A query id and a passage id."""
 
 Hashes: TypeAlias = UInt64[np.ndarray, " text"]
+Rows: TypeAlias = Int64[np.ndarray, " pair"]
+
+MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads two hashes over one
+SHIFT = np.uint64(29)
+
+
+@dataclass(frozen=True, slots=True)
+class PairHashes:
+    """Hashes of both texts of each pair."""
+
+    queries: Hashes
+    passages: Hashes
+
+    def take(self, rows: Rows) -> "PairHashes":
+        """The hashes of some of the pairs."""
+        return PairHashes(
+            self.queries[rows],
+            self.passages[rows],
+        )
+
+    @property
+    def keys(self) -> Hashes:
+        """One number for each pair.
+
+        The chance that any two of a million pairs get the same number is 3e-8.
+        """
+        mixed = self.passages ^ (self.passages >> SHIFT)
+        keys: Hashes = self.queries + MIX * mixed
+        return keys
 
 
 @dataclass(frozen=True)
@@ -27,33 +56,42 @@ class Pairs:
 
     queries: Sequence[str]
     passages: Sequence[str]
-    query_rows: Int64[np.ndarray, " pair"]
-    passage_rows: Int64[np.ndarray, " pair"]
+    query_rows: Rows
+    passage_rows: Rows
 
     def __len__(self) -> int:
         return len(self.query_rows)
 
+    def hashes(self, start: int, stop: int) -> PairHashes:
+        """The hashes of the pairs from `start` up to, but not including, `stop`."""
+        query_rows = self.query_rows[start:stop]
+        passage_rows = self.passage_rows[start:stop]
+        return PairHashes(
+            self._query_hashes[query_rows],
+            self._passage_hashes[passage_rows],
+        )
+
     @cached_property
-    def query_hashes(self) -> Hashes:
-        """A hash of each text in `queries`."""
+    def _query_hashes(self) -> Hashes:
         return _hashes(self.queries)
 
     @cached_property
-    def passage_hashes(self) -> Hashes:
-        """A hash of each text in `passages`."""
+    def _passage_hashes(self) -> Hashes:
         return _hashes(self.passages)
 
 
 def pairs_of(collection: Collection, ids: Sequence[PairId]) -> Pairs:
     """The texts of pairs that are given by their ids; raises ValueError where there are none."""
     query_ids, passage_ids = zip(*ids, strict=True)
-    row_of_query = _first_rows(query_ids)
-    row_of_passage = _first_rows(passage_ids)
+    distinct_queries, query_rows = _numbered(query_ids)
+    distinct_passages, passage_rows = _numbered(passage_ids)
+    queries = [collection.queries[query] for query in distinct_queries]
+    passages = [collection.passages[passage] for passage in distinct_passages]
     return Pairs(
-        queries=[collection.queries[query] for query in row_of_query],
-        passages=[collection.passages[passage].content for passage in row_of_passage],
-        query_rows=np.array([row_of_query[query] for query in query_ids], np.int64),
-        passage_rows=np.array([row_of_passage[passage] for passage in passage_ids], np.int64),
+        queries,
+        [passage.content for passage in passages],
+        query_rows,
+        passage_rows,
     )
 
 
@@ -109,13 +147,17 @@ def random_pairs(collection: Collection, count: int, seed: int) -> Pairs:
     return Pairs(queries, passages, query_rows, passage_rows)
 
 
-def _first_rows(ids: Iterable[str]) -> dict[str, int]:
-    """Number ids in the order in which they first come.
+def _numbered(ids: Sequence[str]) -> tuple[list[str], Rows]:
+    """The distinct ids in the order in which they first come, and each id's place among them.
 
-    >>> _first_rows(["b", "a", "b"])
-    {'b': 0, 'a': 1}
+    >>> distinct, rows = _numbered(["b", "a", "b"])
+    >>> distinct, rows.tolist()
+    (['b', 'a'], [0, 1, 0])
     """
-    return {id_: row for row, id_ in enumerate(dict.fromkeys(ids))}
+    distinct = list(dict.fromkeys(ids))
+    row_of = {id_: row for row, id_ in enumerate(distinct)}
+    rows = [row_of[id_] for id_ in ids]
+    return distinct, np.array(rows, np.int64)
 
 
 def _hashes(texts: Sequence[str]) -> Hashes:

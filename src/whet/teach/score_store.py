@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, UInt64
+from jaxtyping import Float32
+
+from whet.teach.pairs import Hashes, PairHashes
 
 logger = logging.getLogger(__name__)
 
-MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads two hashes over one
-SHIFT = np.uint64(29)
-
-Hashes: TypeAlias = UInt64[np.ndarray, " pair"]
 Scores: TypeAlias = Float32[np.ndarray, " pair"]
 
 
@@ -27,52 +25,64 @@ class ScoreStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._keys = np.zeros(0, np.uint64)  # sorted
+        self._scores = np.zeros(0, np.float32)  # of each key
         self._added_keys: list[Hashes] = []
         self._added_scores: list[Scores] = []
         self._read()
+        self.merge_added()
 
-    def find(self, query_hashes: Hashes, passage_hashes: Hashes) -> Scores:
+    def find(self, pairs: PairHashes) -> Scores:
         """The stored scores of pairs; NaN where there is none."""
-        keys = pair_keys(query_hashes, passage_hashes)
+        keys = pairs.keys
         if not len(self._keys):
             return np.full(len(keys), np.nan, np.float32)
 
-        # `searchsorted` gives the place of a stored key, or where a missing key would be inserted.
+        # `searchsorted` gives the row of a stored key, or where a missing key would be inserted:
+        # for keys behind the last one that is no row.
         last_row = len(self._keys) - 1
-        rows = np.searchsorted(self._keys, keys).clip(max=last_row)
+        rows = np.searchsorted(self._keys, keys)
+        rows = rows.clip(max=last_row)
+        scores = self._scores[rows]
         is_stored = self._keys[rows] == keys
-        return np.where(is_stored, self._scores[rows], np.float32(np.nan))
+        scores[~is_stored] = np.nan
+        return scores
 
-    def add(self, query_hashes: Hashes, passage_hashes: Hashes, scores: Scores) -> None:
+    def add(self, pairs: PairHashes, scores: Scores) -> None:
         """Write one block; `find` sees it after `merge_added`."""
         import pyarrow as pa
         from pyarrow import parquet
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"part-{self._last_number() + 1:06}.parquet"
+        number = self._last_number() + 1
+        path = self.folder / f"part-{number:06}.parquet"
         aside = path.with_suffix(".tmp")
-        columns = {"query": query_hashes, "passage": passage_hashes, "score": scores}
+        columns = {
+            "query": pairs.queries,
+            "passage": pairs.passages,
+            "score": scores,
+        }
         parquet.write_table(pa.table(columns), aside)
         aside.replace(path)
 
-        self._added_keys.append(pair_keys(query_hashes, passage_hashes))
+        self._added_keys.append(pairs.keys)
         self._added_scores.append(scores.copy())
 
     def merge_added(self) -> None:
-        """Sort the added scores in among the others."""
+        """Sort the added scores in among the others; the first score of a pair stays."""
         keys = np.concatenate([self._keys, *self._added_keys])
         scores = np.concatenate([self._scores, *self._added_scores])
         self._added_keys = []
         self._added_scores = []
-        self._keep_sorted(keys, scores)
+
+        self._keys, first_rows = np.unique(keys, return_index=True)
+        self._scores = scores[first_rows]
 
     def _read(self) -> None:
-        """Load all parts."""
+        """Add the scores of all parts."""
         import pyarrow as pa
         from pyarrow import parquet
 
-        keys = [np.zeros(0, np.uint64)]
-        scores = [np.zeros(0, np.float32)]
         for path in self._parts():
             try:
                 table = parquet.read_table(path)
@@ -80,32 +90,19 @@ class ScoreStore:
                 logger.warning(f"{path} is damaged; its pairs are scored again")
                 path.unlink()
                 continue
-            query_hashes = table["query"].to_numpy()
-            passage_hashes = table["passage"].to_numpy()
-            keys.append(pair_keys(query_hashes, passage_hashes))
-            scores.append(table["score"].to_numpy())
-
-        self._keep_sorted(np.concatenate(keys), np.concatenate(scores))
-
-    def _keep_sorted(self, keys: Hashes, scores: Scores) -> None:
-        """Store keys in order with their scores; the first score of a key that comes twice."""
-        self._keys, first_rows = np.unique(keys, return_index=True)
-        self._scores = scores[first_rows]
+            queries = table["query"].to_numpy()
+            passages = table["passage"].to_numpy()
+            pairs = PairHashes(queries, passages)
+            self._added_keys.append(pairs.keys)
+            self._added_scores.append(table["score"].to_numpy())
 
     def _parts(self) -> list[Path]:
         return sorted(self.folder.glob("part-*.parquet"))
 
     def _last_number(self) -> int:
         """The highest number of a part; 0 where there is none."""
-        numbers = [int(path.stem.removeprefix("part-")) for path in self._parts()]
+        numbers = []
+        for path in self._parts():
+            digits = path.stem.removeprefix("part-")
+            numbers.append(int(digits))
         return max(numbers, default=0)
-
-
-def pair_keys(query_hashes: Hashes, passage_hashes: Hashes) -> Hashes:
-    """One number for each pair.
-
-    The chance that any two of a million pairs get the same number is 3e-8.
-    """
-    mixed_passages = passage_hashes ^ (passage_hashes >> SHIFT)
-    keys: Hashes = query_hashes + MIX * mixed_passages
-    return keys

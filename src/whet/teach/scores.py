@@ -1,17 +1,18 @@
 """A teacher's scores of pairs; a pair that is in the teacher's store is not scored again."""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 
 from whet.errors import TeacherError, WhetError
 from whet.progress import Bar
 from whet.records import Teacher
-from whet.teach.pairs import Pairs
-from whet.teach.score_store import ScoreStore, pair_keys
+from whet.teach.pairs import Pairs, Rows
+from whet.teach.score_store import ScoreStore
 
 PAIRS_PER_LOOKUP = 2**17  # bounds the memory that is needed beside the pairs and their scores
 SHOWN_CHARACTERS = 60  # of each text in an error
@@ -44,65 +45,74 @@ def score_pairs(
 
     with Bar(f"teach {teacher.name}", len(pairs)) as bar:
         for start in range(0, len(pairs), pairs_per_lookup):
-            lookup = slice(start, start + pairs_per_lookup)
-            query_hashes = pairs.query_hashes[pairs.query_rows[lookup]]
-            passage_hashes = pairs.passage_hashes[pairs.passage_rows[lookup]]
-            lookup_scores = store.find(query_hashes, passage_hashes)
+            stop = start + pairs_per_lookup
+            hashes = pairs.hashes(start, stop)
+            lookup_scores = store.find(hashes)
             missing = np.flatnonzero(np.isnan(lookup_scores))
 
-            # keys of the missing pairs   7 5 7
-            # first, their sorted order   [1 0]      keys 5 7
-            # inverse                     [1 0 1]    each pair's place among the distinct ones
-            missing_keys = pair_keys(query_hashes[missing], passage_hashes[missing])
-            _, first, inverse = np.unique(missing_keys, return_index=True, return_inverse=True)
+            # missing   [2 4 5]    pairs without a score, of which 2 and 5 have the same texts
+            # distinct  [4 2]      each of these once, by its key
+            # inverse   [1 0 1]    the place in `distinct` of each missing pair
+            missing_keys = hashes.take(missing).keys
+            _, first, inverse = np.unique(
+                missing_keys,
+                return_index=True,
+                return_inverse=True,
+            )
             distinct = missing[first]
             bar.advance(len(lookup_scores) - len(distinct))
 
-            new_scores = np.empty(len(distinct), np.float32)
-            for block_start in range(0, len(distinct), teacher.block):
-                block = slice(block_start, block_start + teacher.block)
-                rows = distinct[block]
+            for rows in _blocks(distinct, teacher.block):
                 label = f"block {next(block_numbers)}"
                 block_scores = _score_block(teacher, pairs, start + rows, label)
-                store.add(query_hashes[rows], passage_hashes[rows], block_scores)
-                new_scores[block] = block_scores
+                store.add(hashes.take(rows), block_scores)
+                lookup_scores[rows] = block_scores
                 bar.advance(len(rows))
 
-            lookup_scores[missing] = new_scores[inverse]
-            scores[lookup] = lookup_scores
+            lookup_scores[missing] = lookup_scores[distinct][inverse]
+            scores[start:stop] = lookup_scores
             store.merge_added()
     return scores
+
+
+def _blocks(rows: Rows, size: int) -> Iterator[Rows]:
+    """Cut rows into parts of `size`; the last one may be shorter."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def _score_block(
     teacher: Teacher,
     pairs: Pairs,
-    rows: Int64[np.ndarray, " pair"],
+    rows: Rows,
     label: str,
 ) -> Scores:
     """One block's scores, checked."""
-    queries = [pairs.queries[row] for row in pairs.query_rows[rows].tolist()]
-    passages = [pairs.passages[row] for row in pairs.passage_rows[rows].tolist()]
-    where = f"teacher {teacher.name}, {label} ({len(rows)} pairs)"
+    query_rows = pairs.query_rows[rows].tolist()
+    passage_rows = pairs.passage_rows[rows].tolist()
+    queries = [pairs.queries[row] for row in query_rows]
+    passages = [pairs.passages[row] for row in passage_rows]
+    count = len(rows)
+    where = f"teacher {teacher.name}, {label} ({count} pairs)"
 
     try:
         scores = np.asarray(teacher.score(queries, passages), np.float32)
     except Exception as error:  # a teacher is anybody's code
         raise TeacherError(f"{where}: {_describe(error)}. {CURE}") from error
 
-    if scores.shape != (len(rows),):
-        shapes = f"got scores of shape {scores.shape}, expected ({len(rows)},)"
-        raise TeacherError(f"{where}: {shapes}. {CURE}")
+    expected_shape = (count,)
+    if scores.shape != expected_shape:
+        problem = f"got scores of shape {scores.shape}, expected {expected_shape}"
+        raise TeacherError(f"{where}: {problem}. {CURE}")
 
     broken = np.flatnonzero(~np.isfinite(scores))
     if len(broken):
         first = broken[0]
+        problem = f"{len(broken)} scores are not finite, the first, {scores[first]}"
         query = queries[first][:SHOWN_CHARACTERS]
         passage = passages[first][:SHOWN_CHARACTERS]
-        raise TeacherError(
-            f"{where}: {len(broken)} scores are not finite, the first, {scores[first]}, "
-            f"of {query!r} with {passage!r}. {CURE}"
-        )
+        pair = f"{query!r} with {passage!r}"
+        raise TeacherError(f"{where}: {problem}, of {pair}. {CURE}")
     return scores
 
 
