@@ -1,10 +1,10 @@
-"""Batches of ids become texts once each, and no known positive of a query is ever one of its negatives."""
+"""Batches of ids become texts once each; no known positive of a query is one of its negatives."""
 
 import numpy as np
-import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 
+from whet.data.read import read
+from whet.data.split import with_splits
 from whet.encoder.tokens import tokenise
 from whet.records import Collection, Passage, PositiveQuery
 from whet.train.collate import KnownRelevance, Pair, PairCollator
@@ -21,11 +21,6 @@ DATA = Collection(
 )
 
 
-@pytest.fixture(scope="module")
-def model(tiny_model):
-    return SentenceTransformer(str(tiny_model))
-
-
 def row(pair):
     return {
         "query_id": pair.query_id,
@@ -34,8 +29,9 @@ def row(pair):
     }
 
 
-def collate(model, pairs, found=(), data=DATA):
-    return PairCollator(model, data, KnownRelevance.of(data, found))([row(pair) for pair in pairs])
+def collate(model, pairs, positive_queries=()):
+    known = KnownRelevance.of(DATA, positive_queries)
+    return PairCollator(model, DATA, known)([row(pair) for pair in pairs])
 
 
 def test_knowledge_reaches_over_splits_equal_queries_and_copies_of_passages():
@@ -66,7 +62,7 @@ def test_relations_by_hand(model):
     assert batch["positive"].tolist() == [0, 3, 1]  # passages: a c e b copy
     first = [False, True, True, False, False]  # q1: b is another positive, copy reads as a does
     assert batch["negative"].tolist() == [first, first, [True, False, False, True, True]]
-    assert batch["answers"].int().tolist() == [  # stars: q1 q1 q2 "bana"; q1 counts once
+    assert batch["answers"].int().tolist() == [  # queries: q1 q1 q2 "bana"; q1 counts once
         [1, 0, 0, 0],
         [0, 0, 1, 0],
         [0, 0, 1, 1],
@@ -75,43 +71,45 @@ def test_relations_by_hand(model):
     ]
 
 
-def test_on_medquad_no_positive_is_a_negative_in_any_batch(medquad, model):
-    data, pairs, _ = medquad
-    rng = np.random.default_rng(0)
-    ids = list(data.passages)
+def test_on_medquad_no_positive_is_a_negative_in_any_batch(shared, model):
+    data = with_splits(read(shared("medquad"))[0], seed=13)[0]
     truth = {}
     for split in data.qrels:
-        for query, found in data.positives(split).items():
-            truth.setdefault(query, set()).update(found)
-    several = [pair for pair in pairs if len(truth[pair[0]]) > 1]
+        for query, positives in data.positives(split).items():
+            truth.setdefault(query, set()).update(positives)
+    several = [pair for pair in data.pairs("train") if len(truth[pair[0]]) > 1][:1600]
     assert len(several) > 100
+    rng = np.random.default_rng(0)
+    ids = list(data.passages)
     collator = PairCollator(model, data, KnownRelevance.of(data))
-    for start in range(
-        0, min(len(several), 1600), 32
-    ):  # in order, so that a query's positives come together
+    # In order, so that a query's positives come together.
+    for start in range(0, len(several), 32):
         batch = [Pair(q, p, (str(rng.choice(ids)),)) for q, p in several[start : start + 32]]
-        passages = list(
-            dict.fromkeys(p for pair in batch for p in (pair.positive_id, *pair.negative_ids))
-        )
+        mined = [passage for pair in batch for passage in (pair.positive_id, *pair.negative_ids)]
+        passages = list(dict.fromkeys(mined))
         negative = collator._relations(batch, passages, [])["negative"]
-        for pair, pushed in zip(batch, negative.tolist(), strict=True):
-            assert truth[pair.query_id].isdisjoint(
-                p for p, away in zip(passages, pushed, strict=True) if away
-            )
+        for pair, row in zip(batch, negative.tolist(), strict=True):
+            pushed = {p for p, is_pushed in zip(passages, row, strict=True) if is_pushed}
+            assert truth[pair.query_id].isdisjoint(pushed)
 
 
-def test_likely_positives_are_no_negatives_and_no_positives(model):
-    """But a negative that was mined or given for the query stays one."""
-    pairs = [Pair("q1", "a"), Pair("q2", "c"), Pair("q3", "title")]
+def test_soft_labels_are_those_of_the_batchs_pairs(model):
+    labels = {"q1": {"a": 0.9, "c": 0.2}, "q2": {"e": 0.5}}
+    known = KnownRelevance.of(DATA, (), labels)
+    rows = [row(Pair("q1", "a", ("c",))), row(Pair("q2", "e"))]
+    found = PairCollator(model, DATA, known)(rows)["label"]["label"]
+    none = float("nan")
+    expected = torch.tensor([[0.9, 0.2, none], [none, none, 0.5]])
+    torch.testing.assert_close(found, expected, equal_nan=True)
 
-    def negatives(likely, pairs=pairs):
-        batch = PairCollator(model, DATA, KnownRelevance.of(DATA, likely=likely))(
-            [row(pair) for pair in pairs]
-        )
-        return batch["label"]["negative"].tolist(), batch["label"]["answers"].tolist()
 
-    plain, answers = negatives({})
-    assert plain == [[False, True, True], [True, False, True], [True, True, False]]
-    assert negatives({"q1": ["c"]}) == ([[False, False, True], *plain[1:]], answers)
-    mined = [Pair("q1", "a", ("c",)), *pairs[1:]]
-    assert negatives({"q1": ["c"]}, mined)[0] == plain
+def test_new_negatives_take_the_place_of_old_ones_and_bring_their_queries(model):
+    collator = PairCollator(model, DATA, KnownRelevance.of(DATA))
+    collator.refresh({"q1": ("e",)}, {"e": ["bana"]})
+    batch = collator([row(Pair("q1", "a", ("c",))), row(Pair("q2", "c", ("a",)))])
+    assert len(batch["passage_input_ids"]) == 3  # a e c
+    assert batch["label"]["answers"].tolist() == [
+        [True, False, False],  # q1
+        [False, True, True],  # q2 by the qrels of another split, and "bana" of the new negative
+        [False, True, False],  # q2
+    ]

@@ -1,18 +1,24 @@
-"""The dev pool holds what a score needs, within its budget; the evaluator leaves what it measured."""
+"""The dev pool holds what a score needs, within its budget; the evaluator writes its scores."""
 
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from sentence_transformers import SentenceTransformer
 
 from whet.encoder import PackedEncoder
-from whet.errors import TrainingError
+from whet.errors import ArtifactError, TrainingError
 from whet.evaluate.measures import PRIMARY, means, per_query
 from whet.evaluate.retrieve import retrieve
 from whet.records import Collection, Passage
-from whet.train.dev import MAX_BM25_RANK, MIN_QUERIES, DevEvaluator, dev_set
+from whet.train.dev import (
+    BASE_KEY,
+    MAX_BM25_RANK,
+    MIN_QUERIES,
+    DevEvaluator,
+    dev_set,
+    ndcg_on,
+)
 
 LENGTH = 10
 
@@ -91,10 +97,7 @@ def test_a_budget_for_everything_takes_the_whole_corpus():
     assert found.passages == {p: passage.content for p, passage in DATA.passages.items()}
 
 
-def test_the_evaluator_scores_as_the_final_evaluation_does_and_writes_it_down(
-    tiny_model, dev, tmp_path
-):
-    model = SentenceTransformer(str(tiny_model))
+def test_the_evaluator_scores_as_the_final_evaluation_does_and_writes_it_down(model, dev, tmp_path):
     scores = DevEvaluator(dev, tmp_path)(model, epoch=1.5, steps=12)
     expected = per_query(dev.qrels, retrieve(PackedEncoder(model), dev.queries, dev.passages))
     assert scores == means(expected)
@@ -103,18 +106,43 @@ def test_the_evaluator_scores_as_the_final_evaluation_does_and_writes_it_down(
     assert written == {"epoch": 1.5, "means": scores, "per_query": expected}
 
 
-def test_a_model_that_tells_nothing_apart_is_refused(tiny_model, dev, tmp_path):
-    model = SentenceTransformer(str(tiny_model))
+def test_scores_under_a_key_are_read_back_with_the_forgetting_check(model, dev, tmp_path):
+    few = dict(list(dev.qrels.items())[:5])
+    check = replace(dev, queries={query: dev.queries[query] for query in few}, qrels=few)
+    evaluator = DevEvaluator(dev, tmp_path, check)
+    scores = evaluator.score(model, "50")
+    assert evaluator.read("50") == evaluator.read(50) == scores
+    assert scores.primary == scores.means[PRIMARY]
+    assert scores.primary == pytest.approx(np.mean(list(scores.primary_per_query.values())))
+    assert scores.forgetting == ndcg_on(PackedEncoder(model), check)
+    assert DevEvaluator(dev, tmp_path).score(model, "51").forgetting is None
+    with pytest.raises(ArtifactError, match=r"52\.json"):
+        evaluator.read(52)
+
+
+@pytest.fixture
+def blind(model):
+    """A model that gives all texts the same vector."""
     model[0].auto_model.embeddings.word_embeddings.weight.data.zero_()
     model[0].auto_model.embeddings.position_embeddings.weight.data.zero_()
+    return model
+
+
+def test_a_model_that_tells_nothing_apart_is_refused(blind, dev, tmp_path):
     with pytest.raises(
         TrainingError,
         match=r"at step 8 the model does not tell passages apart: the cosines of 64 p",
     ):
-        DevEvaluator(dev, tmp_path)(model, steps=8)
+        DevEvaluator(dev, tmp_path)(blind, steps=8)
+    with pytest.raises(TrainingError, match=r"at weight 0\.5 the model does not"):
+        DevEvaluator(dev, tmp_path).score(blind, "50", place="weight 0.5")
     assert not list(tmp_path.iterdir())
 
 
-def test_two_passages_have_no_spread(tiny_model, dev, tmp_path):
+def test_a_base_model_is_never_refused(blind, dev, tmp_path):
+    DevEvaluator(dev, tmp_path).score(blind, BASE_KEY)
+
+
+def test_two_passages_have_no_spread(blind, dev, tmp_path):
     few = replace(dev, passages=dict(list(dev.passages.items())[:2]))
-    DevEvaluator(few, tmp_path)(SentenceTransformer(str(tiny_model)), steps=3)
+    DevEvaluator(few, tmp_path)(blind, steps=3)

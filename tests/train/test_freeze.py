@@ -1,4 +1,4 @@
-"""Freezing, on random models of six families: the right parameters train, no other does, and dropout is off."""
+"""Freezing, on random models of six families: the right parameters train, and dropout is off."""
 
 import pytest
 import torch

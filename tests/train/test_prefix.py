@@ -1,4 +1,6 @@
-"""The cache of frozen lower layers: the same vectors and weights as without, and each text through them once."""
+"""The cache of frozen lower layers: same vectors and weights, and each text through them once."""
+
+import logging
 
 import numpy as np
 import pytest
@@ -102,9 +104,8 @@ def test_experts_in_the_last_layers_leave_those_below_frozen(tmp_path):
 
 
 @pytest.mark.parametrize("moe", [None, MoEConfig(experts=2, layers="last-2")])
-def test_training_from_the_cache_gives_the_same_weights(
-    material, tmp_path, capsys, monkeypatch, moe
-):
+def test_training_from_the_cache_gives_the_same_weights(training_data, tmp_path, caplog, moe):
+    caplog.set_level(logging.INFO)
     found, through = {}, {}
     for use in ("off", "auto"):
         model = SentenceTransformer(str(tiny_bert(tmp_path / use, layers=4)))
@@ -112,26 +113,30 @@ def test_training_from_the_cache_gives_the_same_weights(
             train_only="moe" if moe else "last-2",
             learning_rate=0.01,
             epochs=3,
-            batch_size=32,
+            batch_size=8,
             precision="fp32",
             prefix_cache=use,
         )
         if moe:
             upcycle(model, moe.layers, moe.site, moe.experts, seed=0)
         counted = Counted(model)
-        train_model(model, material, None, config, tmp_path / use / "scratch", moe)
+        train_model(model, training_data, None, config, tmp_path / use / "scratch", moe)
         found[use], through[use] = model.state_dict(), counted.texts
-    assert "caching outputs of 2 frozen layers (of 4) in " in capsys.readouterr().err
+    assert "caching outputs of 2 frozen layers (of 4) in " in caplog.text
     assert through["auto"] == through["off"] / 3
     start = SentenceTransformer(str(tmp_path / "off" / "model")).state_dict()
     for name, value in found["off"].items():
-        assert torch.allclose(value, found["auto"][name], atol=1e-5), name
+        # A softmax ignores the bias of keys: its gradient is float noise, which Adam scales up.
+        atol = 1e-3 if name.endswith("key.bias") else 1e-5
+        assert torch.allclose(value, found["auto"][name], atol=atol), name
     assert any(
         not torch.allclose(value, found["off"][name], atol=1e-3) for name, value in start.items()
     )
 
 
-def test_it_is_left_out_where_it_cannot_be_or_does_not_pay(tmp_path, monkeypatch, capsys):
+def test_it_is_left_out_where_it_cannot_be_or_does_not_pay(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+
     def used(model, passes=2.0):
         with prefix_cache(model, TEXTS, passes, tmp_path / "cache"):
             return "forward" in vars(backbone(model))
@@ -144,9 +149,7 @@ def test_it_is_left_out_where_it_cannot_be_or_does_not_pay(tmp_path, monkeypatch
     assert not used(model, passes=1)
     monkeypatch.setattr(prefix, "MAX_DISK_SHARE", 0.0)
     assert not used(model)
-    assert (
-        "not caching outputs of 2 frozen layers (of 4): they would take" in capsys.readouterr().err
-    )
+    assert "not caching outputs of 2 frozen layers (of 4): they would take" in caplog.text
     monkeypatch.undo()
     left = build(FAMILIES["Qwen3"], tmp_path / "left")
     train_only(left, "last-1")
@@ -175,10 +178,8 @@ def test_layers_that_hand_on_more_run_as_ever(tiny_model, tmp_path):
     model = SentenceTransformer(str(tiny_model))
     without_dropout(model)
     expected = PackedEncoder(model).encode_passages(TEXTS)
-    cache, layers = (
-        PrefixCache(model, 1, tmp_path / "hidden", PLENTY),
-        backbone(model).encoder.layer,
-    )
+    cache = PrefixCache(model, 1, tmp_path / "hidden", PLENTY)
+    layers = backbone(model).encoder.layer
     layers[0], layers[1] = Wide(layers[0]), Narrow(layers[1])
     cache.layers = [layers[0]]
     with cache:

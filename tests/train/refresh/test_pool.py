@@ -9,8 +9,8 @@ from sentence_transformers import SentenceTransformer
 
 from whet.data.read import read
 from whet.data.split import with_splits
-from whet.encoder import packed as encode
 from whet.encoder import PackedEncoder, StoredEncoder
+from whet.encoder import packed as encode
 from whet.mine.ance import mine_negatives
 from whet.mine.config import MineConfig
 from whet.search.dense import top_k
