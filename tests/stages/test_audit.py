@@ -196,6 +196,16 @@ def test_a_second_audit_keeps_the_marks_of_the_first(copied, caplog):
     assert "cannot be read; it is kept as" in caplog.text
 
 
+def test_documents_without_queries_get_synthetic_ones_first(hidden, tiny_model, tmp_path):
+    documents = Collection("documents", hidden[0].passages, {}, {})
+    settings = SETTINGS | {"generate": {"passages": 100}, "teach": {"teachers": ["bm25"]}}
+    run = open_run(documents, str(tiny_model), tmp_path / "run", overrides=settings)
+    build_audit(run)
+    assert "train" in run.collection.synthetic
+    assert read_summary(run.path / "audit").candidates > 0
+    assert (run.path / "queries" / "queries.jsonl").exists()
+
+
 def test_the_command_lists_suspects_and_tune_takes_the_marks(
     tiny_data, tiny_model, tmp_path, monkeypatch
 ):

@@ -33,6 +33,7 @@ from whet.run.folder import Run
 from whet.run.results import read_training_result
 from whet.run.settings import record_settings
 from whet.search.dense import top_k
+from whet.stages import paraphrases, queries
 from whet.stages.teach import check_teachers, teach_settings
 from whet.teach.audit import (
     AuditSummary,
@@ -55,7 +56,7 @@ logger = logging.getLogger(__name__)
 
 
 def build_audit(run: Run) -> Artifact:
-    """Bring `RUN/audit` up to date.
+    """Bring `RUN/audit` up to date, and before it the generated queries that the data needs.
 
     Where the run has trained a model, that model is a teacher, too. All queries have taught it what
     an answer is, so it finds far more than the other teachers do by themselves
@@ -64,28 +65,23 @@ def build_audit(run: Run) -> Artifact:
 
     Raises TeacherError when a teacher fails, ConfigError when a name means no teacher.
     """
-    check_teachers(run.recipe.teach.teachers)
+    check_teachers(run.known_recipe.teach.teachers)
 
     def write(folder: Path) -> None:
         _write_audit(run, folder)
 
-    inputs = dict(run.inputs)
-    if has_tuned_model(run.path):
-        inputs[TUNED] = read_json(run.path / "train" / MANIFEST)["fingerprint"]
-    elif (run.path / "train" / MANIFEST).exists():
-        logger.warning(
-            "the run kept its base model, so there is no tuned model to ask; "
-            "`whet tune --force` makes one"
-        )
-    else:
-        logger.warning(
-            "this run has not trained a model yet: after `whet tune` an audit finds much more"
-        )
-
-    config = teach_settings(run) | {"teach": run.recipe.teach.model_dump()}
     with locked(run.path):
+        if run.lacks_queries:
+            queries.build(run, {})
+        paraphrases.build(run, {})
         record_settings(run.path, run.settings, run.recipe)
-        return run_stage(run.path, NAME, inputs=inputs, config=config, build=write)
+        return run_stage(
+            run.path,
+            NAME,
+            inputs=run.inputs | _tuned_fingerprint(run.path),
+            config=teach_settings(run) | {"teach": run.recipe.teach.model_dump()},
+            build=write,
+        )
 
 
 def read_suspects(folder: Path) -> list[Suspect]:
@@ -104,9 +100,9 @@ def find_candidates(run: Run) -> list[Candidate]:
     Paraphrases are left out. They have the answers of their query, which is looked at itself.
     """
     query_ids = list(run.collection.positives("train"))
-    queries = [run.collection.queries[query] for query in query_ids]
+    texts = [run.collection.queries[query] for query in query_ids]
     passages = list(run.passages.values())
-    query_vectors = run.base_encoder.encode_queries(queries)
+    query_vectors = run.base_encoder.encode_queries(texts)
     passage_vectors = run.base_encoder.encode_passages(passages)
 
     # (query, rank): passage rows, best first
@@ -125,6 +121,23 @@ def has_tuned_model(path: Path) -> bool:
     """Whether a run has trained a model and kept it."""
     is_trained = (path / "train" / MANIFEST).exists()
     return is_trained and read_training_result(path).kept == "tuned"
+
+
+def _tuned_fingerprint(path: Path) -> dict[str, str]:
+    """The fingerprint of the trained model; a warning, and nothing, where the run has none."""
+    manifest = path / "train" / MANIFEST
+    if has_tuned_model(path):
+        return {TUNED: read_json(manifest)["fingerprint"]}
+    if manifest.exists():
+        logger.warning(
+            "the run kept its base model, so there is no tuned model to ask; "
+            "`whet tune --force` makes one"
+        )
+    else:
+        logger.warning(
+            "this run has not trained a model yet: after `whet tune` an audit finds much more"
+        )
+    return {}
 
 
 def _write_audit(run: Run, folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""Teachers: what several models think of (query, passage) pairs, and the soft labels made of it."""
+"""Teachers: their scores of (query, passage) pairs, the soft labels made from them, and the audit."""
