@@ -58,11 +58,11 @@ def test_results_of_other_data_are_not_shown_as_if_they_were_of_this(
 
 def test_results_of_different_recipes_are_not_shown_as_one(whet, copied, options, tmp_path):
     """After `tune`, a stage alone with other options changes the recipe, and a stage or two."""
-    assert whet("train", *options(copied), "--train-only", "last-1").returncode == 0
+    assert whet("mine", *options(copied), "--set", "mine.depth=50").returncode == 0
     for ended in (whet("report", copied), whet("export", copied, tmp_path / "to")):
         assert ended.returncode == 2
         assert "holds results of different recipes" in ended.stderr
-    # The recipe is as before now, training is not.
+    # The recipe is as before now, mining is not.
     assert whet("check", *options(copied)).returncode == 0
     assert whet("report", copied).returncode == 2
     assert whet("tune", copied).returncode == 0

@@ -23,9 +23,10 @@ from whet.artifacts import read_json, read_jsonl
 from whet.cli.main import app
 from whet.generate.prompts import BUILT_IN_PROMPTS
 
-MODULES = ("textwrap", "shutil")
+MODULES = ("textwrap",)
 PACKAGES = ("rich", "jinja2")
-PASSAGES = 60
+LENGTH = 4_000  # characters of a document at most
+PASSAGES = 40
 SETTINGS = {
     "train": RECIPE["train"] | {"epochs": 1, "evaluations": 1},
     "guard": RECIPE["guard"],
@@ -40,14 +41,14 @@ def documents(tmp_path_factory):
     folder.mkdir()
     for name in PACKAGES:
         readme = distribution(name).metadata.get_payload() or ""
-        (folder / f"{name}.md").write_text(readme, encoding="utf-8")
+        (folder / f"{name}.md").write_text(readme[:LENGTH], encoding="utf-8")
     for name in MODULES:
         module = importlib.import_module(name)
         page = pydoc.HTMLDoc().page(name, pydoc.HTMLDoc().document(module))
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
     names = sorted(topics)
     for name in names[:6]:
-        (folder / f"{name}.txt").write_text(topics[name], encoding="utf-8")
+        (folder / f"{name}.txt").write_text(topics[name][:LENGTH], encoding="utf-8")
     write_word(folder / "topics.docx", names[6:10])
     write_pdf(folder / "more.pdf", names[16:20])
     return folder
@@ -57,7 +58,7 @@ def write_word(path, names):
     word = docx.Document()
     for name in names:
         word.add_heading(name, 1)
-        word.add_paragraph(topics[name])
+        word.add_paragraph(topics[name][:LENGTH])
     word.save(str(path))
 
 
@@ -66,7 +67,7 @@ def write_pdf(path, names):
     pdf.set_font("helvetica", size=10)
     for name in names:
         pdf.add_page()
-        text = topics[name].encode("latin-1", "replace").decode("latin-1")
+        text = topics[name][:LENGTH].encode("latin-1", "replace").decode("latin-1")
         pdf.multi_cell(0, 5, text)
     pdf.output(str(path))
 
@@ -98,11 +99,11 @@ def last_object(ended):
 
 
 @pytest.fixture(scope="module")
-def tuned(documents, with_recipe, tmp_path_factory):
-    """A finished run on the documents, and the object that it printed."""
-    folder = tmp_path_factory.mktemp("tuned") / "run"
-    ended = typed("tune", documents, *with_recipe, "--out", folder, "--force", "--json")
-    return folder, last_object(ended)
+def generated(documents, with_recipe, tmp_path_factory):
+    """A run on the documents up to the stage generate, and the object that it printed."""
+    run = tmp_path_factory.mktemp("generated") / "run"
+    ended = typed("generate", "reverse", documents, *with_recipe, "--out", run, "--json")
+    return run, last_object(ended)
 
 
 def files_of(judgements):
@@ -113,40 +114,58 @@ def files_of(judgements):
     return files
 
 
-def test_from_a_folder_of_mixed_files_to_a_tuned_model(tuned):
-    folder, result = tuned
-    assert result["synthetic"] is True
-    rows = read_jsonl(folder / "queries" / "queries.jsonl")
+def test_queries_are_generated_for_a_folder_of_mixed_files(generated):
+    run, _ = generated
+    rows = read_jsonl(run / "queries" / "queries.jsonl")
     formats = {row["passage_id"].split("#")[0].rsplit(".", 1)[1] for row in rows}
     assert formats == {"md", "html", "txt", "docx", "pdf"}
-    page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert "synthetic" in page
-    qrels = read_json(folder / "check" / "split.json")["qrels"]
+    qrels = read_json(run / "check" / "split.json")["qrels"]
     assert files_of(qrels["train"]).isdisjoint(files_of(qrels["test"]))
-    assert (folder / "model" / "modules.json").exists()
 
 
-def test_real_test_queries_take_the_place_of_synthetic_ones(
-    tuned, documents, with_recipe, tmp_path
-):
-    rows = ["query,positive", "how to copy a whole tree,copytree", "how to wrap text,textwrap.html"]
-    (tmp_path / "real.csv").write_text("\n".join(rows))
-    run = shutil.copytree(tuned[0], tmp_path / "run")
-    options = [*with_recipe, "--out", run, "--test-queries", tmp_path / "real.csv"]
-    result = last_object(typed("evaluate", documents, *options, "--json", "--quiet"))
-    assert (result["synthetic"], result["queries"]) == (False, 2)
-
-
-def test_each_verb_prints_what_it_wrote(tuned):
-    run, _ = tuned
-    queries = last_object(typed("generate", "queries", run, "--json"))
+def test_each_verb_prints_what_it_wrote(generated):
+    run, positives = generated
+    assert (positives["stage"], positives["folder"]) == ("generate", str(run / "generate"))
+    sources = positives["gold"] + positives["extractive"] + positives["none"]
+    assert positives["passages"] == sources
+    queries = last_object(typed("generate", "queries", run, "--json", "--quiet"))
     assert (queries["stage"], queries["generator"]) == ("queries", "offline")
     assert PASSAGES / 2 < queries["queries"] <= PASSAGES
     assert set(queries["sieve"]) == {"passed", "turned_down", "examples"}
-    positives = last_object(typed("generate", "reverse", run, "--json", "--quiet"))
-    assert positives["stage"] == "generate"
-    sources = positives["gold"] + positives["extractive"] + positives["none"]
-    assert positives["passages"] == sources
+
+
+@pytest.fixture
+def real_queries(tmp_path):
+    """A table of two real queries."""
+    path = tmp_path / "real.csv"
+    rows = ["query,positive", "how to state a fact,assert.txt", "how to wrap text,textwrap.html"]
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_real_test_queries_take_the_place_of_synthetic_ones(
+    generated, documents, with_recipe, real_queries, tmp_path
+):
+    run = shutil.copytree(generated[0], tmp_path / "run")
+    options = [*with_recipe, "--out", run, "--test-queries", real_queries]
+    typed("check", documents, *options)
+    qrels = read_json(run / "check" / "split.json")["qrels"]
+    assert len(qrels["test"]) == 2
+    assert files_of(qrels["test"]) == {"assert.txt", "textwrap.html"}
+
+
+@pytest.mark.slow
+def test_from_a_folder_of_mixed_files_to_a_tuned_model(
+    documents, with_recipe, real_queries, tmp_path
+):
+    options = [documents, *with_recipe, "--out", tmp_path / "run", "--force", "--json"]
+    result = last_object(typed("tune", *options))
+    assert result["synthetic"] is True
+    page = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    assert "synthetic" in page
+    assert (tmp_path / "run" / "model" / "modules.json").exists()
+    result = last_object(typed("evaluate", *options, "--test-queries", real_queries))
+    assert (result["synthetic"], result["queries"]) == (False, 2)
 
 
 def test_a_run_without_a_word_on_paraphrases_gets_three(tiny_data, tiny_model, tmp_path):
