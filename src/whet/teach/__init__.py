@@ -1,1 +1,1 @@
-"""Teachers: their scores of (query, passage) pairs, the soft labels made from them, and the audit."""
+"""Teachers: their scores of (query, passage) pairs, and the soft labels and audits made from them."""
