@@ -48,6 +48,7 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 LIMIT_POLL_SECONDS = 0.05  # between looks at the limits, while calls are under way
 RATE_PAUSE_SECONDS = 1.0  # before a call that the client has given up is made again
 RATE_PATIENCE_SECONDS = 120.0  # without any reply, beyond the timeout of a call
+MAX_ERROR_CHARACTERS = 300  # of a server's error that a message shows
 
 RESPONSE_SCHEMA = {
     "type": "json_schema",
@@ -87,7 +88,8 @@ class ChatServer:
         self._is_local = self._address.hostname in LOCAL_HOSTS
         self._key = os.environ.get(variable, "")
         if not self._key and not self._is_local:
-            raise ConfigError(f"{server}:{model} at {self.url} needs a key: export {variable}=…")
+            place = f"{server}:{model} at {self.url}"
+            raise ConfigError(f"{place} needs a key: export {variable}=…")
         self._openai = require("openai", "openai")
         self.errors: tuple[type[Exception], ...] = (self._openai.OpenAIError,)
         self._refused_options: set[str] = set()
@@ -103,8 +105,13 @@ class ChatServer:
 
         It cannot tell when a server changes the model behind a name.
         """
-        config = self.config
-        return digest("chat", self.model, self.url, config.temperature, config.reply_tokens)
+        return digest(
+            "chat",
+            self.model,
+            self.url,
+            self.config.temperature,
+            self.config.reply_tokens,
+        )
 
     def answer(
         self, calls: Sequence[Call], spending: Spending, on_reply: OnReply
@@ -141,12 +148,14 @@ class ChatServer:
         """
         if not self._is_local:
             return
+        host = self._address.hostname
         default_port = 443 if self._address.scheme == "https" else 80
         port = self._address.port or default_port
         try:
-            _, writer = await asyncio.open_connection(self._address.hostname, port)
+            _, writer = await asyncio.open_connection(host, port)
         except OSError as error:
-            raise GeneratorError(self.unreached_message(str(error))) from None
+            message = self.unreached_message(str(error))
+            raise GeneratorError(message) from None
         writer.close()
 
     async def call(self, client: Any, call: Call) -> Reply:
@@ -157,7 +166,11 @@ class ChatServer:
         create = client.chat.completions.with_raw_response.create
         options = self._options()
         try:
-            response = await create(model=self.model, messages=call.messages, **options)
+            response = await create(
+                model=self.model,
+                messages=call.messages,
+                **options,
+            )
         except (self._openai.BadRequestError, self._openai.UnprocessableEntityError) as error:
             option = _refused_option(str(error))
             if option not in options:
@@ -186,7 +199,8 @@ class ChatServer:
         request = getattr(error, "request", None)
         if request is None:
             return 1
-        return 1 + int(request.headers.get("x-stainless-retry-count", 0))
+        retries = request.headers.get("x-stainless-retry-count", "0")
+        return 1 + int(retries)
 
     def is_rate_limited(self, error: Exception) -> bool:
         """Whether the server only asks for patience (HTTP 429)."""
@@ -194,8 +208,9 @@ class ChatServer:
 
     def is_unreached(self, error: Exception) -> bool:
         """Whether there was no connection at all."""
-        is_late = isinstance(error, self._openai.APITimeoutError)
-        return isinstance(error, self._openai.APIConnectionError) and not is_late
+        if isinstance(error, self._openai.APITimeoutError):
+            return False
+        return isinstance(error, self._openai.APIConnectionError)
 
     def is_key_refused(self, error: Exception) -> bool:
         """Whether the server does not accept the key."""
@@ -208,7 +223,8 @@ class ChatServer:
             # The client stops early where the server forbids it: no quota is left, or Retry-After
             # is above two minutes.
             return self.tries_of(error) < self.config.tries
-        return self.is_key_refused(error) or isinstance(error, self._openai.NotFoundError)
+        is_unknown_model = isinstance(error, self._openai.NotFoundError)
+        return is_unknown_model or self.is_key_refused(error)
 
     def describe(self, error: Exception) -> str:
         """An error in one line, without the key."""
@@ -216,10 +232,12 @@ class ChatServer:
         if self.is_key_refused(error):  # the server's own words may show a part of the key
             return f"the server does not take the key (HTTP {status})"
         kind = type(error).__name__ if status is None else f"HTTP {status}"
-        text = " ".join(str(error).split())
+        words = str(error).split()
+        text = " ".join(words)
         if self._key:
             text = text.replace(self._key, "…")
-        return f"{kind}: {text}"[:300]
+        line = f"{kind}: {text}"
+        return line[:MAX_ERROR_CHARACTERS]
 
     def unreached_message(self, reason: str) -> str:
         """What to say where there is no connection."""
@@ -338,7 +356,9 @@ class _Workers:
         """The reason to record for a call that ended with this error."""
         tries = self.server.tries_of(error)
         description = self.server.describe(error)
-        return description if tries == 1 else f"given up after {tries} tries: {description}"
+        if tries == 1:
+            return description
+        return f"given up after {tries} tries: {description}"
 
     def _raise_if_hopeless(self, error: Exception) -> None:
         """Count a failed call; raises GeneratorError where no other call is likely to succeed."""
@@ -354,7 +374,8 @@ class _Workers:
                 raise GeneratorError(f"{where}: {message}") from None
             return
         self.failed_tries += server.tries_of(error)
-        if self.failed_tries < self.config.tries * self.config.concurrency:
+        most_tries = self.config.tries * self.config.concurrency
+        if self.failed_tries < most_tries:
             return
         if not self.replies and server.is_unreached(error):
             raise GeneratorError(server.unreached_message(description)) from None
@@ -363,8 +384,9 @@ class _Workers:
 
     def _note(self) -> str:
         """Speed, failures and cost so far."""
-        seconds = max(1e-9, time.monotonic() - self.started)
-        note = f"{self.replies / seconds:.1f} replies/s"
+        seconds = time.monotonic() - self.started
+        rate = self.replies / max(1e-9, seconds)
+        note = f"{rate:.1f} replies/s"
         if self.failures:
             note += f", {len(self.failures):,} failed"
         if self.spending.cost is not None:

@@ -47,7 +47,11 @@ class ExtractiveGenerator:
 
     name = "offline"
 
-    def __init__(self, corpus: Iterable[Passage], examples: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        corpus: Iterable[Passage],
+        examples: Sequence[str] = (),
+    ) -> None:
         self._form = Form.of(examples)
         document_frequency: Counter[str] = Counter()
         size = 0
@@ -59,7 +63,8 @@ class ExtractiveGenerator:
         for term, count in document_frequency.items():
             others = size - count
             odds = (others + 0.5) / (count + 0.5)
-            self._idf[term] = math.log(1 + odds)
+            idf = math.log(1 + odds)
+            self._idf[term] = idf
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[GenerationResult]:
         """Candidate queries of every passage, best first; none of a passage that is too short."""
@@ -121,7 +126,12 @@ class ExtractiveGenerator:
         return queries
 
 
-def _in_form(form: Form, passage: Passage, pieces: Sequence[str], weights: Weights) -> list[str]:
+def _in_form(
+    form: Form,
+    passage: Passage,
+    pieces: Sequence[str],
+    weights: Weights,
+) -> list[str]:
     """Pieces of a usual length, then a phrase as long as some query is, then the others."""
     rng = _rng(passage.id)
     usual = [piece for piece in pieces if form.has_usual_length(piece)]
@@ -143,7 +153,8 @@ def stretch(text: str, rng: np.random.Generator) -> str:
     size = min(size, MAX_TERMS)
     if size > COPY_SHARE * len(spans):
         return ""
-    first = int(rng.integers(len(spans) - size + 1))
+    places = len(spans) - size + 1
+    first = int(rng.integers(places))
     last = first + size - 1
     return _between(text, spans[first], spans[last])
 
@@ -174,7 +185,8 @@ def misspell(text: str, rng: np.random.Generator) -> str:
 
 def _is_in_word(text: str, index: int) -> bool:
     """Whether there are letters before, at and after this index."""
-    around = text[index - 1 : index + 2]
+    first = index - 1
+    around = text[first : first + 3]
     return around.isalpha()
 
 
@@ -201,7 +213,11 @@ def sentences(text: str) -> list[str]:
     return texts
 
 
-def key_phrase(text: str, weights: Weights, length: int = KEY_PHRASE_TERMS) -> str:
+def key_phrase(
+    text: str,
+    weights: Weights,
+    length: int = KEY_PHRASE_TERMS,
+) -> str:
     """Copy the run of neighbouring terms in one sentence with the highest total weight.
 
     Repeated terms count once. The run has `length` terms, or fewer where that would be a copy of
@@ -244,13 +260,18 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _span_weights(sentence: str, spans: Sequence[Span], weights: Weights) -> list[float]:
+def _span_weights(
+    sentence: str,
+    spans: Sequence[Span],
+    weights: Weights,
+) -> list[float]:
     """Weights of the terms at `spans`; 0 for a term that has stood before."""
     unused_weights = dict(weights)
     values: list[float] = []
     for start, end in spans:
-        text = unicodedata.normalize("NFKC", sentence[start:end])
-        weight = unused_weights.pop(text.lower(), 0.0)
+        text = sentence[start:end]
+        term = unicodedata.normalize("NFKC", text).lower()
+        weight = unused_weights.pop(term, 0.0)
         values.append(weight)
     return values
 

@@ -32,7 +32,12 @@ class LocalModel:
     def fingerprint(self) -> str:
         """Hash of what decides a reply: settings and the model's files, or its name on the hub."""
         files = source_digest(self.path) or self.path
-        return digest("local", files, self.config.temperature, self.config.reply_tokens)
+        return digest(
+            "local",
+            files,
+            self.config.temperature,
+            self.config.reply_tokens,
+        )
 
     @property
     def is_chat_model(self) -> bool:
@@ -111,12 +116,14 @@ class LocalModel:
         started = time.monotonic()
         prompts = [self._prompt(call) for call in calls]
         encoding = self._tokenizer(prompts, return_tensors="pt", padding=True)
-        input_ids = encoding["input_ids"].to(self._model.device)  # (call, token)
-        attention_mask = encoding["attention_mask"].to(self._model.device)
+        device = self._model.device
+        input_ids = encoding["input_ids"].to(device)  # (call, token)
+        attention_mask = encoding["attention_mask"].to(device)
         sampling: dict[str, Any] = {"do_sample": False}
         if self.config.temperature:
             sampling = {"do_sample": True, "temperature": self.config.temperature}
-        seed = int(digest([call.key for call in calls])[:15], 16)
+        keys = [call.key for call in calls]
+        seed = int(digest(keys)[:15], 16)  # 60 bits
         with torch.random.fork_rng(), torch.inference_mode():
             torch.manual_seed(seed)
             output_ids = self._model.generate(
@@ -130,7 +137,8 @@ class LocalModel:
             output_ids = output_ids[:, input_ids.shape[1] :]
         seconds = (time.monotonic() - started) / len(calls)
         tokens_in = attention_mask.sum(dim=1).tolist()
-        tokens_out = (output_ids != self._tokenizer.pad_token_id).sum(dim=1).tolist()
+        is_written = output_ids != self._tokenizer.pad_token_id
+        tokens_out = is_written.sum(dim=1).tolist()
         texts = self._tokenizer.batch_decode(output_ids, skip_special_tokens=True)
         return [
             Reply(text, read, written, seconds)
@@ -140,7 +148,8 @@ class LocalModel:
     def _prompt(self, call: Call) -> str:
         """The messages of a call as one text."""
         if not self.is_chat_model:
-            return "\n\n".join(message["content"] for message in call.messages)
+            contents = [message["content"] for message in call.messages]
+            return "\n\n".join(contents)
         prompt: str = self._tokenizer.apply_chat_template(
             call.messages, tokenize=False, add_generation_prompt=True
         )

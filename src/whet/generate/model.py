@@ -67,9 +67,11 @@ class ModelGenerator:
         results: list[GenerationResult] = []
         for key, request in zip(keys, requests, strict=True):
             if key in stored:
-                result = self._result(stored[key], request.count)
+                reply = stored[key]
+                result = self._result(reply, request.count)
             else:
-                result = GenerationResult((), failures[key])
+                failure = failures[key]
+                result = GenerationResult((), failure)
             results.append(result)
         self._warn_of_cut_replies(results)
         return results
@@ -101,10 +103,11 @@ class ModelGenerator:
 
     def _result(self, reply: Reply, most: int) -> GenerationResult:
         result = queries_in(reply.text, most)
-        is_at_limit = reply.tokens_out >= self.spending.config.reply_tokens
-        if is_at_limit and not result.texts:
-            return GenerationResult((), f"{CUT_SHORT} at {self._reply_limit}")
-        return result
+        token_limit = self.spending.config.reply_tokens
+        if result.texts or reply.tokens_out < token_limit:
+            return result
+        failure = f"{CUT_SHORT} at {self._reply_limit}"
+        return GenerationResult((), failure)
 
     def _store(self, call: Call, reply: Reply) -> None:
         self.replies.put(call.key, reply)

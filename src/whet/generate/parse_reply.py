@@ -48,7 +48,8 @@ def queries_in(reply: str, most: int) -> GenerationResult:
     queries: dict[str, None] = {}
     is_refused = False
     for string in strings:
-        query = " ".join(string.split()).strip(QUOTES).strip()
+        query = " ".join(string.split())
+        query = query.strip(QUOTES).strip()
         if REFUSAL.match(query):
             is_refused = True
         elif query and not CHATTER.match(query):
@@ -86,14 +87,19 @@ def _strings_of_broken_json(text: str) -> list[str] | None:
     match = JSON_START.match(text)
     if not match:
         return None
-    broken = match[1][:MAX_REPAIRED].rstrip("` \n")
+    broken = match[1][:MAX_REPAIRED]
+    broken = broken.rstrip("` \n")
     try:
         value = repair_json(broken, return_objects=True, skip_json_loads=True)
     except ValueError:  # nested too deeply
         return []
     # Where the reply ends inside a string, that string was cut short and is left out.
-    strings = [string.strip() for string in _strings(value)]
-    return [string for string in strings if string and not broken.endswith(string.split()[-1])]
+    strings: list[str] = []
+    for string in _strings(value):
+        words = string.split()
+        if words and not broken.endswith(words[-1]):
+            strings.append(string)
+    return strings
 
 
 def _strings(value: object) -> list[str]:

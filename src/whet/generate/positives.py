@@ -18,7 +18,12 @@ from whet.records import (
     QuerySource,
 )
 
-SOURCES: tuple[QuerySource, ...] = ("gold", "given", "generated", "extractive")
+SOURCES: Sequence[QuerySource] = (
+    "gold",
+    "given",
+    "generated",
+    "extractive",
+)
 """All sources, most trusted first."""
 
 
@@ -40,7 +45,9 @@ class PositivesSummary:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON-able mapping."""
-        filters = {source: summary.to_json() for source, summary in self.filters.items()}
+        filters: dict[str, Any] = {}
+        for source, summary in self.filters.items():
+            filters[source] = summary.to_json()
         return {
             "passages": self.passages,
             "gold": self.gold,
@@ -68,7 +75,8 @@ class PositivesSummary:
             if count:
                 parts.append(f"{count:,} {source}")
         parts.append(f"{self.none:,} none")
-        return f"positive queries of the {self.passages:,} hard negatives: {', '.join(parts)}"
+        counts = ", ".join(parts)
+        return f"positive queries of the {self.passages:,} hard negatives: {counts}"
 
 
 def positive_queries(
@@ -98,7 +106,8 @@ def positive_queries(
         ]
         texts = first_good(requests, generator, query_filter)
         for passage_id, text in texts.items():
-            queries_of[passage_id] = [PositiveQuery(passage_id, text, source)]
+            query = PositiveQuery(passage_id, text, source)
+            queries_of[passage_id] = [query]
     queries: list[PositiveQuery] = []
     source_counts: Counter[str] = Counter()
     for passage_id in passage_ids:
@@ -131,7 +140,9 @@ def first_good(
     First the first texts of all passages are filtered, in one call. Then come the second texts of
     passages that still have none, and so on: searches are faster in batches.
     """
-    results = generator.generate(requests) if requests else []
+    if not requests:
+        return {}
+    results = generator.generate(requests)
     texts_of: dict[str, Sequence[str]] = {}
     for request, result in zip(requests, results, strict=True):
         texts_of[request.passage.id] = result.texts
@@ -144,7 +155,8 @@ def first_good(
         pairs: list[tuple[str, str]] = []
         for passage_id, texts in texts_of.items():
             if passage_id not in good and attempt < len(texts):
-                pairs.append((passage_id, texts[attempt]))
+                pair = (passage_id, texts[attempt])
+                pairs.append(pair)
         passes = query_filter.filter(pairs)
         for (passage_id, text), is_good in zip(pairs, passes, strict=True):
             if is_good:
@@ -154,7 +166,8 @@ def first_good(
 
 def write_positive_queries(path: Path, queries: Sequence[PositiveQuery]) -> None:
     """Write positive queries as JSON lines."""
-    write_jsonl(path, (asdict(query) for query in queries))
+    rows = (asdict(query) for query in queries)
+    write_jsonl(path, rows)
 
 
 def read_positive_queries(path: Path) -> list[PositiveQuery]:
@@ -162,7 +175,8 @@ def read_positive_queries(path: Path) -> list[PositiveQuery]:
 
     Raises ArtifactError on a missing or damaged file.
     """
-    return [PositiveQuery(**row) for row in read_jsonl(path)]
+    rows = read_jsonl(path)
+    return [PositiveQuery(**row) for row in rows]
 
 
 def _negative_ids(mined_queries: Sequence[MinedQuery]) -> list[str]:

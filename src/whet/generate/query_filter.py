@@ -53,7 +53,11 @@ class FilterSummary:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "FilterSummary":
         """Undo `to_json`."""
-        return cls(record["passed"], record["turned_down"], record["examples"])
+        return cls(
+            passed=record["passed"],
+            turned_down=record["turned_down"],
+            examples=record["examples"],
+        )
 
 
 @dataclass
@@ -78,7 +82,8 @@ class QueryFilter:
     examples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._known_queries = {same_text(text) for text in self.collection.queries.values()}
+        queries = self.collection.queries.values()
+        self._known_queries = {same_text(text) for text in queries}
         self._passed_texts: set[str] = set()
         passages = self.collection.passages.values()
         self._content = {passage.id: same_text(passage.content) for passage in passages}
@@ -116,7 +121,10 @@ class QueryFilter:
         return FilterSummary(passed, rejected, self.examples)
 
     def _require_found(
-        self, search: Search, pairs: Sequence[tuple[str, str]], reasons: list[str]
+        self,
+        search: Search,
+        pairs: Sequence[tuple[str, str]],
+        reasons: list[str],
     ) -> None:
         """Set the reason "not_found" where a text without a fault does not find its passage."""
         open_indices = [index for index, reason in enumerate(reasons) if not reason]
@@ -125,10 +133,12 @@ class QueryFilter:
         texts = [pairs[index][1] for index in open_indices]
         hits = search(texts, self.max_rank)
         # Rows of passages: (text, max_rank), -1 where there are fewer hits.
-        for index, rows in zip(open_indices, hits.indices.tolist(), strict=True):
+        rows_by_text = hits.indices.tolist()
+        for index, rows in zip(open_indices, rows_by_text, strict=True):
             passage_id, _ = pairs[index]
-            contents = {self._content_by_row[row] for row in rows if row >= 0}
-            if self._content[passage_id] not in contents:
+            content = self._content[passage_id]
+            found_contents = {self._content_by_row[row] for row in rows if row >= 0}
+            if content not in found_contents:
                 reasons[index] = "not_found"
 
     def _wording_fault(self, passage_id: str, text: str) -> str:
@@ -159,9 +169,12 @@ def _model_fault(text: str, content: str, size: int) -> str:
     """What a language model does and no user would; "" for none. `size` counts the text's terms."""
     if MENTIONS_THE_TEXT.search(text):
         return "about_the_text"
-    if size >= MIN_COPIED_TERMS and text.rstrip(".?! ") in content:
+    is_copy = text.rstrip(".?! ") in content
+    if is_copy and size >= MIN_COPIED_TERMS:
         return "copy"
-    return "wrong_language" if differ_in_language(text, content) else ""
+    if differ_in_language(text, content):
+        return "wrong_language"
+    return ""
 
 
 def differ_in_language(text: str, other: str) -> bool:
@@ -175,16 +188,21 @@ def differ_in_language(text: str, other: str) -> bool:
     >>> differ_in_language("find . -name", passage)
     False
     """
-    classify = _language_classifier()
-    language, probability = classify(text[:MAX_LANGUAGE_CHARACTERS])
-    other_language, other_probability = classify(other[:MAX_LANGUAGE_CHARACTERS])
+    language, probability = _language_of(text)
+    other_language, other_probability = _language_of(other)
     is_sure = min(probability, other_probability) > MIN_LANGUAGE_PROBABILITY
     return is_sure and language != other_language
 
 
+def _language_of(text: str) -> tuple[str, float]:
+    """The most likely language of a text, and its probability."""
+    classify = _language_classifier()
+    return classify(text[:MAX_LANGUAGE_CHARACTERS])
+
+
 @cache
 def _language_classifier() -> Callable[[str], tuple[str, float]]:
-    """Return a function from a text to its most likely language and that one's probability."""
+    """Load py3langid's model once."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
