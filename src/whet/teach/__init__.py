@@ -1,1 +1,1 @@
-"""Teachers: their scores of (query, passage) pairs, and the soft labels and audits made from them."""
+"""Teachers: scores of (query, passage) pairs, and the soft labels and audits made from them."""
