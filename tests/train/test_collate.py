@@ -1,6 +1,7 @@
 """Batches of ids become texts once each; no known positive of a query is one of its negatives."""
 
 import numpy as np
+import pytest
 import torch
 
 from whet.data.read import read
@@ -71,6 +72,7 @@ def test_relations_by_hand(model):
     ]
 
 
+@pytest.mark.slow
 def test_on_medquad_no_positive_is_a_negative_in_any_batch(shared, model):
     data = with_splits(read(shared("medquad"))[0], seed=13)[0]
     truth = {}

@@ -20,8 +20,17 @@ from whet.records import Collection, PositiveQuery
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-SoftLabels: TypeAlias = Mapping[str, Mapping[str, float]]
+Texts: TypeAlias = Sequence[str]
+
+PositiveQueries: TypeAlias = Mapping[str, Texts]
+"""Passage id → texts of queries that it answers."""
+
+Scores: TypeAlias = Mapping[str, float]
+
+SoftLabels: TypeAlias = Mapping[str, Scores]
 """Query id → passage id → soft label in [0, 1]."""
+
+Batch: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,7 @@ class KnownRelevance:
     """
 
     positives: Mapping[str, frozenset[str]]
-    positive_queries: Mapping[str, Sequence[str]]
+    positive_queries: PositiveQueries
     labels: SoftLabels = field(default_factory=dict)
 
     @classmethod
@@ -80,26 +89,28 @@ class PairCollator:
     def refresh(
         self,
         negatives: Mapping[str, tuple[str, ...]],
-        positive_queries: Mapping[str, Sequence[str]],
+        positive_queries: PositiveQueries,
     ) -> None:
         """From now on use these negatives of queries, and these positive queries of passages."""
         self.negatives |= negatives
         texts = {**self.known.positive_queries, **positive_queries}
         self.known = replace(self.known, positive_queries=texts)
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Features and relations of a batch."""
         pairs = [self._pair(row) for row in rows]
         passages: dict[str, None] = {}  # ids, each once, in order
         for pair in pairs:
             passages |= dict.fromkeys([pair.positive_id, *pair.negative_ids])
-        queries = [self.collection.queries[pair.query_id] for pair in pairs]
+        text_of = self.collection.queries
+        queries = [text_of[pair.query_id] for pair in pairs]
         queries += self._other_positive_queries(queries, passages)
-        passage_texts = [self.collection.passages[passage].content for passage in passages]
+        contents = [self.collection.passages[passage].content for passage in passages]
 
-        batch: dict[str, Any] = {"label": self._relations(pairs, list(passages), queries)}
+        relations = self._relations(pairs, list(passages), queries)
+        batch: Batch = {"label": relations}
         batch |= self._features("query", queries, "query")
-        batch |= self._features("passage", passage_texts, "document")
+        batch |= self._features("passage", contents, "document")
         return batch
 
     def _pair(self, row: Mapping[str, Any]) -> Pair:
@@ -108,16 +119,19 @@ class PairCollator:
         negatives = self.negatives.get(query, row["negative_ids"])
         return Pair(query, row["positive_id"], tuple(negatives))
 
-    def _other_positive_queries(self, queries: Sequence[str], passages: Iterable[str]) -> list[str]:
+    def _other_positive_queries(self, queries: Texts, passages: Iterable[str]) -> list[str]:
         """Texts of the passages' positive queries, each once, without the batch's own queries."""
         texts: dict[str, None] = {}
         for passage in passages:
-            texts |= dict.fromkeys(self.known.positive_queries.get(passage, ()))
+            of_passage = self.known.positive_queries.get(passage, ())
+            texts |= dict.fromkeys(of_passage)
         return [text for text in texts if text not in queries]
 
-    def _features(self, column: str, texts: Sequence[str], task: Task) -> dict[str, Any]:
-        features = tokenise(self.model, texts, task)
-        return {f"{column}_{name}": value for name, value in features.items()}
+    def _features(self, column: str, texts: Texts, task: Task) -> Batch:
+        named: Batch = {}
+        for name, value in tokenise(self.model, texts, task).items():
+            named[f"{column}_{name}"] = value
+        return named
 
     def _relations(
         self,
@@ -138,7 +152,8 @@ class PairCollator:
             answers     a: q1              b: q2             c: "x"
         """
         doc = {passage: column for column, passage in enumerate(passages)}
-        positives = [self.known.positives.get(pair.query_id, frozenset()) for pair in pairs]
+        none: frozenset[str] = frozenset()
+        positives = [self.known.positives.get(pair.query_id, none) for pair in pairs]
         positive = [doc[pair.positive_id] for pair in pairs]  # (query,)
         negative = [_not_in(known, passages) for known in positives]  # (query, doc)
         answers = self._answers(positives, passages, queries)  # (doc, star)
@@ -156,22 +171,23 @@ class PairCollator:
         self,
         positives: Sequence[frozenset[str]],
         passages: Sequence[str],
-        queries: Sequence[str],
+        queries: Texts,
     ) -> list[list[bool]]:
         """Where a passage answers a query, (doc, star); `positives` are those of the pairs.
 
         A text that stands among the queries twice counts at its first place only.
         """
-        first_place: dict[str, int] = {}
-        for place, text in enumerate(queries):
-            first_place.setdefault(text, place)
         answers = []
         for passage in passages:
             texts = self.known.positive_queries.get(passage, ())
+            seen: set[str] = set()
             row = []
             for place, text in enumerate(queries):
-                is_positive = place < len(positives) and passage in positives[place]
-                row.append(first_place[text] == place and (text in texts or is_positive))
+                is_answered = text in texts
+                if place < len(positives):
+                    is_answered = is_answered or passage in positives[place]
+                row.append(is_answered and text not in seen)
+                seen.add(text)
             answers.append(row)
         return answers
 
@@ -180,7 +196,8 @@ class PairCollator:
         labels = []
         for pair in pairs:
             of_query = self.known.labels.get(pair.query_id, {})
-            labels.append([of_query.get(passage, torch.nan) for passage in passages])
+            row = [of_query.get(passage, torch.nan) for passage in passages]
+            labels.append(row)
         return labels
 
 

@@ -49,7 +49,10 @@ class DevSet:
 
 
 def dev_set(
-    collection: Collection, lexical: Ranking, rng: np.random.Generator, budget: int
+    collection: Collection,
+    lexical: Ranking,
+    rng: np.random.Generator,
+    budget: int,
 ) -> DevSet:
     """Draw the dev queries and their pool.
 
@@ -60,7 +63,8 @@ def dev_set(
     """
     positives = _drawn_positives(collection, rng, POSITIVE_SHARE * budget)
     ids = list(collection.passages)
-    random_ids = [ids[row] for row in rng.permutation(len(ids)).tolist()]
+    random_rows = rng.permutation(len(ids)).tolist()
+    random_ids = [ids[row] for row in random_rows]
 
     pool: set[str] = set()
     for passage_ids in positives.values():
@@ -70,7 +74,8 @@ def dev_set(
     least_room = (1 / POSITIVE_SHARE - 1) * positive_characters
     room = max(budget - positive_characters, least_room)
     reserve = RANDOM_SHARE * room
-    room = _fill(pool, _rank_by_rank(lexical, positives), collection, room, reserve)
+    bm25_ids = _rank_by_rank(lexical, positives)
+    room = _fill(pool, bm25_ids, collection, room, reserve)
     _fill(pool, random_ids, collection, room, 0.0)
 
     return DevSet(
@@ -81,7 +86,9 @@ def dev_set(
 
 
 def _drawn_positives(
-    collection: Collection, rng: np.random.Generator, room: float
+    collection: Collection,
+    rng: np.random.Generator,
+    room: float,
 ) -> dict[str, list[str]]:
     """Dev queries and their positives: all, or as many as fit into `room` characters, at random."""
     positives = collection.positives("dev")
@@ -107,7 +114,11 @@ def _rank_by_rank(lexical: Ranking, queries: Iterable[str]) -> list[str]:
 
 
 def _fill(
-    pool: set[str], source: Iterable[str], collection: Collection, room: float, reserve: float
+    pool: set[str],
+    source: Iterable[str],
+    collection: Collection,
+    room: float,
+    reserve: float,
 ) -> float:
     """Add passages to the pool until only `reserve` of the room is left; returns the room left."""
     for passage in source:
@@ -120,7 +131,8 @@ def _fill(
 
 
 def _characters(collection: Collection, passages: Iterable[str]) -> int:
-    return sum(len(collection.passages[passage].content) for passage in passages)
+    chosen = [collection.passages[passage] for passage in passages]
+    return sum(len(passage.content) for passage in chosen)
 
 
 def ndcg_each(encoder: Encoder, dev: DevSet) -> dict[str, float]:
@@ -131,7 +143,11 @@ def ndcg_each(encoder: Encoder, dev: DevSet) -> dict[str, float]:
 
 def ndcg_on(encoder: Encoder, dev: DevSet) -> float:
     """PRIMARY of an encoder, mean over the set's queries."""
-    return means({PRIMARY: ndcg_each(encoder, dev)})[PRIMARY]
+    values = ndcg_each(encoder, dev)
+    return means({PRIMARY: values})[PRIMARY]
+
+
+Values = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +160,8 @@ class DevScores:
     """
 
     epoch: float
-    means: Mapping[str, float]
-    per_query: Mapping[str, Mapping[str, float]]
+    means: Values
+    per_query: Mapping[str, Values]
 
     @property
     def primary(self) -> float:
@@ -153,7 +169,7 @@ class DevScores:
         return self.means[PRIMARY]
 
     @property
-    def primary_per_query(self) -> Mapping[str, float]:
+    def primary_per_query(self) -> Values:
         """PRIMARY of each dev query."""
         return self.per_query[PRIMARY]
 
@@ -178,7 +194,12 @@ class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
     The trainer calls it with the step at hand, which is then the key.
     """
 
-    def __init__(self, dev: DevSet, folder: Path, forgetting: DevSet | None = None) -> None:
+    def __init__(
+        self,
+        dev: DevSet,
+        folder: Path,
+        forgetting: DevSet | None = None,
+    ) -> None:
         super().__init__()
         self.dev = dev
         self.folder = folder
@@ -199,7 +220,12 @@ class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
         return dict(scores.means)
 
     def score(
-        self, model: "SentenceTransformer", key: str, *, epoch: float = -1, place: str | None = None
+        self,
+        model: "SentenceTransformer",
+        key: str,
+        *,
+        epoch: float = -1,
+        place: str | None = None,
     ) -> DevScores:
         """Score a model and write its scores under a key.
 
@@ -220,7 +246,8 @@ class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
 
     def read(self, key: str | int) -> DevScores:
         """Scores that were written under a key, or at a step. Raises ArtifactError without them."""
-        return DevScores.from_json(read_json(self._file(str(key))))
+        file = self._file(str(key))
+        return DevScores.from_json(read_json(file))
 
     def _file(self, key: str) -> Path:
         return self.folder / f"{key}.json"

@@ -37,8 +37,9 @@ def forgetting_set(config: GuardConfig) -> DevSet | None:
     ids = list(collection.passages)
     others = [passage for passage in ids if passage not in passages]
     missing = max(0, config.passages - len(passages))
-    rows = rng.permutation(len(others))[:missing].tolist()
-    passages.update(others[row] for row in rows)
+    random_rows = rng.permutation(len(others))
+    for row in random_rows[:missing].tolist():
+        passages.add(others[row])
     return DevSet(
         queries={query: collection.queries[query] for query in queries},
         qrels={query: judgements[query] for query in queries},
@@ -51,12 +52,15 @@ def _all_judgements(collection: Collection) -> Judgements:
     judgements: Judgements = {}
     for split in collection.qrels.values():
         for query, grades in split.items():
-            judgements[query] = judgements.get(query, {}) | grades
+            earlier = judgements.get(query, {})
+            judgements[query] = earlier | grades
     return judgements
 
 
 def _drawn_queries(
-    judgements: Judgements, config: GuardConfig, rng: np.random.Generator
+    judgements: Judgements,
+    config: GuardConfig,
+    rng: np.random.Generator,
 ) -> list[str]:
     """Queries with a positive, `config.queries` at most, drawn at random, in their order."""
     usable = []
@@ -68,8 +72,9 @@ def _drawn_queries(
             f"guard.data {config.data}: it has no query with a positive passage; "
             "give a set that has one"
         )
-    rows = rng.permutation(len(usable))[: config.queries].tolist()
-    return [usable[row] for row in sorted(rows)]
+    random_rows = rng.permutation(len(usable))
+    rows = sorted(random_rows[: config.queries].tolist())
+    return [usable[row] for row in rows]
 
 
 def _collection(config: GuardConfig) -> Collection:

@@ -15,8 +15,11 @@ from whet.records import InterpolationPoint
 Parameters = Mapping[str, Tensor]
 """Parameters of a model by name."""
 
-Score = Callable[[float], tuple[float, float | None]]
-"""Scores of the interpolated model for a share: dev, and the forgetting check or None."""
+Scores = tuple[float, float | None]
+"""Scores of a model: on dev, and on the forgetting check, None without one."""
+
+Score = Callable[[float], Scores]
+"""Scores the interpolated model for a share."""
 
 Choice = Callable[[Sequence[InterpolationPoint]], InterpolationPoint]
 """Picks one of several points, which come in ascending order of their shares."""
@@ -54,7 +57,9 @@ def interpolate(
         points.append(InterpolationPoint(share, dev, forgetting))
 
     accepted = [point for point in points if _is_accepted(point, floor)]
-    chosen = choose(accepted).share if accepted else 0.0
+    chosen = 0.0
+    if accepted:
+        chosen = choose(accepted).share
     mix(model, base, tuned, chosen)
     return chosen, points
 
@@ -62,15 +67,23 @@ def interpolate(
 def _is_accepted(point: InterpolationPoint, floor: float | None) -> bool:
     if floor is None:
         return True
-    return point.guard is not None and point.guard >= floor
+    if point.guard is None:
+        return False
+    return point.guard >= floor
 
 
-def mix(model: nn.Module, base: Parameters, tuned: Parameters, share: float) -> None:
+def mix(
+    model: nn.Module,
+    base: Parameters,
+    tuned: Parameters,
+    share: float,
+) -> None:
     """Set the model's weights to (1 − share) · base + share · tuned."""
     weights = {}
     for name, value in tuned.items():
-        # lerp(a, b, 1) may differ from b in the last bit.
-        weights[name] = value if share == 1 else torch.lerp(base[name], value, share)
+        weights[name] = value
+        if share != 1:  # lerp(a, b, 1) may differ from b in the last bit
+            weights[name] = torch.lerp(base[name], value, share)
     set_weights(model, weights)
 
 

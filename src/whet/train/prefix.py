@@ -53,15 +53,19 @@ def frozen_below(model: nn.Module) -> int:
         return 0
     in_layers: set[int] = set()
     for layer in layers:
-        in_layers.update(id(weight) for weight in layer.parameters())
+        in_layers.update(map(id, layer.parameters()))
     for weight in transformer.parameters():
-        if weight.requires_grad and id(weight) not in in_layers:  # embeddings train
+        is_below = id(weight) not in in_layers
+        if is_below and weight.requires_grad:  # embeddings train
             return 0
     for number, layer in enumerate(layers):
-        trains = any(weight.requires_grad for weight in layer.parameters())
-        if trains or expert_layers(layer):
+        if _trains(layer) or expert_layers(layer):
             return number
     return 0
+
+
+def _trains(module: nn.Module) -> bool:
+    return any(weight.requires_grad for weight in module.parameters())
 
 
 @contextmanager
@@ -77,25 +81,25 @@ def prefix_cache(
     each is. The file lies in `folder` and is deleted at the end.
     """
     below = frozen_below(model)
-    hidden_size = getattr(getattr(model, "config", None), "hidden_size", 0)
+    config = getattr(model, "config", None)
+    hidden_size = getattr(config, "hidden_size", 0)
     if not below or passes <= 1 or not _can_cache(model):
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
     size = _count_tokens(model, texts) * hidden_size * FLOAT_BYTES
     free = shutil.disk_usage(folder).free
-    outputs = f"outputs of {below} frozen layers (of {len(blocks(backbone(model)))})"
+    layers = len(blocks(backbone(model)))
+    outputs = f"outputs of {below} frozen layers (of {layers})"
     if size > MAX_DISK_SHARE * free:
-        logger.info(
-            f"not caching {outputs}: they would take {size / GIB:.1f} GiB of "
-            f"{free / GIB:.1f} GiB free"
-        )
+        needed = f"{size / GIB:.1f} GiB of {free / GIB:.1f} GiB free"
+        logger.info(f"not caching {outputs}: they would take {needed}")
         yield
         return
-    logger.info(
-        f"caching {outputs} in {folder}, about {max(1, size // MIB):,} MiB, deleted after training"
-    )
-    max_bytes = min(int(MAX_DISK_SHARE * free), PRECISIONS * size)
+    megabytes = max(1, size // MIB)
+    logger.info(f"caching {outputs} in {folder}, about {megabytes:,} MiB, deleted after training")
+    room = int(MAX_DISK_SHARE * free)
+    max_bytes = min(room, PRECISIONS * size)
     with PrefixCache(model, below, folder / "hidden.f32", max_bytes):
         yield
 
@@ -105,18 +109,21 @@ def _can_cache(model: "SentenceTransformer") -> bool:
     for module in model.modules():
         if isinstance(module, nn.Dropout) and module.p > 0:
             return False
-    if getattr(backbone(model).config, "output_hidden_states", False):
+    config = backbone(model).config
+    if getattr(config, "output_hidden_states", False):
         return False
-    return getattr(model.tokenizer, "padding_side", "") == "right"
+    padding_side = getattr(model.tokenizer, "padding_side", "")
+    return bool(padding_side == "right")
 
 
 def _count_tokens(model: "SentenceTransformer", texts: Sequence[str]) -> int:
     """About how many tokens of the texts the model reads."""
     every = max(1, len(texts) // MAX_COUNTED_TEXTS)
     lengths = token_lengths(model, texts[::every])
-    if len(lengths) == 0:
+    if not lengths:
         return 0
-    read = np.minimum(lengths, model.max_seq_length or 10**9)
+    max_length = model.max_seq_length or 10**9
+    read = np.minimum(lengths, max_length)
     return int(read.mean() * len(texts))
 
 
@@ -196,7 +203,9 @@ class PrefixCache:
         """Whether the inputs are rows of tokens, padded on the right."""
         ids = inputs.get("input_ids")
         mask = inputs.get("attention_mask")
-        if self.unusable or ids is None or mask is None or mask.ndim != 2:
+        if ids is None or mask is None:
+            return False
+        if self.unusable or mask.ndim != 2:
             return False
         return _is_padded_right(mask)
 
@@ -210,11 +219,14 @@ class PrefixCache:
         if self.current is not None:
             states = self.current if is_last else hidden
             return (states,) if self.returns_tuples else states
-        output = self.layer_forwards[number](hidden, *args, **others)
+        layer_forward = self.layer_forwards[number]
+        output = layer_forward(hidden, *args, **others)
         if self.recording and is_last:
-            self.returns_tuples = isinstance(output, tuple)
-            self.unusable = self.returns_tuples and len(output) > 1
-            self.recorded = output[0] if self.returns_tuples else output
+            self.recorded = output
+            if isinstance(output, tuple):
+                self.returns_tuples = True
+                self.unusable = len(output) > 1
+                self.recorded = output[0]
             raise _Recorded
         return output
 
@@ -246,8 +258,8 @@ class PrefixCache:
         lengths: Sequence[int],
     ) -> None:
         """Run the lower layers over the rows that are not in the file yet, and write them."""
-        row_of_key = {key: row for row, key in enumerate(keys) if key not in self.places}
-        rows = list(row_of_key.values())
+        row_of_key = {key: row for row, key in enumerate(keys)}  # equal texts once
+        rows = [row for key, row in row_of_key.items() if key not in self.places]
         if not rows or self.size >= self.max_bytes:
             return
         states = self._lower_layers(inputs, rows)
@@ -255,7 +267,8 @@ class PrefixCache:
         self.file.seek(self.size)
         for row, values in zip(rows, as_floats, strict=True):
             length = lengths[row]
-            self.places[keys[row]] = _Place(self.size, length, states.dtype)
+            place = _Place(self.size, length, states.dtype)
+            self.places[keys[row]] = place
             data = np.ascontiguousarray(values[:length]).tobytes()
             self.size += self.file.write(data)
         self.file.flush()
@@ -267,10 +280,10 @@ class PrefixCache:
     ) -> Float[Tensor, "row token dim"]:
         """Output of the lower layers for some of the rows."""
         documents = inputs["input_ids"].shape[:1]
-        chosen = {}
+        chosen = dict(inputs)
         for name, value in inputs.items():
-            has_rows = isinstance(value, Tensor) and value.shape[:1] == documents
-            chosen[name] = value[rows] if has_rows else value
+            if isinstance(value, Tensor) and value.shape[:1] == documents:
+                chosen[name] = value[rows]
         self.recording = True
         try:
             with torch.no_grad():
@@ -296,14 +309,16 @@ class PrefixCache:
             place = self.places[key]
             self.file.seek(place.offset)
             data = self.file.read(place.tokens * dim * FLOAT_BYTES)
-            values = np.frombuffer(data, np.float32).reshape(place.tokens, dim)
-            row[: place.tokens] = values
+            values = np.frombuffer(data, np.float32)
+            row[: place.tokens] = values.reshape(place.tokens, dim)
         dtype = self.places[keys[0]].dtype
         return torch.from_numpy(states).to(ids.device, dtype)
 
 
 def _is_padded_right(mask: Int[Tensor, "doc token"]) -> bool:
     """Whether every row is ones, then zeros: [1, 1, 0], and not [0, 1, 1] or [1, 0, 1]."""
-    never_rises = (mask[:, 1:] <= mask[:, :-1]).all()
-    starts_with_text = mask[:, 0].all()
-    return bool(never_rises) and bool(starts_with_text)
+    left = mask[:, :-1]
+    right = mask[:, 1:]
+    never_rises = bool((right <= left).all())
+    starts_with_text = bool(mask[:, 0].all())
+    return never_rises and starts_with_text

@@ -68,20 +68,24 @@ class RefreshPlan:
     @cached_property
     def query_characters(self) -> int:
         """Characters of queries that a refresh for all training queries reads."""
+        text_of = self.collection.queries
         queries = self.collection.positives("train")
-        return sum(len(self.collection.queries[query]) for query in queries)
+        return sum(len(text_of[query]) for query in queries)
 
     @cached_property
     def _corpus_characters(self) -> int:
-        return sum(len(passage.content) for passage in self.collection.passages.values())
+        passages = self.collection.passages.values()
+        return sum(len(passage.content) for passage in passages)
 
     @cached_property
     def _pool_characters(self) -> int:
         """Of the first pool."""
         rng = np.random.default_rng(self.seed)
-        pool = Pool.of(self.collection, [self.first_ranks], self.config.sample, rng)
+        ranks = [self.first_ranks]
+        pool = Pool.of(self.collection, ranks, self.config.sample, rng)
         passages = list(self.collection.passages.values())
-        return sum(len(passages[row].content) for row in pool.rows.tolist())
+        rows = pool.rows.tolist()
+        return sum(len(passages[row].content) for row in rows)
 
     def work(self, epochs: int) -> float:
         """Work of a training of so many epochs, in characters that a refresh could read instead."""
@@ -90,8 +94,9 @@ class RefreshPlan:
         characters = 0
         for query, positive in self.collection.pairs("train"):
             # Negatives are not known yet; they count as long as the positive.
-            passage_characters = len(passages[positive].content) * (1 + self.negatives)
-            characters += len(queries[query]) + passage_characters
+            passage_length = len(passages[positive].content)
+            characters += len(queries[query])
+            characters += passage_length * (1 + self.negatives)
         return TRAINING_COST * epochs * characters
 
 
@@ -112,7 +117,8 @@ def boundaries(plan: RefreshPlan, steps: int, epochs: int, evaluations: int) -> 
     nearest = set()
     for number in range(1, times + 1):
         ideal = steps * number / (times + 1)
-        nearest.add(every * math.ceil(ideal / every - 0.5))
+        multiple = math.ceil(ideal / every - 0.5)
+        nearest.add(every * multiple)
     chosen = sorted(nearest - {0, steps})
     if len(chosen) < times:
         logger.info(
@@ -131,13 +137,13 @@ def _affordable(plan: RefreshPlan, epochs: int, evaluations: int) -> int:
     if not costs:
         return 0
     work = plan.work(epochs)
-    affordable = sum(cost <= plan.config.share * work for cost in costs)
+    share = plan.config.share
+    affordable = sum(cost <= share * work for cost in costs)
     result = f"{affordable} planned"
     if not affordable:
-        result = f"over refresh.share ({plan.config.share:.0%}), so none"
-    logger.info(
-        f"re-mining once takes about {costs[0] / work:.0%} of the training's work: {result}"
-    )
+        result = f"over refresh.share ({share:.0%}), so none"
+    once = costs[0] / work
+    logger.info(f"re-mining once takes about {once:.0%} of the training's work: {result}")
     return affordable
 
 
@@ -147,5 +153,6 @@ def _queries_left(times: int, epochs: int) -> float:
     In the last epoch a refresh mines for the queries that are still to come. With one epoch, two
     refreshes are for 2/3 and 1/3 of the queries, 1 in all; with two epochs for all and 2/3 of them.
     """
-    shares_left = [1 - number / (times + 1) for number in range(1, times + 1)]
-    return sum(min(1.0, epochs * share) for share in shares_left)
+    numbers = range(1, times + 1)
+    steps_left = [1 - number / (times + 1) for number in numbers]  # share of all steps
+    return sum(min(1.0, epochs * share) for share in steps_left)

@@ -4,6 +4,7 @@ The pool holds what ranked highest for each query in any round, and a new random
 in which newcomers show up. From the best ranks of the sample follows how many the pool misses.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -48,26 +49,32 @@ class Pool:
             matters[table[table >= 0]] = True
         for query, positives in collection.positives("train").items():
             given = collection.negatives.get(query, ())
-            matters[[row_of[passage] for passage in (*positives, *given)]] = True
+            for passage in (*positives, *given):
+                matters[row_of[passage]] = True
+        inside = np.flatnonzero(matters)
         outside = np.flatnonzero(~matters)
-        sample_size = int(np.ceil(share * len(outside)))
+        sample_size = math.ceil(share * len(outside))
         sample = rng.choice(outside, sample_size, replace=False)
-        return cls(np.flatnonzero(matters), np.sort(sample), len(row_of))
+        return cls(inside, np.sort(sample), len(row_of))
 
     @property
     def rows(self) -> Rows:
         """All rows, ascending."""
-        return np.sort(np.concatenate([self.inside, self.sample]))
+        both = np.concatenate([self.inside, self.sample])
+        return np.sort(both)
 
     def part_of(self, collection: Collection) -> Collection:
         """The collection with the pool's passages alone, and their judgements."""
         every = list(collection.passages.values())
-        passages = {every[row].id: every[row] for row in self.rows.tolist()}
+        passages = {}
+        for row in self.rows.tolist():
+            passages[every[row].id] = every[row]
         qrels: dict[str, Judgements] = {}
         for split, judgements in collection.qrels.items():
             qrels[split] = {}
             for query, grades in judgements.items():
-                qrels[split][query] = {p: grade for p, grade in grades.items() if p in passages}
+                inside = {p: grade for p, grade in grades.items() if p in passages}
+                qrels[split][query] = inside
         return replace(collection, passages=passages, qrels=qrels)
 
     def recall(self, ranks: Ranks) -> float:
@@ -82,10 +89,12 @@ class Pool:
         corpus.
         """
         depth = ranks.shape[1]
-        stands_for = (self.corpus - len(self.inside)) / max(1, len(self.sample))
-        share_from_sample = np.isin(ranks, self.sample).mean(axis=0)  # (rank,)
-        covered = np.cumsum(1 + share_from_sample * (stands_for - 1))  # (rank,), of the corpus
-        ranks_for_depth = np.interp(depth, [0, *covered], np.arange(depth + 1))
+        outside = self.corpus - len(self.inside)
+        stands_for = outside / max(1, len(self.sample))
+        is_from_sample = np.isin(ranks, self.sample)  # (query, rank)
+        covers = 1 + is_from_sample.mean(axis=0) * (stands_for - 1)  # (rank,)
+        covered = [0, *np.cumsum(covers)]  # ranks of the corpus, by number of the pool's ranks
+        ranks_for_depth = np.interp(depth, covered, np.arange(depth + 1))
         return float(ranks_for_depth / max(1, depth))
 
 
@@ -121,17 +130,20 @@ def remine(
     `collection` is the whole one, or the pool's part of it. `depth` ranks of each query are
     returned, for the next round's pool.
     """
-    queries = [collection.queries[query] for query in collection.positives("train")]
+    query_ids = collection.positives("train")
+    queries = [collection.queries[query] for query in query_ids]
     passages = [passage.content for passage in collection.passages.values()]
     query_embeddings = encoder.encode_queries(queries)
     passage_embeddings = encoder.encode_passages(passages)
     mined, summary, candidates = mine_with_candidates(
         collection, query_embeddings, passage_embeddings, config
     )
-    rows = np.arange(len(passages)) if pool is None else pool.rows
-    ranks = _ranks(candidates, rows, depth)
-    recall = 1.0 if pool is None else pool.recall(ranks)
-    return Remined(mined, summary, ranks, len(rows), recall)
+    if pool is None:
+        all_rows = np.arange(len(passages))
+        ranks = _ranks(candidates, all_rows, depth)
+        return Remined(mined, summary, ranks, encoded=len(passages), recall=1.0)
+    ranks = _ranks(candidates, pool.rows, depth)
+    return Remined(mined, summary, ranks, encoded=len(passages), recall=pool.recall(ranks))
 
 
 def _ranks(candidates: Candidates, rows: Rows, depth: int) -> Ranks:
@@ -140,6 +152,7 @@ def _ranks(candidates: Candidates, rows: Rows, depth: int) -> Ranks:
     `candidates.passages` has one column per candidate, some from other searches; `rows` translates
     the searched collection's row numbers: with rows [3, 7, 8], candidate 1 is passage 7.
     """
-    from_model = candidates.passages[:, candidates.from_source("ance")]  # (query, rank)
+    is_from_model = candidates.from_source("ance")  # (candidate,)
+    from_model = candidates.passages[:, is_from_model]  # (query, rank)
     ranks: Ranks = rows[from_model[:, :depth]]
     return ranks
