@@ -1,7 +1,8 @@
 """Progress of long work, shown by whatever display the program has set.
 
-The library reports messages through `logging.getLogger("whet")` and the progress of long work through `Bar` and
-`track`. By default a bar writes a log line now and then. The command line sets a display with real bars.
+The library reports messages through `logging.getLogger("whet")`, and the progress of long work
+through `Bar` and `track`. By default a bar writes a log line now and then. The command line sets a
+display with real bars.
 """
 
 import logging
@@ -128,12 +129,3 @@ def track(items: Iterable[T], name: str, total: int) -> Iterator[T]:
         for item in items:
             yield item
             bar.advance()
-
-
-def say(markup: str) -> None:
-    """Log a line of rich markup. Transitional: modules are to use their own logger and plain text."""
-    import re
-
-    text = re.sub(r"(?<!\\)\[/?(yellow|dim|bold|red)\]", "", markup).replace("\\[", "[")
-    level = logging.WARNING if "[yellow]" in markup else logging.INFO
-    logger.log(level, text)

@@ -72,14 +72,15 @@ def reopen(
     settings = read_settings(path).with_labels(labels)
     overrides = without_removed_defaults(settings.overrides)
     settings = replace(settings, overrides=overrides)
-    if settings.data is None:
+    data = settings.data
+    if data is None:
         raise ConfigError(
             f"{path} was made from data in memory, so only whet.tune can continue it. "
             "For runs that commands can open, give whet.tune the path of the data"
         )
     if paraphrases:
         settings = settings.with_paraphrases(paraphrases)
-    return _open(path, settings.data, settings, confirm)
+    return _open(path, data, settings, confirm)
 
 
 def _open(

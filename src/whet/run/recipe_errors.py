@@ -18,8 +18,9 @@ Keys = Mapping[str, FieldInfo]
 """Every known key as it is written with dots, and its field."""
 
 UNKNOWN_KEY_TYPES = ("extra_forbidden", "invalid_key")  # pydantic's names of these faults
-SIMILARITY = 0.6  # difflib's ratio from which a known key may be what was meant
+MIN_SIMILARITY = 0.6  # difflib's ratio from which a known key may be what was meant
 MAPPING_EXPECTED = "expected a mapping such as `train: {epochs: 2}`"
+ADVICE = "docs/RECIPE.md describes every setting."
 ANY_VALUE = object()
 
 
@@ -30,14 +31,17 @@ class RemovedKey:
     old_default: object
     reason: str
 
+    def is_default(self, value: object) -> bool:
+        """Whether a value of the key changed nothing."""
+        return self.old_default is ANY_VALUE or value == self.old_default
 
-NO_NEIGHBOURS = "neighbour batches gave lower scores than random ones"
+
+WORSE_BATCHES = "neighbour batches gave lower scores than random ones"
 REMOVED_KEYS = {
-    "neighbours": RemovedKey(ANY_VALUE, NO_NEIGHBOURS),
-    "train.batches": RemovedKey("random", NO_NEIGHBOURS),
+    "neighbours": RemovedKey(ANY_VALUE, WORSE_BATCHES),
+    "train.batches": RemovedKey("random", WORSE_BATCHES),
     "train.mask_likely": RemovedKey(False, "masking likely false negatives gave lower scores"),
     "refresh.replay": RemovedKey(None, "no use was found for repeating recorded re-mining"),
-    "generate.backoff": RemovedKey(ANY_VALUE, "the openai client doubles its pauses by itself"),
     "moe.level": RemovedKey("token", "routing whole texts gave lower scores than routing tokens"),
 }
 
@@ -60,11 +64,15 @@ class RecipeError(ConfigError):
     def __init__(self, faults: Sequence[RecipeFault], keys: Keys) -> None:
         self.faults = tuple(faults)
         self.keys = keys
-        advice = "docs/RECIPE.md describes every setting."
-        if any(fault.is_unknown and closest_key(fault.key, keys) is None for fault in faults):
-            advice += f" The keys are {', '.join(keys)}."
-        lines = [str(fault) for fault in faults]
-        super().__init__("\n".join(["the recipe is invalid:", *lines, advice]))
+        lines = ["the recipe is invalid:"]
+        lines += map(str, faults)
+        lines.append(f"{ADVICE} The keys are {', '.join(keys)}." if self._is_lost() else ADVICE)
+        super().__init__("\n".join(lines))
+
+    def _is_lost(self) -> bool:
+        """Whether an unknown key is like no known one."""
+        unknown_keys = [fault.key for fault in self.faults if fault.is_unknown]
+        return any(closest_key(key, self.keys) is None for key in unknown_keys)
 
     def with_options(self, options: Mapping[str, str]) -> "RecipeError":
         """The same error naming the options behind each fault. `options` maps keys to options."""
@@ -72,14 +80,17 @@ class RecipeError(ConfigError):
         for fault in self.faults:
             names = [name for key, name in options.items() if _concerns(fault.key, key)]
             if names:
-                fault = replace(fault, message=f"{fault.message} (given by {', '.join(names)})")
+                given_by = f" (given by {', '.join(names)})"
+                fault = replace(fault, message=fault.message + given_by)
             faults.append(fault)
         return RecipeError(faults, self.keys)
 
 
 def _concerns(faulty_key: str, key: str) -> bool:
     """Whether a fault of one key is about another: the same, its group, or one of its items."""
-    return f"{faulty_key}.".startswith(f"{key}.") or f"{key}.".startswith(f"{faulty_key}.")
+    faulty = f"{faulty_key}."
+    other = f"{key}."
+    return faulty.startswith(other) or other.startswith(faulty)
 
 
 def recipe_error(error: ValidationError, keys: Keys) -> RecipeError:
@@ -93,6 +104,43 @@ def recipe_error(error: ValidationError, keys: Keys) -> RecipeError:
     return RecipeError(faults, keys)
 
 
+def _fault(details: ErrorDetails, keys: Keys) -> RecipeFault:
+    key = ".".join(map(str, details["loc"]))
+    if details["type"] in UNKNOWN_KEY_TYPES:
+        return _unknown_key(key, keys)
+    if not key:  # two parts that do not fit together
+        return RecipeFault(key, _own_message(details))
+    expected = _expected(details, key, keys)
+    return RecipeFault(key, f"got {details['input']!r}; {expected}")
+
+
+def _unknown_key(key: str, keys: Keys) -> RecipeFault:
+    removed = REMOVED_KEYS.get(key)
+    if removed is not None:
+        reason = f"was removed in this version: {removed.reason} (docs/LOG.md)"
+        return RecipeFault(key, f"{reason}; delete it from the recipe")
+    closest = closest_key(key, keys)
+    advice = f"; did you mean {closest}?" if closest else ""
+    return RecipeFault(key, f"no such setting{advice}", is_unknown=True)
+
+
+def _expected(details: ErrorDetails, key: str, keys: Keys) -> str:
+    """What a value should have been."""
+    kind = details["type"]
+    if kind == "model_type":
+        return MAPPING_EXPECTED
+    if kind == "tuple_type":
+        return "expected a list"
+    if kind == "string_pattern_mismatch" and key in keys:
+        return f"expected {keys[key].description}"
+    return _own_message(details).replace("Input should be", "expected", 1)
+
+
+def _own_message(details: ErrorDetails) -> str:
+    """The message of a fault, without pydantic's introduction to those that whet raised."""
+    return details["msg"].removeprefix("Value error, ")
+
+
 def without_removed_defaults(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Overrides or a recipe of an earlier version, without removed keys that changed nothing.
 
@@ -103,20 +151,21 @@ def without_removed_defaults(recorded: Mapping[str, Any]) -> dict[str, Any]:
     {'seed': 1, 'moe': {'experts': 2, 'level': 'text'}}
     """
     settings = dict(recorded)
-    dropped = []
+    ignored = []
     for key, removed in REMOVED_KEYS.items():
         part, _, name = key.rpartition(".")
         values = settings.get(part) if part else settings
         if not isinstance(values, Mapping) or name not in values:
             continue
         value = values[name]
-        if removed.old_default is not ANY_VALUE and value != removed.old_default:
+        if not removed.is_default(value):
             continue
-        remaining = {other: values[other] for other in values if other != name}
+        remaining = dict(values)
+        del remaining[name]
         settings = settings | {part: remaining} if part else remaining
-        dropped.append(f"{key}: {value}")
-    if dropped:
-        logger.warning(f"ignored settings that this version no longer has: {', '.join(dropped)}")
+        ignored.append(f"{key}: {value}")
+    if ignored:
+        logger.warning(f"ignored settings that this version no longer has: {', '.join(ignored)}")
     return settings
 
 
@@ -126,42 +175,24 @@ def closest_key(key: str, keys: Keys) -> str | None:
     The same name in another part wins over a similar name in the same part, and that over a
     similar name anywhere: `epochs` means `train.epochs`, as does `train.epoch`.
     """
-    parts = {known.rpartition(".")[0] for known in keys}
-    part, _, name = key.rpartition(".")
+    part, name = _split(key)
+    parts = {_split(known)[0] for known in keys}
     anywhere: dict[str, str] = {}
     in_part: dict[str, str] = {}
     for known in keys:
-        known_part, _, known_name = known.rpartition(".")
+        known_part, known_name = _split(known)
         if known not in parts:
             anywhere[known_name] = known
         if known_part == part:
             in_part[known_name] = known
-    for names, cutoff in ((anywhere, 1.0), (in_part, SIMILARITY), (anywhere, SIMILARITY)):
+    for names, cutoff in ((anywhere, 1.0), (in_part, MIN_SIMILARITY), (anywhere, MIN_SIMILARITY)):
         matches = get_close_matches(name, names, n=1, cutoff=cutoff)
         if matches:
             return names[matches[0]]
     return None
 
 
-def _fault(details: ErrorDetails, keys: Keys) -> RecipeFault:
-    key = ".".join(map(str, details["loc"]))
-    kind = details["type"]
-    message = details["msg"].removeprefix("Value error, ")
-    if not key:  # two parts that do not fit together
-        return RecipeFault(key, message)
-    if kind in UNKNOWN_KEY_TYPES and key in REMOVED_KEYS:
-        reason = f"was removed in this version: {REMOVED_KEYS[key].reason} (docs/LOG.md)"
-        return RecipeFault(key, f"{reason}; delete it from the recipe")
-    if kind in UNKNOWN_KEY_TYPES:
-        closest = closest_key(key, keys)
-        advice = f"; did you mean {closest}?" if closest else ""
-        return RecipeFault(key, f"no such setting{advice}", is_unknown=True)
-    if kind == "model_type":
-        expected = MAPPING_EXPECTED
-    elif kind == "tuple_type":
-        expected = "expected a list"
-    elif kind == "string_pattern_mismatch" and key in keys:
-        expected = f"expected {keys[key].description}"
-    else:
-        expected = message.replace("Input should be", "expected", 1)
-    return RecipeFault(key, f"got {details['input']!r}; {expected}")
+def _split(key: str) -> tuple[str, str]:
+    """The part and the name of a key; the part is empty for a key of the whole recipe."""
+    part, _, name = key.rpartition(".")
+    return part, name
