@@ -24,11 +24,11 @@ from whet.artifacts import peak_memory_mb, read_json, write_json
 from whet.data.read import read
 from whet.data.split import with_splits
 from whet.models import DEFAULT_MODEL
-from whet.pipeline import build
+from whet.pipeline import build, build_audit
 from whet.records import Collection, Judgements
 from whet.run.folder import Run
 from whet.run.opening import open_run
-from whet.stages.audit import build_audit, find_candidates, read_suspects
+from whet.stages.audit import find_candidates, read_suspects
 
 RESULT = RESULTS / "planted_audit.json"
 

@@ -17,7 +17,18 @@ from whet.run.folder import Run
 from whet.run.opening import open_run
 from whet.run.recipe import Effort, describe_recipe
 from whet.run.settings import record_settings
-from whet.stages import check, evaluate, generate, mine, model, paraphrases, queries, report, teach
+from whet.stages import (
+    audit,
+    check,
+    evaluate,
+    generate,
+    mine,
+    model,
+    paraphrases,
+    queries,
+    report,
+    teach,
+)
 from whet.stages.train import stage as train
 
 logger = logging.getLogger(__name__)
@@ -84,13 +95,30 @@ def build(run: Run, until: str = "model") -> Run:
         for number, name in enumerate(names, start=1):
             if name not in DATA_STAGES and "check" not in done:
                 _record(run)
-            logger.debug(f"{number}/{len(names)} {name}")
             artifact = STAGES[name](run, done)
-            if artifact is not None:
-                done[name] = artifact
+            if artifact is None:
+                continue
+            done[name] = artifact
+            if not artifact.skipped:
+                logger.info(f"{name}: done in {artifact.seconds:.0f} s, {number} of {len(names)}")
         if until in DATA_STAGES:
             record_settings(run.path, run.settings, run.recipe_before_paraphrases)
     return run
+
+
+def build_audit(run: Run) -> Artifact:
+    """Bring `RUN/audit` up to date, and before it the stages without which the data is not whole.
+
+    The audit is no stage of `tune`: somebody asks for it, before or after training. Raises
+    TeacherError when a teacher fails, ConfigError when a name means no teacher.
+    """
+    audit.check_settings(run)
+    with locked(run.path):
+        if run.lacks_queries:
+            queries.build(run, {})
+        paraphrases.build(run, {})
+        record_settings(run.path, run.settings, run.recipe)
+        return audit.build(run, {})
 
 
 def _stages_until(until: str) -> Sequence[str]:

@@ -19,10 +19,10 @@ from whet.cli.main import app
 from whet.data.audit_marks import with_marks
 from whet.data.read import read
 from whet.models import load_model
-from whet.pipeline import build
+from whet.pipeline import build, build_audit
 from whet.records import Collection, Passage
 from whet.run.opening import open_run, reopen
-from whet.stages.audit import build_audit, find_candidates, read_summary, read_suspects
+from whet.stages.audit import find_candidates, read_summary, read_suspects
 
 HIDDEN = 12  # answers
 SETTINGS = RECIPE | {

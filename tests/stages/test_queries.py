@@ -17,9 +17,8 @@ from whet.artifacts import read_json, read_jsonl
 from whet.cli.main import app
 from whet.data.split import same_text
 from whet.mine.mined import read_mined
-from whet.pipeline import build
+from whet.pipeline import build, build_audit
 from whet.run.opening import open_run
-from whet.stages.audit import build_audit
 from whet.teach.label_file import read_labels
 
 ADDING = RECIPE | {

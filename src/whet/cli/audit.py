@@ -16,7 +16,8 @@ def audit(
 ) -> None:
     """After tune: list passages that probably answer a training query but are not marked so."""
     from whet.cli.show import show_json, show_suspects
-    from whet.stages.audit import build_audit, read_summary, read_suspects
+    from whet.pipeline import build_audit
+    from whet.stages.audit import read_summary, read_suspects
 
     request = RunRequest(data, files, model, run)
     with terminal(output.quiet):

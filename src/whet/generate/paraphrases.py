@@ -1,4 +1,7 @@
-"""Paraphrases of training queries, for data with few of them (arXiv 2408.11868 enlarges its pairs in this way)."""
+"""Paraphrases of training queries, for data with few of them.
+
+arXiv 2408.11868 enlarges its pairs in this way.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +47,7 @@ def paraphrase_queries(
 
 
 def with_paraphrases(collection: Collection, paraphrases: Sequence[Paraphrase]) -> Collection:
-    """The collection with paraphrases behind its training queries; ids are QUERY~1, QUERY~2, …"""
+    """The collection with paraphrases behind its training queries; their ids are QUERY~NUMBER."""
     queries = dict(collection.queries)
     train = dict(collection.qrels["train"])
     for number, paraphrase in enumerate(paraphrases, start=1):

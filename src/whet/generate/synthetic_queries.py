@@ -1,4 +1,7 @@
-"""Synthetic training queries: passages are chosen for coverage, a generator writes, a filter removes the bad ones."""
+"""Synthetic training queries.
+
+Passages are chosen for coverage, a generator writes queries, a filter removes the bad ones.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,8 +44,8 @@ CALL_SETTINGS = {"concurrency", "timeout", "tries", "price_in", "price_out"}
 class SyntheticSummary:
     """What became of the passages and of the generated texts.
 
-    `passages` is the size of the corpus, `chosen` the number of passages that queries were asked for,
-    `queries` the number that passed. `sieve` is the filter's account (`QueryFilter.to_json`).
+    `passages` is the size of the corpus, `chosen` the number of passages that queries were asked
+    for, `queries` the number that passed. `sieve` is the filter's account (`QueryFilter.to_json`).
     """
 
     generator: str
@@ -75,7 +78,10 @@ class SyntheticSummary:
     def line(self) -> str:
         """The counts in one line."""
         if not self.chosen:
-            return "no synthetic queries: every passage answers a query, or is too short to generate one"
+            return (
+                "no synthetic queries: every passage answers a query, "
+                "or is too short to generate one"
+            )
         line = f"{self.queries:,} queries for {self.chosen:,} of {self.passages:,} passages"
         rejected = self.sieve["turned_down"]
         if not rejected:
@@ -87,10 +93,11 @@ class SyntheticSummary:
 def generate_queries(
     collection: Collection, generator: Generator, encoder: Encoder, config: GenerateConfig
 ) -> tuple[list[SyntheticQuery], SyntheticSummary]:
-    """Generate queries for `config.passages` passages; returns those that pass the filter, and a summary.
+    """Generate queries for `config.passages` passages; returns those that pass, and a summary.
 
-    Where there are training queries, passages that answer a query of any split are left out, by their
-    text. Those of train have a query already, and the subjects of dev and test stay out of training.
+    Where there are training queries, passages that answer a query of any split are left out, by
+    their text. Those of train have a query already. The subjects of dev and test stay out of
+    training.
     Ids name the style: synthetic-000012-keywords.
     """
     rng = np.random.default_rng(config.seed)
@@ -141,7 +148,7 @@ def _open_passages(collection: Collection) -> "np.ndarray[tuple[int], np.dtype[n
 def _styles(
     passages: Sequence[Passage], styles: Sequence[Style], round_number: int
 ) -> dict[str, Style]:
-    """Passage id → style of its query in this round; each round shifts the styles by one passage."""
+    """Passage id → style of its query. Each round shifts the styles by one passage."""
     return {
         passage.id: styles[(number + round_number) % len(styles)]
         for number, passage in enumerate(passages)
@@ -207,7 +214,7 @@ def searches_of(config: GenerateConfig, collection: Collection, encoder: Encoder
 
 
 def generate_settings(config: GenerateConfig) -> dict[str, Any]:
-    """What decides the generated texts: settings, and hashes of the prompts and of a local model."""
+    """What decides the generated texts: settings, hashes of prompts and of a local model."""
     files = [source_digest(path) for path in (config.prompts, local_model(config.generator))]
     return config.model_dump(mode="json", exclude=CALL_SETTINGS) | {"files": files}
 
@@ -226,5 +233,5 @@ def write_synthetic_queries(folder: Path, queries: Sequence[SyntheticQuery]) -> 
 
 
 def read_synthetic_queries(folder: Path) -> list[SyntheticQuery]:
-    """Read what `write_synthetic_queries` wrote. Raises ArtifactError on a missing or damaged file."""
+    """Undo `write_synthetic_queries`. Raises ArtifactError on a missing or damaged file."""
     return [SyntheticQuery.from_json(row) for row in read_jsonl(folder / QUERIES_FILE)]

@@ -1,1 +1,1 @@
-"""A run: its folder, data, recipe, and what a finished one holds. Only stages and this package know a run."""
+"""A run: its folder, data, recipe, results. Only `stages` and this package know a run."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whet.data.cut import Cutter
-from whet.data.read import read
 from whet.data.query_table import with_test_queries
+from whet.data.read import read
 from whet.errors import ConfigError, Fault, raise_errors
 from whet.generate.spending import Confirm, refuse
 from whet.models import load_model
@@ -39,8 +39,8 @@ def open_run(
 ) -> Run:
     """Open the run that these arguments describe; its folder need not exist.
 
-    `labels` is a file of marks on audited pairs (`whet.data.audit_marks`). `test_queries` is a table
-    of real queries for data that has none (`whet.data.query_table`). `confirm` is asked before a
+    `labels` is a file of marks on audited pairs (`whet.data.audit_marks`). `test_queries` is a
+    table of real queries for data that has none (`whet.data.query_table`). `confirm` is asked before a
     language model's server is paid.
 
     Raises DataError with every fault of the data, ConfigError on a bad setting or place.
@@ -67,7 +67,7 @@ def reopen(
     """Open a run that exists, with the settings in its folder.
 
     `labels` replace those of the settings. `paraphrases` is the number that is asked for where the
-    settings name none. Raises ConfigError where there is no run, or it was made from data in memory.
+    settings name none. Raises ConfigError where there is no run, or one of data in memory.
     """
     settings = read_settings(path).with_labels(labels)
     overrides = without_removed_defaults(settings.overrides)

@@ -9,7 +9,7 @@ from whet.data.judgements import SPLIT_ORDER
 from whet.generate.config import GenerateConfig
 from whet.mine.config import MineConfig
 from whet.records import Collection
-from whet.run.recipe_errors import RecipeError, RecipeFault, recipe_error
+from whet.run.recipe_errors import RecipeError, RecipeFault, Settings, recipe_error
 from whet.teach.config import TeachConfig
 from whet.train.config import TrainConfig
 from whet.train.forgetting_config import NO_GUARD, PYDOC, GuardConfig
@@ -127,7 +127,8 @@ class Recipe(BaseModel):
             experts = 0
             if "moe" in train_only.split("+"):
                 experts = self.moe.experts or EXPERTS_OF_CANDIDATE
-            trainings[train_only] = train, self.moe.model_copy(update={"experts": experts})
+            moe = self.moe.model_copy(update={"experts": experts})
+            trainings[train_only] = train, moe
         return trainings
 
 
@@ -152,7 +153,7 @@ KEYS = {
 def derive(
     collection: Collection,
     effort: Effort,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Settings | None = None,
     *,
     labelled: int | None = None,
 ) -> Recipe:
@@ -178,9 +179,7 @@ def derive(
     return recipe
 
 
-def _derived_from_data(
-    collection: Collection, effort: Effort, labelled: int | None
-) -> dict[str, Any]:
+def _derived_from_data(collection: Collection, effort: Effort, labelled: int | None) -> Settings:
     if not collection.passages:  # the data is not read yet
         return {"effort": effort}
     pairs = len(collection.pairs("train"))
@@ -190,7 +189,7 @@ def _derived_from_data(
         "epochs": _epochs(effort, pairs, labelled_pairs, is_synthetic),
         "batch_size": batch_size(pairs),
     }
-    derived: dict[str, Any] = {"effort": effort, "train": train}
+    derived: Settings = {"effort": effort, "train": train}
     if labelled_pairs < SMALL_DATA_PAIRS:
         derived = merged(derived, FOR_SMALL_DATA)
     if not pairs or is_synthetic:
@@ -218,18 +217,18 @@ def batch_size(pairs: int) -> int:
     return max(MIN_BATCH_SIZE, min(MAX_BATCH_SIZE, pairs // STEPS_PER_EPOCH))
 
 
-def _with_what_trains(settings: dict[str, Any], effort: Effort) -> dict[str, Any]:
+def _with_what_trains(settings: Settings, effort: Effort) -> Settings:
     """Settings in which experts train where there are some, and thorough compares candidates."""
     if "train_only" in _part(settings, "train") or "candidates" in settings:
         return settings
     if _part(settings, "moe").get("experts"):
         return merged({"train": {"train_only": "moe"}}, settings)
     if effort == "thorough":
-        return settings | {"candidates": THOROUGH_CANDIDATES}
+        return merged(settings, {"candidates": THOROUGH_CANDIDATES})
     return settings
 
 
-def _with_seeds(settings: dict[str, Any]) -> dict[str, Any]:
+def _with_seeds(settings: Settings) -> Settings:
     """Settings in which the one seed is that of each part without a seed of its own."""
     seed = settings.get("seed")
     if not isinstance(seed, int):
@@ -239,7 +238,7 @@ def _with_seeds(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def merged(below: Settings, above: Settings) -> Settings:
     """Nested settings, where those of `above` win.
 
     >>> merged({"train": {"epochs": 1}, "seed": 13}, {"train": {"loss": "clp"}, "seed": 4})
@@ -254,7 +253,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def _part(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _part(settings: Settings, name: str) -> Settings:
     part = settings.get(name)
     return part if isinstance(part, Mapping) else {}
 
@@ -275,14 +274,17 @@ def describe_recipe(recipe: Recipe, collection: Collection) -> str:
         f"λ {train.penalty_weight}",
         f"τ {train.temperature}",
     ]
-    remarks = "".join(_remarks(recipe, collection))
-    return f"{collection.name}: {', '.join(sizes)}. {', '.join(steps)}{remarks}"
+    line = f"{collection.name}: {', '.join(sizes)}. {', '.join(steps)}"
+    for remark in _remarks(recipe, collection):
+        line += remark
+    return line
 
 
 def _remarks(recipe: Recipe, collection: Collection) -> Iterator[str]:
     """What a recipe does beyond the ordinary, each with the mark that joins it to the line."""
     pairs = len(collection.pairs("train"))
-    if pairs < SMALL_DATA_PAIRS and recipe.train.taught and recipe.guard.interpolate:
+    is_small = pairs < SMALL_DATA_PAIRS
+    if is_small and recipe.train.taught and recipe.guard.interpolate:
         yield (
             f"; small data ({pairs} of fewer than {SMALL_DATA_PAIRS} pairs): "
             "soft labels, weights interpolated with the base model"
@@ -296,7 +298,8 @@ def _remarks(recipe: Recipe, collection: Collection) -> Iterator[str]:
     if recipe.moe.experts:
         yield f", {recipe.moe.experts} experts a layer"
     if recipe.train.taught:
-        yield f", {recipe.teach.labels} labels of {', '.join(recipe.teach.teachers)}"
+        teachers = ", ".join(recipe.teach.teachers)
+        yield f", {recipe.teach.labels} labels of {teachers}"
     if recipe.guard.data != NO_GUARD:
         yield f", forgetting check on {recipe.guard.data}"
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -14,8 +14,11 @@ from whet.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-Keys = Mapping[str, FieldInfo]
+Keys: TypeAlias = Mapping[str, FieldInfo]
 """Every known key as it is written with dots, and its field."""
+
+Settings: TypeAlias = Mapping[str, Any]
+"""Nested settings, as in YAML."""
 
 UNKNOWN_KEY_TYPES = ("extra_forbidden", "invalid_key")  # pydantic's names of these faults
 MIN_SIMILARITY = 0.6  # difflib's ratio from which a known key may be what was meant
@@ -55,7 +58,9 @@ class RecipeFault:
     is_unknown: bool = False
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.message}" if self.key else self.message
+        if not self.key:
+            return self.message
+        return f"{self.key}: {self.message}"
 
 
 class RecipeError(ConfigError):
@@ -66,13 +71,17 @@ class RecipeError(ConfigError):
         self.keys = keys
         lines = ["the recipe is invalid:"]
         lines += map(str, faults)
-        lines.append(f"{ADVICE} The keys are {', '.join(keys)}." if self._is_lost() else ADVICE)
+        lines.append(ADVICE)
+        if self._is_lost():
+            lines[-1] += f" The keys are {', '.join(keys)}."
         super().__init__("\n".join(lines))
 
     def _is_lost(self) -> bool:
         """Whether an unknown key is like no known one."""
-        unknown_keys = [fault.key for fault in self.faults if fault.is_unknown]
-        return any(closest_key(key, self.keys) is None for key in unknown_keys)
+        for fault in self.faults:
+            if fault.is_unknown and closest_key(fault.key, self.keys) is None:
+                return True
+        return False
 
     def with_options(self, options: Mapping[str, str]) -> "RecipeError":
         """The same error naming the options behind each fault. `options` maps keys to options."""
@@ -141,7 +150,7 @@ def _own_message(details: ErrorDetails) -> str:
     return details["msg"].removeprefix("Value error, ")
 
 
-def without_removed_defaults(recorded: Mapping[str, Any]) -> dict[str, Any]:
+def without_removed_defaults(recorded: Settings) -> Settings:
     """Overrides or a recipe of an earlier version, without removed keys that changed nothing.
 
     They are named in one warning. Removed keys with another value stay, so that `derive` refuses
@@ -151,7 +160,7 @@ def without_removed_defaults(recorded: Mapping[str, Any]) -> dict[str, Any]:
     {'seed': 1, 'moe': {'experts': 2, 'level': 'text'}}
     """
     settings = dict(recorded)
-    ignored = []
+    ignored: list[str] = []
     for key, removed in REMOVED_KEYS.items():
         part, _, name = key.rpartition(".")
         values = settings.get(part) if part else settings
@@ -162,7 +171,10 @@ def without_removed_defaults(recorded: Mapping[str, Any]) -> dict[str, Any]:
             continue
         remaining = dict(values)
         del remaining[name]
-        settings = settings | {part: remaining} if part else remaining
+        if part:
+            settings[part] = remaining
+        else:
+            settings = remaining
         ignored.append(f"{key}: {value}")
     if ignored:
         logger.warning(f"ignored settings that this version no longer has: {', '.join(ignored)}")
@@ -185,7 +197,12 @@ def closest_key(key: str, keys: Keys) -> str | None:
             anywhere[known_name] = known
         if known_part == part:
             in_part[known_name] = known
-    for names, cutoff in ((anywhere, 1.0), (in_part, MIN_SIMILARITY), (anywhere, MIN_SIMILARITY)):
+    attempts = (
+        (anywhere, 1.0),
+        (in_part, MIN_SIMILARITY),
+        (anywhere, MIN_SIMILARITY),
+    )
+    for names, cutoff in attempts:
         matches = get_close_matches(name, names, n=1, cutoff=cutoff)
         if matches:
             return names[matches[0]]

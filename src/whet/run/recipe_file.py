@@ -11,7 +11,12 @@ from pydantic import ValidationError
 from whet.artifacts import read_json
 from whet.errors import ConfigError
 from whet.run.recipe import KEYS, PARTS, Recipe
-from whet.run.recipe_errors import MAPPING_EXPECTED, recipe_error, without_removed_defaults
+from whet.run.recipe_errors import (
+    MAPPING_EXPECTED,
+    Settings,
+    recipe_error,
+    without_removed_defaults,
+)
 from whet.run.settings import RECIPE_FILE, read_settings
 from whet.train.forgetting_config import NO_GUARD, PYDOC
 
@@ -40,7 +45,8 @@ def read_recipe(path: Path) -> dict[str, Any]:
             f"{path}: cannot be read as YAML ({error}). {MAPPING_EXPECTED.capitalize()}."
         ) from error
     if not isinstance(overrides, dict):
-        raise ConfigError(f"{path}: holds {type(overrides).__name__}, {MAPPING_EXPECTED}.")
+        kind = type(overrides).__name__
+        raise ConfigError(f"{path}: holds {kind}, {MAPPING_EXPECTED}.")
     return overrides
 
 
@@ -84,13 +90,15 @@ def recipe_as_yaml(recipe: Recipe) -> str:
     for prefix in PARTS:
         part = prefix.removesuffix(".")
         if part:
-            lines += ["", f"# ---- {KEYS[part].description}", f"{part}:"]
+            lines.append("")
+            lines.append(f"# ---- {KEYS[part].description}")
+            lines.append(f"{part}:")
         values = settings[part] if part else settings
         lines += _setting_lines(prefix, values)
     return "\n".join(lines) + "\n"
 
 
-def _setting_lines(prefix: str, values: Mapping[str, Any]) -> Iterator[str]:
+def _setting_lines(prefix: str, values: Settings) -> Iterator[str]:
     indent = "  " if prefix else ""
     for name, value in values.items():
         key = prefix + name
@@ -108,7 +116,7 @@ def _setting_lines(prefix: str, values: Mapping[str, Any]) -> Iterator[str]:
         yield textwrap.indent(setting.rstrip("\n"), indent)
 
 
-def with_full_paths(overrides: Mapping[str, Any]) -> dict[str, Any]:
+def with_full_paths(overrides: Settings) -> Settings:
     """Overrides that name files and folders by their full paths, to be opened from anywhere."""
     result = dict(overrides)
     for part, names in PATH_SETTINGS.items():

@@ -75,7 +75,7 @@ def summary_of(path: Path) -> dict[str, Any]:
 
 
 def is_consistent(run: Run) -> bool:
-    """Whether model and report of a finished run were made from the stages and the recipe that lie there."""
+    """Whether model and report of a finished run come from its present stages and recipe."""
     model_manifest = read_json(run.path / "model" / MANIFEST)
     if not _comes_from_stages(run.path, model_manifest["inputs"]):
         return False
@@ -92,7 +92,7 @@ def is_consistent(run: Run) -> bool:
 
 
 def _comes_from_stages(path: Path, inputs: Mapping[str, str]) -> bool:
-    """Whether the stage folders have the fingerprints (stage name → fingerprint) that were recorded."""
+    """Whether stage folders have the recorded fingerprints (stage name → fingerprint)."""
     for stage, fingerprint in inputs.items():
         if read_json(path / stage / MANIFEST)["fingerprint"] != fingerprint:
             return False
@@ -100,7 +100,7 @@ def _comes_from_stages(path: Path, inputs: Mapping[str, str]) -> bool:
 
 
 def _is_same_recipe(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
-    """Whether two recipes agree in every setting that both have: a version may add or remove some."""
+    """Whether two recipes agree in all settings that both have; versions add and remove some."""
     for key in recorded.keys() & current.keys():
         before = recorded[key]
         now = current[key]

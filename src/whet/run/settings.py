@@ -1,4 +1,4 @@
-"""What a run was made from: the record in `RUN/recipe.json`, from which the same run can be opened again."""
+"""What a run was made from: the record in `RUN/recipe.json`, which opens the same run again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,8 +20,8 @@ UNRECORDED_PREFIXES = ("queries", "paraphrases", "replies.sqlite")
 class RunSettings:
     """The arguments of a run.
 
-    `data` and `model` are full paths or hub ids; `data` is None for a collection in memory. `labels`
-    names a file of audit marks, `test_queries` a table of real test queries. `overrides` are recipe
+    `data` and `model` are full paths or hub ids; `data` is None for a collection in memory.
+    `labels` names a file of audit marks, `test_queries` a table of real test queries. `overrides` are recipe
     values that the user gave. `force` keeps the trained model in any case.
     """
 

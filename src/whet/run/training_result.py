@@ -12,7 +12,7 @@ JudgeName = Literal["dev", "cross-validation"]
 
 @dataclass(frozen=True, slots=True)
 class CandidateScore:
-    """One candidate: its nDCG@10 on dev, how many weights it trained, the step whose weights it took."""
+    """One candidate: nDCG@10 on dev, number of trained weights, step whose weights it took."""
 
     dev: float
     trained_parameters: int
@@ -23,10 +23,11 @@ class CandidateScore:
 class TrainingResult:
     """What was trained, how it scored before the test, and which model was kept.
 
-    Scores are means of nDCG@10 in [0, 1]. `trial` names the best candidate, and `trials` holds all of
-    them. `judge` is what the scores come from, over `judged` queries. `guard_base` and `guard_tuned`
-    are scores on the forgetting check, None without one. `share` is the interpolation weight that was
-    taken, and `line` all that were scored; None and empty where weights were not interpolated.
+    Scores are means of nDCG@10 in [0, 1]. `trial` names the best candidate, and `trials` holds all
+    of them. `judge` is what the scores come from, over `judged` queries. `guard_base` and
+    `guard_tuned` are scores on the forgetting check, None without one. `share` is the interpolation
+    weight that was taken, and `line` all that were scored; None and empty where weights were not
+    interpolated.
     """
 
     kept: Kept
@@ -47,7 +48,7 @@ class TrainingResult:
 
     @property
     def kept_share(self) -> float | None:
-        """The interpolation weight of the model that was kept; None where there was no interpolation."""
+        """The interpolation weight of the model that was kept; None without interpolation."""
         if self.share is None or self.kept == "tuned":
             return self.share
         return 0.0

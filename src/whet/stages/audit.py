@@ -6,6 +6,7 @@ be marked), index.html, summary.json. `whet tune` does not build it; `whet audit
 
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ import numpy as np
 from whet.artifacts import (
     MANIFEST,
     Artifact,
-    locked,
     read_json,
     read_jsonl,
     run_stage,
@@ -31,9 +31,7 @@ from whet.records import Teacher
 from whet.report.audit_page import render_audit_page
 from whet.run.folder import Run
 from whet.run.results import read_training_result
-from whet.run.settings import record_settings
 from whet.search.dense import top_k
-from whet.stages import paraphrases, queries
 from whet.stages.teach import check_teachers, teach_settings
 from whet.teach.audit import (
     AuditSummary,
@@ -55,33 +53,32 @@ TABLE = "suspects.csv"
 logger = logging.getLogger(__name__)
 
 
-def build_audit(run: Run) -> Artifact:
-    """Bring `RUN/audit` up to date, and before it the generated queries that the data needs.
+def build(run: Run, done: Mapping[str, Artifact]) -> Artifact:
+    """Bring `RUN/audit` up to date.
 
     Where the run has trained a model, that model is a teacher, too. All queries have taught it what
     an answer is, so it finds far more than the other teachers do by themselves
     (benchmarks/results/planted_audit.json). Passages that answer a dev or test query are never
     suspects: once accepted, training would see them.
 
-    Raises TeacherError when a teacher fails, ConfigError when a name means no teacher.
+    Raises TeacherError when a teacher fails.
     """
-    check_teachers(run.known_recipe.teach.teachers)
 
     def write(folder: Path) -> None:
         _write_audit(run, folder)
 
-    with locked(run.path):
-        if run.lacks_queries:
-            queries.build(run, {})
-        paraphrases.build(run, {})
-        record_settings(run.path, run.settings, run.recipe)
-        return run_stage(
-            run.path,
-            NAME,
-            inputs=run.inputs | _tuned_fingerprint(run.path),
-            config=teach_settings(run) | {"teach": run.recipe.teach.model_dump()},
-            build=write,
-        )
+    return run_stage(
+        run.path,
+        NAME,
+        inputs=run.inputs | _tuned_fingerprint(run.path),
+        config=teach_settings(run) | {"teach": run.recipe.teach.model_dump()},
+        build=write,
+    )
+
+
+def check_settings(run: Run) -> None:
+    """Raise ConfigError, before any work, for a name that means no teacher."""
+    check_teachers(run.known_recipe.teach.teachers)
 
 
 def read_suspects(folder: Path) -> list[Suspect]:

@@ -1,4 +1,4 @@
-"""Stage `queries`: synthetic training queries, for documents without questions or beside few real ones.
+"""Stage `queries`: synthetic training queries, alone or beside few real ones.
 
 Reads the data. Writes queries.jsonl (query_id, text, passage_id), summary.json.
 """

@@ -47,7 +47,7 @@ class StageFolders:
 
 @dataclass(frozen=True, slots=True)
 class WorkFolders:
-    """Where one training writes: checkpoints, which go when the stage is done, and rounds of re-mining."""
+    """Where one training writes: checkpoints (deleted after the stage), rounds of re-mining."""
 
     checkpoints: Path
     refresh: Path
@@ -99,8 +99,9 @@ def train_once(
 def pretrain_on_synthetic(run: Run, folder: Path, sources: StageFolders) -> Path | None:
     """Train on the synthetic queries that are added to real ones; returns a file of weights.
 
-    Every training starts from these weights, so that real queries are learned last. They lie between
-    the base weights and the trained ones, at PRETRAINING_INTERPOLATION_WEIGHT. None where there are no such queries.
+    Every training starts from these weights, so that real queries are learned last. They lie
+    between base weights and trained ones, at PRETRAINING_INTERPOLATION_WEIGHT. None where there are
+    no such queries.
     The file in `folder` is reused.
     """
     queries = run.synthetic_queries

@@ -1,4 +1,4 @@
-"""Candidates: trainings that are compared with the base model, and the weights that each one ends with.
+"""Candidates: trainings that are compared with the base model, and the weights they end with.
 
 `held_out` and `cross_validated` train and score candidates. What both share is here.
 """
@@ -55,7 +55,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One candidate: its model, what its training did, its scores, and whether it may replace the base model.
+    """One candidate: its model, its training, its scores, and whether it may replace base.
 
     `share` is the interpolation weight that was taken and `line` all that were scored; 1 and empty
     where weights were not interpolated.
@@ -71,7 +71,7 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[bool, float]:
-        """What decides between candidates: first whether it may replace the base model, then dev."""
+        """What decides between candidates: first `is_better`, then dev."""
         return self.is_better, self.dev
 
 
@@ -118,7 +118,7 @@ def forgetting_floor(run: Run, base_score: float | None) -> float | None:
 def farthest_not_worse(
     run: Run, scores: Mapping[float, QueryScores]
 ) -> Callable[[Sequence[InterpolationPoint]], InterpolationPoint]:
-    """A rule that takes the highest weight whose queries do not show it to be worse than the best one.
+    """A rule: take the highest weight that its queries do not show to be worse than the best.
 
     `scores`: interpolation weight → scores per query.
     """
@@ -138,7 +138,7 @@ def farthest_not_worse(
 def better_unless_shown_worse(
     run: Run, baseline: Baseline, candidate: Candidate, scores: Mapping[float, QueryScores]
 ) -> Candidate:
-    """The candidate, marked as better unless its queries show it to be worse than the base model."""
+    """The candidate, marked as better unless its queries show it to be worse than base."""
     is_better = candidate.share > 0 and not shown_worse(
         scores[candidate.share], baseline.per_query, _generator(run)
     )

@@ -2,7 +2,6 @@
 
 import logging
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +113,7 @@ def train_candidate(setup: HeldOut, name: str, train: TrainConfig, moe: MoEConfi
 
 
 def _interpolated(setup: HeldOut, attempt: Attempt, scores_folder: Path) -> Candidate:
-    """Choose an interpolation weight by dev and the forgetting check; leaves its weights in the model."""
+    """Choose an interpolation weight by dev and forgetting check, and set the model to it."""
     run = setup.run
     evaluator = DevEvaluator(setup.dev, scores_folder, setup.forgetting)
     per_query: dict[float, QueryScores] = {}

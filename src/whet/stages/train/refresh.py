@@ -37,7 +37,7 @@ def why_not_refresh(recipe: Recipe) -> str:
 
 
 def check_refresh(run: Run) -> None:
-    """Raise ConfigError where re-mining was asked for and cannot be done, or costs money unasked."""
+    """Raise ConfigError where re-mining cannot be done as asked, or costs money unasked."""
     recipe = run.known_recipe
     config = recipe.refresh
     generator = recipe.generate.generator

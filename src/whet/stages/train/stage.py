@@ -173,7 +173,7 @@ def _log_decision(
 
 
 def check_settings(run: Run) -> None:
-    """Raise, before any work, when the model lacks what the recipe would train or cannot be checked.
+    """Raise, before any work, when the model lacks what the recipe would train.
 
     ConfigError, or DataError with every fault of the forgetting check's data.
     """
