@@ -5,11 +5,12 @@ passages that are longer than the model reads.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
+from whet.data.check_report import CheckReport, NearTexts, SplitSize, TextKind
 from whet.data.faults import Faults
 from whet.data.judgements import SPLIT_ORDER
 from whet.data.near import NearIndex, Sketch, character_shingles, sketches, word_shingles
@@ -17,8 +18,7 @@ from whet.data.split import HELD_OUT_SPLITS, SMALL_TEST, same_text
 from whet.errors import Fault
 from whet.records import Collection
 
-Kind = Literal["query", "passage"]
-TokenLengths = Callable[[Sequence[str]], Sequence[int]]
+TokenLengths: TypeAlias = Callable[[Sequence[str]], Sequence[int]]
 
 NEAR_QUERY_OVERLAP = 0.9  # of runs of 4 characters, as Jaccard index
 NEAR_PASSAGE_OVERLAP = 0.8  # of runs of 3 words, as Jaccard index
@@ -44,65 +44,6 @@ LEAK_CURE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NearTexts:
-    """Two texts that overlap by `overlap` in [0, 1].
-
-    `id` is in `split`, or anywhere if that is "". `other` is in train, or an earlier passage.
-    """
-
-    kind: Kind
-    split: str
-    id: str
-    other: str
-    overlap: float
-
-
-@dataclass(frozen=True, slots=True)
-class SplitSize:
-    """How many queries of a split have positives, and how many positives there are."""
-
-    queries: int
-    positives: int
-
-
-@dataclass(frozen=True, slots=True)
-class CheckReport:
-    """What a check counted and found.
-
-    `faults` are those of reading and, as warnings, those of the check itself. `truncated` is the
-    share of passages, in [0, 1], that are longer than the model reads; None if not measured.
-    """
-
-    name: str
-    passages: int
-    queries: int
-    splits: Mapping[str, SplitSize]
-    faults: tuple[Fault, ...]
-    duplicate_passages: int
-    duplicate_queries: int
-    near_duplicates: tuple[NearTexts, ...]
-    leaks: tuple[NearTexts, ...]
-    truncated: float | None
-    notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the fields of `report.json` in plain JSON types."""
-        return asdict(self)
-
-    def lines(self) -> list[str]:
-        """Everything that a reader wants to see, one thing per line."""
-        lines = [f"{self.name}: {self.passages} passages, {self.queries} queries"]
-        for split, size in self.splits.items():
-            if size.queries:
-                lines.append(f"{split}: {size.queries} queries, {size.positives} positives")
-        if not self.faults:
-            lines.append("no fault found")
-        lines += [f"{fault.level}: {fault}" for fault in self.faults]
-        lines += [f"note: {note}" for note in self.notes]
-        return lines
-
-
 def check(
     collection: Collection,
     *,
@@ -117,7 +58,13 @@ def check(
     Without them truncation is not measured. Of large collections only a part is compared, drawn
     with `seed`; the notes say so.
     """
-    checks = _Checks(collection, Faults(faults), [], np.random.default_rng(seed), seed)
+    checks = _Checks(
+        collection=collection,
+        faults=Faults(faults),
+        notes=[],
+        rng=np.random.default_rng(seed),
+        seed=seed,
+    )
     checks.warn_of_swapped_columns()
     checks.warn_of_small_splits()
     contents = {passage.id: passage.content for passage in collection.passages.values()}
@@ -126,7 +73,8 @@ def check(
     passage_sketches = checks.passage_sketches()
     checks.note_what_is_left_out()
     near_duplicates = checks.near_duplicates(passage_sketches)
-    leaks = checks.leaking_queries() + checks.leaking_passages(passage_sketches)
+    leaks = checks.leaking_queries()
+    leaks += checks.leaking_passages(passage_sketches)
     truncated = None
     if token_lengths is not None and max_length is not None:
         truncated = checks.truncated_share(token_lengths, max_length)
@@ -194,7 +142,7 @@ class _Checks:
                     cure,
                 )
 
-    def count_duplicates(self, kind: Kind, texts: Mapping[str, str]) -> int:
+    def count_duplicates(self, kind: TextKind, texts: Mapping[str, str]) -> int:
         """Count the texts (by id) that equal an earlier one but for case and white space."""
         first_id: dict[str, str] = {}
         duplicates = []
@@ -222,12 +170,14 @@ class _Checks:
         for split in COMPARED_FIRST:
             answers.update(collection.answering(split))
         chosen = self._sample(list(answers), collection.passages)
-        if len(chosen) < len(collection.passages):
+        passage_count = len(collection.passages)
+        if len(chosen) < passage_count:
             self.notes.append(
-                f"near-duplicates: {len(chosen)} of {len(collection.passages)} passages compared, "
+                f"near-duplicates: {len(chosen)} of {passage_count} passages compared, "
                 "those that answer test and dev queries first, then those of train"
             )
-        shingles = [word_shingles(collection.passages[passage].content) for passage in chosen]
+        texts = [collection.passages[passage].content for passage in chosen]
+        shingles = [word_shingles(text) for text in texts]
         return dict(zip(chosen, sketches(shingles, seed=self.seed), strict=True))
 
     def note_what_is_left_out(self) -> None:
@@ -240,8 +190,10 @@ class _Checks:
         for judgements in collection.qrels.values():
             unjudged.difference_update(judgements)
         if unjudged:
-            share = f"{len(unjudged)} of {len(collection.queries)} queries"
-            self.notes.append(f"{share} are judged in no split, and not used")
+            query_count = len(collection.queries)
+            self.notes.append(
+                f"{len(unjudged)} of {query_count} queries are judged in no split, and not used"
+            )
 
     def near_duplicates(self, passage_sketches: Mapping[str, Sketch]) -> list[NearTexts]:
         """Find passages that nearly repeat an earlier one; exact duplicates are counted elsewhere.
@@ -258,8 +210,10 @@ class _Checks:
                 continue
             other, overlap = nearest
             text = same_text(passages[passage].content)
-            if text != same_text(passages[other].content):
-                near.append(NearTexts("passage", "", passage, other, round(overlap, 4)))
+            other_text = same_text(passages[other].content)
+            if text != other_text:
+                pair = NearTexts("passage", "", passage, other, round(overlap, 4))
+                near.append(pair)
         if near:
             example = self._shown(near[0])
             compared = len(passage_sketches)
@@ -279,7 +233,8 @@ class _Checks:
         by_split = {}
         for split in SPLIT_ORDER:
             queries = list(self.collection.positives(split))[:MAX_COMPARED]
-            shingles = [character_shingles(self.collection.queries[query]) for query in queries]
+            texts = [self.collection.queries[query] for query in queries]
+            shingles = [character_shingles(text) for text in texts]
             query_sketches = sketches(shingles, seed=self.seed)
             by_split[split] = dict(zip(queries, query_sketches, strict=True))
         return self._leaks("query", by_split, NEAR_QUERY_OVERLAP)
@@ -328,12 +283,16 @@ class _Checks:
         first = first[:MAX_COMPARED]
         known = set(first)
         others = [identifier for identifier in rest if identifier not in known]
-        room = min(MAX_COMPARED - len(first), len(others))
-        sample = self.rng.choice(len(others), room, replace=False)
+        room = MAX_COMPARED - len(first)
+        size = min(room, len(others))
+        sample = self.rng.choice(len(others), size, replace=False)
         return first + [others[index] for index in np.sort(sample)]
 
     def _leaks(
-        self, kind: Kind, by_split: Mapping[str, Mapping[str, Sketch]], threshold: float
+        self,
+        kind: TextKind,
+        by_split: Mapping[str, Mapping[str, Sketch]],
+        threshold: float,
     ) -> list[NearTexts]:
         """Find held-out texts (split → id → sketch) that are nearly a text of train."""
         index: NearIndex[str] = NearIndex(threshold)
@@ -350,7 +309,8 @@ class _Checks:
                     leaks_of_split.append(near)
             if leaks_of_split:
                 texts = "queries" if kind == "query" else "positives"
-                counts = f"{len(leaks_of_split)} of {len(by_split[split])} {split} {texts}"
+                compared = len(by_split[split])
+                counts = f"{len(leaks_of_split)} of {compared} {split} {texts}"
                 example = self._shown(leaks_of_split[0])
                 self._warn(
                     f"leaking-{kind}",
@@ -384,4 +344,5 @@ class _Checks:
 
 def _size_of(collection: Collection, split: str) -> SplitSize:
     positives = collection.positives(split)
-    return SplitSize(len(positives), sum(map(len, positives.values())))
+    positive_count = sum(map(len, positives.values()))
+    return SplitSize(queries=len(positives), positives=positive_count)

@@ -52,6 +52,21 @@ def is_passage_only(names: Sequence[str]) -> bool:
     return len(names) == 1 and names[0].lower() in POSITIVE
 
 
+class ColumnFinder:
+    """Finds the columns of rows, once for all rows with the same names."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._columns: dict[tuple[str, ...], Columns | None] = {}
+
+    def find(self, names: Sequence[str], where: str) -> Columns | None:
+        """Return the columns of a row with these names; see `find_columns`."""
+        key = tuple(names)
+        if key not in self._columns:
+            self._columns[key] = find_columns(names, where, self._faults)
+        return self._columns[key]
+
+
 def find_columns(names: Sequence[str], where: str, faults: Faults) -> Columns | None:
     """Find the columns among `names`, in upper or lower case.
 
@@ -72,8 +87,15 @@ def find_columns(names: Sequence[str], where: str, faults: Faults) -> Columns | 
     used = {query, positive, *negatives, negative_queries, grade}
     ignored = [name for name in names if name not in used]
     if ignored:
-        logger.info(f"{where}: columns ignored: {', '.join(ignored)}")
-    return Columns(query, positive, tuple(negatives), negative_queries, grade)
+        listed = ", ".join(ignored)
+        logger.info(f"{where}: columns ignored: {listed}")
+    return Columns(
+        query=query,
+        positive=positive,
+        negatives=tuple(negatives),
+        negative_queries=negative_queries,
+        grade=grade,
+    )
 
 
 def _negative_columns(names: Sequence[str], where: str, faults: Faults) -> list[str]:
@@ -86,7 +108,8 @@ def _negative_columns(names: Sequence[str], where: str, faults: Faults) -> list[
     for name in names:
         match = NUMBERED_NEGATIVE.fullmatch(name.lower())
         if match:
-            numbered.append((int(match[2]), name))
+            number = int(match[2])
+            numbered.append((number, name))
     for _, name in sorted(numbered):
         negatives.append(name)
     return negatives
@@ -134,7 +157,8 @@ def _add_missing_column(
 ) -> None:
     listed = ", ".join(names) or "none"
     message = f"no column for the {role}; columns found: {listed}"
-    cure = f"Name one of them {', '.join(aliases[:-1])} or {aliases[-1]}."
+    *others, last = aliases
+    cure = f"Name one of them {', '.join(others)} or {last}."
     if positive is not None:
         cure += f" For passages without queries, {positive} has to be the only column."
     faults.error(

@@ -6,7 +6,6 @@ A passage's title is the path of headings down to it, so that a passage is under
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from whet.data.documents import Section, document_files, read_sections
@@ -52,11 +51,14 @@ def read_documents(folder: Path, cutter: Cutter, faults: Faults) -> Collection:
     first_document: dict[str, str] = {}  # text without case and spacing → document
     with Bar("read documents", len(files)) as bar:
         for path in files:
-            document = path.name if path == folder else path.relative_to(folder).as_posix()
+            document = path.name
+            if path != folder:
+                document = path.relative_to(folder).as_posix()
             number = 0
             sections = read_sections(path, faults)
             for title, text in _passages_of(sections, cutter):
-                if first_document.setdefault(same_text(text), document) != document:
+                first = first_document.setdefault(same_text(text), document)
+                if first != document:
                     continue
                 number += 1
                 key = f"{document}#{number}"
@@ -85,7 +87,8 @@ def _passages_of(sections: Sequence[Section], cutter: Cutter) -> Iterator[tuple[
         return [length - special_tokens for length in cutter.lengths(texts)]
 
     for section, title, title_length in zip(sections, titles, title_lengths, strict=True):
-        room = max(cutter.tokens - title_length, cutter.tokens // 2)
+        beside_title = cutter.tokens - title_length
+        room = max(beside_title, cutter.tokens // 2)
         text = "\n\n".join(section.paragraphs)
         for piece in pieces(text, room, text_lengths):
             yield title, piece
@@ -110,7 +113,8 @@ def pieces(
     """
     if not cuts:  # one long word, or a script without spaces
         return _cut_anywhere(text, room, lengths)
-    parts = _split_after(cuts[0], text)
+    coarsest, *finer = cuts
+    parts = _split_after(coarsest, text)
     joined = [""]  # pieces so far; the last one grows
     used = 0  # length of the last one
     for part, length in zip(parts, lengths(parts), strict=True):
@@ -121,7 +125,7 @@ def pieces(
             joined.append(part)
             used = length
         else:
-            joined += pieces(part, room, lengths, cuts[1:])
+            joined += pieces(part, room, lengths, finer)
             joined.append("")
             used = 0
     stripped = [piece.strip() for piece in joined]
@@ -134,16 +138,24 @@ def _split_after(cut: re.Pattern[str], text: str) -> list[str]:
     >>> _split_after(AFTER_SENTENCES, "One. Two.")
     ['One. ', 'Two.']
     """
-    positions = [0]
-    positions += [match.end() for match in cut.finditer(text)]
-    positions.append(len(text))
-    parts = [text[start:end] for start, end in pairwise(positions)]
-    return [part for part in parts if part.strip()]
+    ends = [match.end() for match in cut.finditer(text)]
+    ends.append(len(text))
+    parts = []
+    start = 0
+    for end in ends:
+        part = text[start:end]
+        if part.strip():
+            parts.append(part)
+        start = end
+    return parts
 
 
 def _cut_anywhere(text: str, room: int, lengths: Lengths) -> list[str]:
     """Halve a text until each part fits or is one character."""
-    if len(text) < 2 or lengths([text])[0] <= room:
+    if len(text) < 2:
+        return [text]
+    (length,) = lengths([text])
+    if length <= room:
         return [text]
     middle = len(text) // 2
     before = _cut_anywhere(text[:middle], room, lengths)

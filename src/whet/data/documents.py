@@ -80,12 +80,18 @@ class Outline:
         self._path: list[tuple[int, str]] = []  # (level, text) of the headings in force
         self._sections: list[tuple[tuple[str, ...], list[str]]] = []  # (headings, paragraphs)
 
+    def set_title(self, text: str | None) -> None:
+        """Take a title from the document; a blank one leaves the title as it is."""
+        title = _one_line(text or "")
+        if title:
+            self.title = title
+
     def heading(self, level: int, text: str) -> None:
         """Begin a section; headings as deep as this one, or deeper, end."""
-        text = " ".join(text.split())
-        if text:
+        name = _one_line(text)
+        if name:
             self._path = [heading for heading in self._path if heading[0] < level]
-            self._path.append((level, text))
+            self._path.append((level, name))
 
     def paragraph(self, text: str) -> None:
         """Add a paragraph to the current section."""
@@ -116,8 +122,12 @@ def document_files(folder: Path) -> list[Path]:
         here = Path(place)
         # os.walk descends into what remains in its list.
         subfolders[:] = [name for name in subfolders if not _is_passed_over(here / name)]
-        paths += [here / name for name in names if not name.startswith(".")]
-    return sorted(path for path in paths if path.suffix.lower() in READERS and path.is_file())
+        for name in names:
+            path = here / name
+            is_hidden = name.startswith(".")
+            if path.suffix.lower() in READERS and path.is_file() and not is_hidden:
+                paths.append(path)
+    return sorted(paths)
 
 
 def _is_passed_over(folder: Path) -> bool:
@@ -230,7 +240,7 @@ def _add_html(source: str | bytes, outline: Outline) -> None:
     page = BeautifulSoup(source, "html.parser")
     if page.title and page.title.get_text(strip=True):
         title = page.title.extract()
-        outline.title = " ".join(title.get_text().split())
+        outline.set_title(title.get_text())
     for tag in page(DROPPED):
         tag.decompose()
     for tag in page(["br", "hr"]):
@@ -240,11 +250,13 @@ def _add_html(source: str | bytes, outline: Outline) -> None:
     strings = page.find_all(string=True)
     texts = [string for string in strings if type(string) is NavigableString]
     blocks_and_texts = [(text.find_parent(BLOCKS), text) for text in texts]
-    # Strings in a row of the same block are one paragraph; blocks are the same by identity only.
+    # Strings in a row of the same block are one paragraph. Two blocks of equal content are equal
+    # to bs4, hence the comparison by identity.
     for _, group in groupby(blocks_and_texts, key=lambda pair: id(pair[0])):
         run = list(group)
         block, _ = run[0]
-        _add_html_block(block, [text for _, text in run], outline)
+        texts_of_block = [text for _, text in run]
+        _add_html_block(block, texts_of_block, outline)
 
 
 def _add_html_block(block: Any, texts: Sequence[Any], outline: Outline) -> None:
@@ -259,16 +271,16 @@ def _add_html_block(block: Any, texts: Sequence[Any], outline: Outline) -> None:
     elif name == "pre":
         outline.paragraph(text)
     else:
-        outline.paragraph(" ".join(text.split()))
+        outline.paragraph(_one_line(text))
 
 
 def _row_text(texts: Sequence[Any]) -> str:
     """The cells of a table row that are not empty, with CELL_SEPARATOR between."""
     cells = []
     for _, run in groupby(texts, key=lambda text: id(text.find_parent(["td", "th"]))):
-        words = "".join(run).split()
-        if words:
-            cells.append(" ".join(words))
+        cell = _one_line("".join(run))
+        if cell:
+            cells.append(cell)
     return CELL_SEPARATOR.join(cells)
 
 
@@ -279,9 +291,8 @@ def _read_pdf(path: Path, outline: Outline) -> None:
     # pypdf warns of every oddity that it repairs.
     logging.getLogger("pypdf").setLevel(logging.ERROR)
     reader = PdfReader(path)
-    title = (reader.metadata.title or "") if reader.metadata else ""
-    if title.strip():
-        outline.title = " ".join(title.split())
+    if reader.metadata:
+        outline.set_title(reader.metadata.title)
     bookmarks: dict[int, list[tuple[int, str]]] = {}
     _collect_bookmarks(reader, reader.outline, 1, bookmarks)
     for page_number, page in enumerate(reader.pages):
@@ -313,9 +324,7 @@ def _read_docx(path: Path, outline: Outline) -> None:
     from docx.table import Table
 
     document = docx.Document(str(path))
-    title = document.core_properties.title or ""
-    if title.strip():
-        outline.title = " ".join(title.split())
+    outline.set_title(document.core_properties.title)
     for block in document.iter_inner_content():
         if isinstance(block, Table):
             for row in block.rows:
@@ -351,10 +360,16 @@ def _decoded(path: Path) -> str:
     return text
 
 
+def _one_line(text: str) -> str:
+    """A text with a space for every run of white space."""
+    return " ".join(text.split())
+
+
 def _paragraphs(text: str) -> list[str]:
     """Split a text at blank lines and page ends."""
-    lines = text.replace("\r\n", "\n").replace("\f", "\n\n")
-    paragraphs = BLANK_LINES.split(lines)
+    text = text.replace("\r\n", "\n")
+    text = text.replace("\f", "\n\n")
+    paragraphs = BLANK_LINES.split(text)
     return [paragraph for paragraph in paragraphs if paragraph.strip()]
 
 

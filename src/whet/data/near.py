@@ -37,7 +37,12 @@ def sketches(shingles: Sequence[np.ndarray], *, seed: int) -> Iterator[Sketch]:
     from datasketch import MinHash
 
     # The shingles are hashes already, so int serves as the hash function.
-    minhashes = MinHash.generator(shingles, num_perm=PERMUTATIONS, seed=seed, hashfunc=int)
+    minhashes = MinHash.generator(
+        shingles,
+        num_perm=PERMUTATIONS,
+        seed=seed,
+        hashfunc=int,
+    )
     for shingle_set, minhash in zip(shingles, minhashes, strict=True):
         yield Sketch(shingle_set, minhash)
 
@@ -46,20 +51,21 @@ def word_shingles(text: str) -> np.ndarray:
     """Hash every run of three words of the first MAX_WORDS: for passages.
 
     In scripts without spaces a character counts as a word. "a b c d" has the two runs "a b c" and
-    "b c d"; a text that is shorter than a run is one run.
+    "b c d". A text that is shorter than a run is one run.
     """
     words = _words(text)
-    run_count = max(1, len(words) - WORDS_PER_SHINGLE + 1)
-    runs = [words[start : start + WORDS_PER_SHINGLE] for start in range(run_count)]
-    return _hashed([" ".join(run) for run in runs])
+    starts = _run_starts(len(words), WORDS_PER_SHINGLE)
+    runs = [" ".join(words[start : start + WORDS_PER_SHINGLE]) for start in starts]
+    return _hashed(runs)
 
 
 def character_shingles(text: str) -> np.ndarray:
     """Hash every run of four characters: for queries, which are too short for runs of words."""
-    letters = " ".join(_words(text))
-    letters = f" {letters} "
-    run_count = max(1, len(letters) - CHARACTERS_PER_SHINGLE + 1)
-    return _hashed([letters[start : start + CHARACTERS_PER_SHINGLE] for start in range(run_count)])
+    words = " ".join(_words(text))
+    letters = f" {words} "
+    starts = _run_starts(len(letters), CHARACTERS_PER_SHINGLE)
+    runs = [letters[start : start + CHARACTERS_PER_SHINGLE] for start in starts]
+    return _hashed(runs)
 
 
 def jaccard(left: np.ndarray, right: np.ndarray) -> float:
@@ -85,7 +91,11 @@ class NearIndex(Generic[Key]):
         self.threshold = threshold
         # LSH weighs false candidates 0.2 and missed ones 0.8: recall matters more than precision,
         # since every candidate's overlap is computed exactly.
-        self._lsh = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=(0.2, 0.8))
+        self._lsh = MinHashLSH(
+            threshold=threshold,
+            num_perm=PERMUTATIONS,
+            weights=(0.2, 0.8),
+        )
         self._keys: list[Key] = []  # by number in the order of adding, as in LSH
         self._shingles: list[np.ndarray] = []
 
@@ -101,10 +111,11 @@ class NearIndex(Generic[Key]):
 
         Among equally near texts the one that was added first is taken.
         """
-        candidates = sorted(self._lsh.query(sketch.minhash))
+        candidates = self._lsh.query(sketch.minhash)
+        earliest = sorted(candidates)[:MAX_CANDIDATES]
         nearest_number = 0
         highest = 0.0
-        for number in candidates[:MAX_CANDIDATES]:
+        for number in earliest:
             overlap = jaccard(self._shingles[number], sketch.shingles)
             if overlap > highest:
                 nearest_number = number
@@ -112,6 +123,16 @@ class NearIndex(Generic[Key]):
         if highest < self.threshold:
             return None
         return self._keys[nearest_number], highest
+
+
+def _run_starts(length: int, run_length: int) -> range:
+    """Where the runs of a sequence start; a short sequence is one run.
+
+    >>> _run_starts(5, run_length=3), _run_starts(2, run_length=3)
+    (range(0, 3), range(0, 1))
+    """
+    last_start = max(0, length - run_length)
+    return range(last_start + 1)
 
 
 def _words(text: str) -> list[str]:
@@ -122,5 +143,6 @@ def _words(text: str) -> list[str]:
 
 def _hashed(shingles: Sequence[str]) -> np.ndarray:
     """Hash shingles to sorted, distinct 32-bit numbers."""
-    hashes = [zlib.crc32(shingle.encode()) for shingle in shingles]
-    return np.unique(np.array(hashes, dtype=np.uint32))
+    encoded = [shingle.encode() for shingle in shingles]
+    hashes = np.array([zlib.crc32(shingle) for shingle in encoded], dtype=np.uint32)
+    return np.unique(hashes)

@@ -29,7 +29,11 @@ PACKAGES = (
 )
 """Where the pairs come from by default: what is on every machine that whet runs on."""
 
-SHARES = {"train": 0.74, "dev": 0.09, "test": 0.17}
+SHARES = {
+    "train": 0.74,
+    "dev": 0.09,
+    "test": 0.17,
+}
 SUMMARY_WORDS = range(4, 26)
 PASSAGE_WORDS = range(8, 65)
 """Longer passages are cut at 64 words; in such text these are about 96 word pieces."""
@@ -60,9 +64,17 @@ class Pair:
     summary: str
     passage: str
 
+    @property
+    def query_id(self) -> str:
+        """The id of its summary as a query; its own id is that of the passage."""
+        return f"q:{self.id}"
+
 
 def build_pydoc_collection(
-    *, limit: int | None, seed: int, packages: Sequence[str] | None = None
+    *,
+    limit: int | None,
+    seed: int,
+    packages: Sequence[str] | None = None,
 ) -> Collection:
     """Build the corpus from the installation's own documentation.
 
@@ -82,16 +94,12 @@ def build_pydoc_collection(
         if limit is not None:
             drawn = drawn[: round(limit * share)]
         drawn.sort(key=lambda pair: pair.id)
-        qrels[split] = {_query_id(pair): {pair.id: 1} for pair in drawn}
+        qrels[split] = {pair.query_id: {pair.id: 1} for pair in drawn}
         chosen += drawn
     chosen.sort(key=lambda pair: pair.id)
     passages = {pair.id: Passage(pair.id, pair.passage) for pair in chosen}
-    queries = {_query_id(pair): pair.summary for pair in chosen}
+    queries = {pair.query_id: pair.summary for pair in chosen}
     return Collection("pydoc", passages, queries, qrels)
-
-
-def _query_id(pair: Pair) -> str:
-    return f"q:{pair.id}"
 
 
 def _distinct_pairs(packages: Iterable[str]) -> list[Pair]:
@@ -130,19 +138,22 @@ def _pairs_of(package: str) -> Iterator[Pair]:
         if tree is None:
             continue
         module = ".".join((package, *parts))
-        module = module.removeprefix(f"{STANDARD_LIBRARY}.").removesuffix(".__init__")
+        module = module.removeprefix(f"{STANDARD_LIBRARY}.")
+        module = module.removesuffix(".__init__")
         is_topics = path == root / _TOPICS
         documents = _topics(tree) if is_topics else _docstrings(tree, "")
         for name, text in documents:
             summary, passage = _summary_and_rest(text)
-            full_name = f"{module}.{name}".removesuffix(".")
+            full_name = f"{module}.{name}" if name else module
             yield Pair(full_name, module, summary, passage)
 
 
 def _folder_of(package: str) -> Path:
     if package == STANDARD_LIBRARY:
         return Path(sysconfig.get_path("stdlib"))
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    spec = None
+    if package.isidentifier():
+        spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(
             f"the documentation of {package!r} is to be read, but no such package is installed. "
@@ -176,7 +187,7 @@ def _docstrings(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
         if not isinstance(child, ast.ClassDef | _FunctionNode):
             continue
         if not child.name.startswith("_"):
-            child_name = f"{name}.{child.name}".removeprefix(".")
+            child_name = f"{name}.{child.name}" if name else child.name
             yield from _docstrings(child, child_name)
 
 
@@ -213,11 +224,12 @@ def _is_good(pair: Pair) -> bool:
 
     Stubs, signatures and passages that repeat their query are left out.
     """
-    if len(pair.summary.split()) not in SUMMARY_WORDS:
+    summary_length = len(pair.summary.split())
+    passage_length = len(pair.passage.split())
+    if summary_length not in SUMMARY_WORDS or passage_length not in PASSAGE_WORDS:
         return False
-    if len(pair.passage.split()) not in PASSAGE_WORDS:
-        return False
-    if not pair.summary[0].isalpha() or _SIGNATURE.search(pair.summary):
+    first_character = pair.summary[0]
+    if not first_character.isalpha() or _SIGNATURE.search(pair.summary):
         return False
     return _plain(pair.summary) not in _plain(pair.passage)
 
@@ -230,15 +242,18 @@ def _plain(text: str) -> str:
 
 def _random_number(name: str, seed: int) -> float:
     """A number in [0, 1) from the name and the seed alone, the same on every machine."""
-    hashed = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    seeded_name = f"{seed} {name}"
+    hashed = hashlib.sha256(seeded_name.encode()).digest()
     first_48_bits = int.from_bytes(hashed[:6])
     return first_48_bits / 2**48
 
 
 def _split_of(module: str, seed: int) -> str:
     number = _random_number(module, seed)
-    if number < SHARES["train"]:
+    train_end = SHARES["train"]
+    dev_end = train_end + SHARES["dev"]
+    if number < train_end:
         return "train"
-    if number < SHARES["train"] + SHARES["dev"]:
+    if number < dev_end:
         return "dev"
     return "test"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from whet.data.columns import Columns, find_columns
+from whet.data.columns import ColumnFinder
 from whet.data.faults import Faults
 from whet.data.files import TABLE_SUFFIXES, table_rows
 from whet.data.judgements import grade_of
@@ -41,20 +41,25 @@ def with_test_queries(collection: Collection, path: Path) -> Collection:
             f"{path}: no such table; give test queries as {suffixes}, columns query, positive"
         )
     faults = Faults()
+    column_finder = ColumnFinder(faults)
     reader = _Reader(collection, faults)
     for where, row in table_rows(path, faults):
-        columns = reader.columns_of(tuple(row), where)
+        columns = column_finder.find(tuple(row), where)
         if columns is None:
             continue
         query_text = row[columns.query]
         if is_usable_text(query_text, "the query", where, faults):
-            grade = grade_of(row[columns.grade], where, faults) if columns.grade else 1
-            reader.add(query_text, row[columns.positive], grade or 0, where)
+            grade: int | None = 1
+            if columns.grade:
+                grade = grade_of(row[columns.grade], where, faults)
+            answers = row[columns.positive]
+            reader.add(query_text, answers, grade or 0, where)
     raise_errors(faults)
 
     for fault in faults:
         logger.warning(str(fault))
-    logger.info(f"{path}: {len(reader.judgements):,} real test queries")
+    query_count = len(reader.judgements)
+    logger.info(f"{path}: {query_count:,} real test queries")
     return replace(
         collection,
         queries={**collection.queries, **reader.queries},
@@ -68,16 +73,8 @@ class _Reader:
     def __init__(self, collection: Collection, faults: Faults) -> None:
         self.queries: dict[str, str] = {}
         self.judgements: Judgements = {}
-        self._faults = faults
         self._finder = _PassageFinder(collection, faults)
         self._ids: dict[str, str] = {}  # text without case and spacing → query id
-        self._columns: dict[tuple[str, ...], Columns | None] = {}
-
-    def columns_of(self, names: tuple[str, ...], where: str) -> Columns | None:
-        """The columns of rows with these names; faults are added once."""
-        if names not in self._columns:
-            self._columns[names] = find_columns(names, where, self._faults)
-        return self._columns[names]
 
     def add(
         self,
@@ -87,13 +84,16 @@ class _Reader:
         where: str,
     ) -> None:
         """Add one row: its query and each passage that `answers`, one or a list, stands for."""
-        next_id = f"{ID_PREFIX}{len(self._ids) + 1:06}"
+        next_number = len(self._ids) + 1
+        next_id = f"{ID_PREFIX}{next_number:06}"
         query = self._ids.setdefault(same_text(query_text), next_id)
         self.queries.setdefault(query, query_text)
         listed = answers if isinstance(answers, list | tuple) else [answers]
         for answer in listed:
-            for passage in self._finder.find(str(answer or ""), where):
-                self.judgements.setdefault(query, {})[passage] = grade
+            passages = self._finder.find(str(answer or ""), where)
+            for passage in passages:
+                judged = self.judgements.setdefault(query, {})
+                judged[passage] = grade
 
 
 class _PassageFinder:
@@ -104,7 +104,8 @@ class _PassageFinder:
         self._faults = faults
         self._passages_of: dict[str, list[str]] = {}  # document → passage ids
         for passage, document in collection.documents.items():
-            self._passages_of.setdefault(document, []).append(passage)
+            passages = self._passages_of.setdefault(document, [])
+            passages.append(passage)
         self._contents: dict[str, str] = {}  # passage id → text without case and spacing
         for key, record in collection.passages.items():
             self._contents[key] = same_text(record.content)
@@ -150,9 +151,12 @@ def _whole_words(words: str) -> re.Pattern[str]:
     >>> bool(_whole_words("大仏").search("奈良の大仏です"))
     True
     """
-    border_before = r"(?<!\w)" if _has_border(words[:1]) else ""
-    border_after = r"(?!\w)" if _has_border(words[-1:]) else ""
-    return re.compile(border_before + re.escape(words) + border_after)
+    pattern = re.escape(words)
+    if _has_border(words[:1]):
+        pattern = r"(?<!\w)" + pattern
+    if _has_border(words[-1:]):
+        pattern += r"(?!\w)"
+    return re.compile(pattern)
 
 
 def _has_border(character: str) -> bool:

@@ -7,7 +7,7 @@ to one split, so no passage that answers a dev or test query is trained on.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -32,6 +32,12 @@ FOLDED_BELOW = 150
 """With fewer training queries no dev split is taken: training is cross-validated instead."""
 FOLDS = 4
 FOLD_SEED = 2
+
+Groups: TypeAlias = Sequence[Sequence[str]]
+"""Ids of the queries of each group."""
+
+Parts: TypeAlias = dict[str, list[str]]
+"""Split → ids of its queries."""
 
 BY_GROUP = "whole groups of queries that share a positive or a text"
 AS_GIVEN = "as given"
@@ -64,14 +70,18 @@ class SplitSummary:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "SplitSummary":
         """Undo `to_json`; other keys, such as the judgements in `split.json`, are left out."""
-        summary = {field.name: values[field.name] for field in fields(cls)}
-        summary["given"] = tuple(values["given"])
-        summary["made"] = tuple(values["made"])
+        names = [field.name for field in fields(cls)]
+        summary = {name: values[name] for name in names}
+        for name in ("given", "made"):
+            summary[name] = tuple(summary[name])
         return cls(**summary)
 
 
 def with_splits(
-    collection: Collection, *, seed: int = 13, folded_below: int = FOLDED_BELOW
+    collection: Collection,
+    *,
+    seed: int = 13,
+    folded_below: int = FOLDED_BELOW,
 ) -> tuple[Collection, SplitSummary]:
     """Give a collection the dev and test splits that it lacks, taken from train by passage group.
 
@@ -88,23 +98,27 @@ def with_splits(
         raise DataError([_nothing_to_train_on(collection, given)])
     groups = _groups(collection)
     query_count = sum(map(len, groups))
-    goals = {"test": size_of_test(query_count), "dev": size_of_dev(query_count)}
+    goals = {}  # split to be made → queries
     remaining = query_count
     if "test" not in given:
+        goals["test"] = size_of_test(query_count)
         remaining -= goals["test"]
     is_folded = "dev" not in given and remaining < folded_below
-    if is_folded:
-        del goals["dev"]
-    goals = {split: goal for split, goal in goals.items() if split not in given}
+    if "dev" not in given and not is_folded:
+        goals["dev"] = size_of_dev(query_count)
 
-    parts = _deal(groups, goals, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    parts = _deal(groups, goals, rng)
     moved = _moved(collection, parts)
-    if not all(parts.values()) or (is_folded and len(_groups(moved)) < 2):
+    has_empty_part = not all(parts.values())
+    has_one_fold = is_folded and len(_groups(moved)) < 2
+    if has_empty_part or has_one_fold:
         raise DataError([_too_little_data(collection, groups)])
     if "train" in collection.synthetic:
         moved = replace(moved, synthetic=collection.synthetic.union(goals))
-    queries_before = _count_texts(collection.positive_queries)
-    queries_after = _count_texts(moved.positive_queries)
+    overlaps = {split: len(trained_positives(moved, split)) for split in HELD_OUT_SPLITS}
+    count_before = _count_texts(collection.positive_queries)
+    count_after = _count_texts(moved.positive_queries)
     summary = SplitSummary(
         given=given,
         made=tuple(goals),
@@ -113,10 +127,8 @@ def with_splits(
         groups=len(groups),
         largest_group=max(map(len, groups)),
         queries={split: len(moved.positives(split)) for split in SPLIT_ORDER},
-        trained_positives={
-            split: len(trained_positives(moved, split)) for split in HELD_OUT_SPLITS
-        },
-        positive_queries_dropped=queries_before - queries_after,
+        trained_positives=overlaps,
+        positive_queries_dropped=count_before - count_after,
     )
     return moved, summary
 
@@ -129,19 +141,14 @@ def folds(collection: Collection, seed: int, count: int = FOLDS) -> list[Collect
     """
     groups = _groups(collection)
     part_count = min(count, len(groups))
-    parts: list[list[str]] = [[] for _ in range(part_count)]
+    dev_parts: list[list[str]] = [[] for _ in range(part_count)]
     rng = np.random.default_rng([seed, FOLD_SEED])
-    for group_index in rng.permutation(len(groups)).tolist():
-        smallest_part = min(parts, key=len)
-        smallest_part.extend(groups[group_index])
-
-    train = list(collection.positives("train"))
-    folded = []
-    for part in parts:
-        held_out = set(part)
-        rest = [query for query in train if query not in held_out]
-        folded.append(_moved(collection, {"dev": part, "train": rest}))
-    return folded
+    order = rng.permutation(len(groups))
+    for group_index in order:
+        group = groups[group_index]
+        smallest_part = min(dev_parts, key=len)
+        smallest_part.extend(group)
+    return [_moved(collection, {"dev": part}) for part in dev_parts]
 
 
 def size_of_test(queries: int) -> int:
@@ -206,28 +213,32 @@ def _groups(collection: Collection) -> list[list[str]]:
     train = collection.positives("train")
     if not train:
         return []
-    node_of: dict[tuple[str, str], int] = {}  # what queries share → its node, behind the queries'
-    query_ends = []  # of the edges
-    shared_ends = []
-    for query_node, (query, passages) in enumerate(train.items()):
-        for shared in _shared_by(collection, query, passages):
-            next_node = len(train) + len(node_of)
-            query_ends.append(query_node)
-            shared_ends.append(node_of.setdefault(shared, next_node))
-    node_count = len(train) + len(node_of)
-    edges = (np.ones(len(query_ends)), (query_ends, shared_ends))
-    graph = coo_array(edges, shape=(node_count, node_count))
-    _, component_of = connected_components(graph, directed=False)
+    node_of: dict[tuple[str, str], int] = {}  # what queries share → its node
+    node_count = len(train)  # the queries' nodes come first
+    rows = []  # the query's node of each edge
+    columns = []  # and the other one
+    for query_node, query in enumerate(train):
+        for shared in _shared_by(collection, query, train[query]):
+            if shared not in node_of:
+                node_of[shared] = node_count
+                node_count += 1
+            rows.append(query_node)
+            columns.append(node_of[shared])
+    weights = np.ones(len(rows))
+    graph = coo_array((weights, (rows, columns)), shape=(node_count, node_count))
+    _, components = connected_components(graph, directed=False)  # one number for each node
 
     groups: dict[int, list[str]] = {}
-    for query_node, query in enumerate(train):
-        component = int(component_of[query_node])
-        groups.setdefault(component, []).append(query)
+    for query, component in zip(train, components.tolist(), strict=False):
+        group = groups.setdefault(component, [])
+        group.append(query)
     return list(groups.values())
 
 
 def _shared_by(
-    collection: Collection, query: str, passages: Sequence[str]
+    collection: Collection,
+    query: str,
+    passages: Sequence[str],
 ) -> Iterator[tuple[str, str]]:
     """Yield what makes queries one group if they have it in common: (kind, text or name)."""
     yield "query", same_text(collection.queries[query])
@@ -238,23 +249,27 @@ def _shared_by(
 
 
 def _deal(
-    groups: Sequence[Sequence[str]], goals: Mapping[str, int], rng: np.random.Generator
-) -> dict[str, list[str]]:
+    groups: Groups,
+    goals: Mapping[str, int],
+    rng: np.random.Generator,
+) -> Parts:
     """Deal whole groups in random order to the splits of `goals` while they have room.
 
     Train gets the rest. Groups so large that a split would consist of a few of them come last. A
     split left empty gets the smallest group of the rest.
     """
-    parts: dict[str, list[str]] = {split: [] for split in goals}
+    parts: Parts = {split: [] for split in goals}
     smallest_goal = min(goals.values(), default=0)
     large = max(1, smallest_goal // MIN_GROUPS_PER_PART)
-    shuffled = [groups[index] for index in rng.permutation(len(groups))]
+    order = rng.permutation(len(groups))
+    shuffled = [groups[index] for index in order]
     # Groups that are not large stay in random order: sorting is stable.
     shuffled.sort(key=lambda group: max(large, len(group)))
     rest: list[Sequence[str]] = []
     for group in shuffled:
         for split, part in parts.items():
-            if len(part) + len(group) <= goals[split]:
+            new_size = len(part) + len(group)
+            if new_size <= goals[split]:
                 part.extend(group)
                 break
         else:
@@ -268,8 +283,11 @@ def _deal(
     return parts
 
 
-def _moved(collection: Collection, parts: Mapping[str, Sequence[str]]) -> Collection:
-    """Move the training queries of each part to its split, and hold its texts out of training."""
+def _moved(collection: Collection, parts: Parts) -> Collection:
+    """Move the training queries of each part to its split, and hold its texts out of training.
+
+    Training queries of no part stay, and everything stays in reading order.
+    """
     new_split: dict[str, str] = {}  # query id → split
     for split, queries in parts.items():
         new_split.update(dict.fromkeys(queries, split))
@@ -277,9 +295,11 @@ def _moved(collection: Collection, parts: Mapping[str, Sequence[str]]) -> Collec
     for split in SPLIT_ORDER:
         for query, judged in collection.qrels.get(split, {}).items():
             target = new_split.get(query, "train") if split == "train" else split
-            qrels[target].setdefault(query, {}).update(judged)
+            known = qrels[target].setdefault(query, {})
+            known.update(judged)
     moved = replace(collection, qrels=qrels)
-    return replace(moved, positive_queries=_trainable_positive_queries(moved))
+    trainable = _trainable_positive_queries(moved)
+    return replace(moved, positive_queries=trainable)
 
 
 def _trainable_positive_queries(collection: Collection) -> dict[str, list[str]]:
@@ -288,7 +308,8 @@ def _trainable_positive_queries(collection: Collection) -> dict[str, list[str]]:
     held_out_queries = set()
     for split in HELD_OUT_SPLITS:
         for query in collection.positives(split):
-            held_out_queries.add(same_text(collection.queries[query]))
+            text = collection.queries[query]
+            held_out_queries.add(same_text(text))
     trainable = {}
     for passage, texts in collection.positive_queries.items():
         if _content(collection, passage) in held_out_answers:
@@ -317,8 +338,9 @@ def _count_texts(queries: Mapping[str, Sequence[str]]) -> int:
 
 
 def _nothing_to_train_on(collection: Collection, given: Sequence[str]) -> Fault:
-    others = f", only {', '.join(given)}" if given else ""
-    message = f"no train split with relevant passages{others}"
+    message = "no train split with relevant passages"
+    if given:
+        message += f", only {', '.join(given)}"
     cure = (
         "Judge training queries and name their part train, "
         "or let `whet tune` generate queries for the passages."
@@ -326,13 +348,14 @@ def _nothing_to_train_on(collection: Collection, given: Sequence[str]) -> Fault:
     return Fault("nothing-to-train-on", collection.name, message, cure)
 
 
-def _too_little_data(collection: Collection, groups: Sequence[Sequence[str]]) -> Fault:
+def _too_little_data(collection: Collection, groups: Groups) -> Fault:
     query_count = sum(map(len, groups))
+    group_count = len(groups)
     message = (
-        f"{query_count} queries in {len(groups)} independent group(s) are too few "
+        f"{query_count} queries in {group_count} independent group(s) are too few "
         "to hold out test and dev queries"
     )
-    if len(groups) == 1 and query_count > 1:
+    if group_count == 1 and query_count > 1:
         message = (
             f"all {query_count} queries are connected by answers that they share, "
             "so none can be held out as a test"

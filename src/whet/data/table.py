@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from whet.data.columns import Columns, find_columns, has_pairs, is_passage_only
+from whet.data.columns import ColumnFinder, Columns, has_pairs, is_passage_only
 from whet.data.faults import Faults
 from whet.data.files import TABLE_SUFFIXES, table_rows
 from whet.data.judgements import SPLITS, add_judgement, grade_of, split_rank
@@ -24,8 +24,11 @@ def is_table(path: Path) -> bool:
 
 def split_files(folder: Path) -> list[tuple[str, Path]]:
     """(split, file) of the tables in a folder that are named after a split: train, dev, test."""
-    tables = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in TABLE_SUFFIXES]
-    files = [path for path in tables if path.stem in SPLITS]
+    files = []
+    for path in sorted(folder.iterdir()):
+        has_suffix = path.suffix.lower() in TABLE_SUFFIXES
+        if has_suffix and path.stem in SPLITS:
+            files.append(path)
     files.sort(key=lambda path: split_rank(path.stem))
     return [(SPLITS[path.stem], path) for path in files]
 
@@ -35,10 +38,11 @@ def query_tables(folder: Path) -> list[Path]:
 
     They may lie in the folder, or in its folder `data` as on the hub.
     """
-    tables = []
+    paths: list[Path] = []
     for place in (folder, folder / "data"):
         if place.is_dir():
-            tables += [path for path in sorted(place.iterdir()) if is_table(path)]
+            paths += sorted(place.iterdir())
+    tables = [path for path in paths if is_table(path)]
     return [path for path in tables if has_pairs(_first_row(path))]
 
 
@@ -68,7 +72,7 @@ class Table:
         self._qrels: dict[str, Judgements] = {}
         self._negatives: dict[str, dict[str, str]] = {}  # query id → passage id → where
         self._positive_queries: dict[str, dict[str, None]] = {}  # passage id → texts, in order
-        self._columns: dict[tuple[str, ...], Columns | None] = {}  # by the names in a row
+        self._column_finder = ColumnFinder(faults)
         self._passage_only_rows: list[str] = []  # where they stand
 
     def read(self, split: str, rows: Iterable[Row]) -> None:
@@ -77,11 +81,10 @@ class Table:
         for where, row in rows:
             names = tuple(row)
             if is_passage_only(names):
-                self._add_passages(_as_list(row[names[0]]), where)
+                (name,) = names
+                self._add_passages(_as_list(row[name]), where)
                 continue
-            if names not in self._columns:
-                self._columns[names] = find_columns(names, where, self._faults)
-            columns = self._columns[names]
+            columns = self._column_finder.find(names, where)
             if columns is not None:
                 self._add_row(row, columns, judged, where)
 
@@ -117,7 +120,9 @@ class Table:
         positives: set[tuple[str, str]] = set()
         for judgements in self._qrels.values():
             for query, judged in judgements.items():
-                positives.update((query, key) for key, grade in judged.items() if grade > 0)
+                for passage, grade in judged.items():
+                    if grade > 0:
+                        positives.add((query, passage))
 
         negatives: dict[str, list[str]] = {}
         for query, places in self._negatives.items():
@@ -153,8 +158,9 @@ class Table:
                 "the row has no positive passage",
                 "Add one or delete the row.",
             )
+        has_query = query_text not in (None, "")
         has_negatives = any(_as_list(row[name]) for name in columns.negatives)
-        if positives and query_text in (None, "") and not has_negatives:
+        if positives and not has_query and not has_negatives:
             self._add_passages(positives, where)
             return
 
@@ -217,14 +223,17 @@ class Table:
                 )
             elif is_usable_text(text, "the negative passage", where, self._faults):
                 passage = _id_of(text, self._passages, "p")
-                self._negatives.setdefault(query, {}).setdefault(passage, where)
+                places = self._negatives.setdefault(query, {})
+                places.setdefault(passage, where)
                 if queries:
-                    self._add_positive_queries(passage, _as_list(queries[index]), where)
+                    texts = _as_list(queries[index])
+                    self._add_positive_queries(passage, texts, where)
 
     def _add_positive_queries(self, passage: str, texts: list[Any], where: str) -> None:
         given = [text for text in texts if text]
         for text in self._usable(given, "the negative's query", where):
-            self._positive_queries.setdefault(passage, {})[text] = None
+            known = self._positive_queries.setdefault(passage, {})
+            known[text] = None
 
     def _usable(self, texts: Iterable[Any], owner: str, where: str) -> list[str]:
         """The texts that a model can read; the others are faults."""
@@ -250,5 +259,6 @@ def _id_of(text: str, known: dict[str, str], letter: str) -> str:
     >>> _id_of("new", {"old": "p000001"}, "p")
     'p000002'
     """
-    next_id = f"{letter}{len(known) + 1:06d}"
+    next_number = len(known) + 1
+    next_id = f"{letter}{next_number:06d}"
     return known.setdefault(text, next_id)

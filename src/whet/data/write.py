@@ -24,7 +24,11 @@ def write_beir(collection: Collection, folder: Path) -> None:
             "write JSONL with these columns instead"
         )
     passages = [
-        {"_id": passage.id, "title": passage.title, "text": passage.text}
+        {
+            "_id": passage.id,
+            "title": passage.title,
+            "text": passage.text,
+        }
         for passage in collection.passages.values()
     ]
     write_jsonl(folder / "corpus.jsonl", passages)
@@ -36,6 +40,7 @@ def write_beir(collection: Collection, folder: Path) -> None:
         lines = [QRELS_HEADER]
         for query, judged in judgements.items():
             for passage_id, grade in judged.items():
-                lines.append(f"{query}\t{passage_id}\t{grade}\n")
+                line = f"{query}\t{passage_id}\t{grade}\n"
+                lines.append(line)
         path = folder / "qrels" / f"{split}.tsv"
         write_text(path, "".join(lines))
