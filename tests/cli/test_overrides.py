@@ -1,5 +1,7 @@
 """Settings from a file and from options: which one wins, and what is a contradiction."""
 
+from dataclasses import fields
+
 import pytest
 
 from recipes import collection_of
@@ -41,16 +43,13 @@ def test_options_that_are_not_given_set_nothing():
 
 
 def test_every_option_sets_a_key_that_exists():
-    for setting in settings_of(
-        LossOptions(),
-        MiningOptions(),
-        ModelOptions(),
-        RefreshOptions(),
-        RunOptions(),
-        SyntheticOptions(),
-        TrainingOptions(),
-    ):
-        assert setting.key in KEYS, setting
+    bundles = (LossOptions, MiningOptions, ModelOptions, RefreshOptions, SyntheticOptions)
+    keys = set()
+    for bundle in (*bundles, TrainingOptions):
+        options = {field.name: 1 for field in fields(bundle)}
+        keys.update(setting.key for setting in bundle(**options).settings())
+    assert len(keys) == 17
+    assert keys <= set(KEYS)
 
 
 def test_the_usual_settings_need_no_file():
@@ -100,6 +99,14 @@ def test_set_and_options_win_over_the_file_and_leave_the_rest(recipe):
 def test_options_that_contradict_each_other_are_refused(bundles, message):
     with pytest.raises(ConfigError, match=message):
         overrides(*bundles)
+
+
+def test_set_can_turn_a_setting_off():
+    run = RunOptions(set_=["mine.relative_margin=null", "refresh.times=off"])
+    given = overrides(run)
+    assert given == {"mine": {"relative_margin": None}, "refresh": {"times": False}}
+    recipe = derive(collection_of(900), "quick", given)
+    assert (recipe.mine.relative_margin, recipe.refresh.times) == (None, "off")
 
 
 def test_options_that_agree_are_not_refused():

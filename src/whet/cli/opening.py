@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from whet.artifacts import MANIFEST, read_json
 from whet.cli.options import DataOptions, ModelOptions, RunOptions, Setting, TrainingOptions
 from whet.cli.overrides import naming_options, overrides_of
 from whet.errors import ConfigError
 from whet.models import DEFAULT_MODEL
-from whet.run.recipe import Effort
+from whet.run.recipe import Effort, merged
+from whet.run.recipe_errors import Settings
 from whet.run.settings import is_run, is_run_of, read_settings
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class RunRequest:
             bundles.append(self.training)
         settings: list[Setting] = []
         for bundle in bundles:
-            settings += [setting for setting in bundle.settings() if setting.value is not None]
+            settings += bundle.settings()
         return settings
 
     @property
@@ -126,14 +127,13 @@ class RunRequest:
             "apply, also those that it was made with"
         )
 
-    def _overrides(self, paraphrases: int) -> dict[str, Any]:
-        overrides = overrides_of(self.run.recipe, self.settings)
+    def _overrides(self, paraphrases: int) -> Settings:
+        overrides = dict(overrides_of(self.run.recipe, self.settings))
         if self.effort is not None:
             del overrides["effort"]  # an argument of its own
-        if paraphrases:
-            generate = {"paraphrases": paraphrases} | (overrides.get("generate") or {})
-            overrides["generate"] = generate
-        return overrides
+        if not paraphrases:
+            return overrides
+        return merged({"generate": {"paraphrases": paraphrases}}, overrides)
 
 
 def open_finished(path: Path) -> "Run":

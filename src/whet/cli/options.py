@@ -19,11 +19,16 @@ OUTPUT = "Output"
 
 
 class Setting(NamedTuple):
-    """A recipe key that an option sets; None leaves it as it is."""
+    """A recipe key that an option sets."""
 
     option: str
     key: str
     value: Any
+
+
+def given(*settings: Setting) -> list[Setting]:
+    """The settings whose option was typed."""
+    return [setting for setting in settings if setting.value is not None]
 
 
 DataArgument = Annotated[
@@ -83,8 +88,8 @@ class ModelOptions:
     ] = None
 
     def settings(self) -> list[Setting]:
-        """The recipe keys that these options set."""
-        return [Setting("--max-length", "max_length", self.max_length)]
+        """What these options set in the recipe."""
+        return given(Setting("--max-length", "max_length", self.max_length))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +114,11 @@ class LossOptions:
     ] = None
 
     def settings(self) -> list[Setting]:
-        """The recipe keys that these options set."""
-        return [
+        """What these options set in the recipe."""
+        return given(
             Setting("--loss", "train.loss", self.loss),
             Setting("--penalty-weight", "train.penalty_weight", self.penalty_weight),
-        ]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +207,8 @@ class TrainingOptions:
     ] = False
 
     def settings(self) -> list[Setting]:
-        """The recipe keys that these options set."""
-        return [
+        """What these options set in the recipe."""
+        return given(
             Setting("--effort", "effort", self.effort),
             Setting("--epochs", "train.epochs", self.epochs),
             Setting("--learning-rate", "train.learning_rate", self.learning_rate),
@@ -213,7 +218,7 @@ class TrainingOptions:
             Setting("--moe", "moe.experts", self.moe),
             Setting("--guard", "guard.data", self.guard),
             Setting("--prefix-cache", "train.prefix_cache", self.prefix_cache),
-        ]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +235,8 @@ class MiningOptions:
     ] = None
 
     def settings(self) -> list[Setting]:
-        """The recipe keys that these options set."""
-        return [Setting("--negatives", "train.negatives", self.negatives)]
+        """What these options set in the recipe."""
+        return given(Setting("--negatives", "train.negatives", self.negatives))
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,12 +270,12 @@ class RefreshOptions:
     ] = False
 
     def settings(self) -> list[Setting]:
-        """The recipe keys that these options set."""
-        return [
+        """What these options set in the recipe."""
+        return given(
             Setting("--refresh", "refresh.times", self.refresh),
             Setting("--refresh-async", "refresh.background", self.refresh_async or None),
             Setting("--refresh-generate", "refresh.generate", self.refresh_generate or None),
-        ]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +303,8 @@ class SyntheticOptions:
     ] = False
 
     def settings(self) -> list[Setting]:
-        """The recipe keys that these options set."""
-        return [Setting("--generator", "generate.generator", self.generator)]
+        """What these options set in the recipe."""
+        return given(Setting("--generator", "generate.generator", self.generator))
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,8 +341,8 @@ class RunOptions:
     ] = None
 
     def settings(self) -> list[Setting]:
-        """The recipe keys that these options set."""
-        settings = [Setting("--seed", "seed", self.seed)]
+        """What these options set in the recipe."""
+        settings = given(Setting("--seed", "seed", self.seed))
         for text in self.set_ or []:
             key, value = read_setting(text)
             settings.append(Setting(f"--set {text}", key, value))

@@ -41,9 +41,10 @@ def show_stage(run: Path, stage: str, *, json: bool, summary: str = "summary.jso
     """Print where a stage's files are, or its summary as JSON."""
     folder = run / stage
     if json:
-        show_json({"stage": stage, "folder": str(folder)} | read_json(folder / summary))
+        place = {"stage": stage, "folder": str(folder)}
+        show_json(place | read_json(folder / summary))
     else:
-        show_lines(sorted(str(path) for path in folder.glob("*.json*")))
+        show_lines(sorted(map(str, folder.glob("*.json*"))))
 
 
 def show_verdict(run: Path, *, changed: bool = False) -> None:
