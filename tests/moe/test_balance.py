@@ -1,4 +1,4 @@
-"""The router losses against their formulas in plain numpy, and their way through a batch's chunks."""
+"""The router losses against their formulas in plain numpy, and over a batch in chunks."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,6 @@ from whet.losses import InfoNCELoss, Packing
 from whet.moe import upcycle
 from whet.moe.balance import RoutedLoss, balance, by_layer, routes, shares, z_loss
 from whet.moe.upcycle import backbone, expert_layers
-from whet.moe.usage import expert_use, starving, typical
-from whet.records import LayerUse
 
 TEXTS = [
     "bade bafi bago",
@@ -113,29 +111,3 @@ def test_a_loss_that_gives_one_number_becomes_a_part(model):
     for layer in expert_layers(backbone(model)):
         assert sum(use[f"share/{layer}/{expert}"] for expert in range(3)) == pytest.approx(1)
     assert set(loss.use().values()) == {0.0}, "the count starts anew"
-
-
-def test_use_tells_shares_entropy_and_tokens(model):
-    used = expert_use(model, TEXTS * 10)
-    assert [layer.layer for layer in used] == list(expert_layers(backbone(model)))
-    for layer in used:
-        assert sum(layer.share) == pytest.approx(1)
-        assert 0 <= layer.entropy <= 1
-        assert len(layer.tokens) == len(layer.share) == 3
-
-
-def test_typical_tokens_are_those_that_an_expert_has_for_itself():
-    tokens = torch.tensor([5] * 20 + [6] * 20 + [7] * 40)
-    expert = torch.tensor([0] * 20 + [1] * 20 + [0, 1] * 20)
-    assert typical(tokens, expert, 2) == [[5], [6]]
-
-
-def test_a_starving_expert_is_named_with_a_cure():
-    (line,) = starving(
-        [
-            LayerUse("layer.1", (0.97, 0.03), 0.1, ((), ())),
-            LayerUse("layer.2", (0.6, 0.4), 0.9, ((), ())),
-        ]
-    )
-    assert "layer.1: expert 1 gets 3.0%" in line
-    assert "balance_weight" in line

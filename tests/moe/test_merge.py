@@ -1,4 +1,7 @@
-"""Merging: a plain model again, exact where the experts are alike, and by regression no worse than the average."""
+"""Merging: a plain model again.
+
+It is exact where the experts are alike, and nearer by regression than by average where not.
+"""
 
 import numpy as np
 import pytest

@@ -1,14 +1,16 @@
-"""Saved, copied and sent away, a model with experts gives the same vectors; without trust it does not load at all.
+"""Saved, copied and sent away, a model with experts gives the same vectors.
 
-Proved for eight families, with settings of every kind and experts that differ: loading with whet, loading in a process
-where whet cannot be imported (as a SentenceTransformer and by `AutoModel`, saved again there too), pickling to another
-process, and copying. The folder holds safetensors and the one file of code; who does not trust it gets a ValueError.
+Proved with settings of every kind and experts that differ: loading with whet, loading in a process
+where whet cannot be imported (as a SentenceTransformer and by `AutoModel`, saved again there too),
+pickling to another process, and copying. The folder holds safetensors and one file of code. Who
+does not trust that code gets a ValueError.
 """
 
 import copy
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +18,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from sentence_transformers import SentenceTransformer
 
 from architectures import FAMILIES, build
 from tiny import WORDS
+from whet.errors import ConfigError
+from whet.models import load_model
 from whet.moe import modeling_whet_moe, upcycle
 from whet.moe.upcycle import backbone, expert_layers
 from without_whet import WITHOUT_WHET
@@ -31,7 +36,7 @@ SETTINGS = {
     "XLMRoberta": {"router": "reference"},
     "MPNet": {"site": "output"},
     "DistilBert": {"experts": 3, "top_k": 2},
-    "ModernBert": {"level": "text"},
+    "ModernBert": {"experts": 3},
     "Qwen3": {"experts": 4, "top_k": 2, "router": "reference"},
     "Gemma3Text": {"layers": [0], "top_k": 2},
 }
@@ -53,16 +58,17 @@ def specialised(family, folder):
 @pytest.fixture(scope="module")
 def mixtures(tmp_path_factory):
     """A mixture of each family, and where it is saved."""
-    made, folder = {}, tmp_path_factory.mktemp("mixtures")
+    folder = tmp_path_factory.mktemp("mixtures")
+    mixtures = {}
     for family in FAMILIES:
         model = specialised(family, tmp_path_factory.mktemp(family))
         model.save_pretrained(str(folder / family), create_model_card=False)
-        made[family] = model, folder / family
-    return made
+        mixtures[family] = model, folder / family
+    return mixtures
 
 
-def in_a_fresh_process(script, folder, into):
-    """Run a script with the families' folder, the texts' file and a folder for vectors; nothing on its stdin."""
+def in_a_fresh_process(script, folder, into, families):
+    """Run a script with the families' folder, the folder that it writes to, and their names."""
     into.mkdir()
     (into / "texts.json").write_text(json.dumps(TEXTS))
     environment = os.environ | {
@@ -70,9 +76,8 @@ def in_a_fresh_process(script, folder, into):
         "HF_HUB_OFFLINE": "1",
         "HF_MODULES_CACHE": str(into / "code"),
     }
-    command = [sys.executable, "-c", script, str(folder), str(into)]
     done = subprocess.run(
-        command,
+        [sys.executable, "-c", script, str(folder), str(into), *families],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -83,14 +88,12 @@ def in_a_fresh_process(script, folder, into):
 
 
 def token_vectors(model):
-    """What the backbone itself gives for the texts, blank where there is padding."""
+    """What the backbone itself gives for the texts, 0 where there is padding."""
     features = model.preprocess(TEXTS)
     mask = features["attention_mask"]
     with torch.no_grad():
-        found = backbone(model)(
-            input_ids=features["input_ids"], attention_mask=mask
-        ).last_hidden_state
-    return (found * mask.unsqueeze(2)).numpy()
+        output = backbone(model)(input_ids=features["input_ids"], attention_mask=mask)
+    return (output.last_hidden_state * mask.unsqueeze(2)).numpy()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -129,6 +132,30 @@ def test_copies_give_the_same_and_share_nothing(mixtures, family):
     np.testing.assert_array_equal(model.encode(TEXTS), expected)
 
 
+def with_level(folder, level, to):
+    """A saved model as earlier versions wrote it, with a level in its config."""
+    shutil.copytree(folder, to)
+    config = json.loads((to / "config.json").read_text())
+    config["moe"]["level"] = level
+    (to / "config.json").write_text(json.dumps(config))
+    return str(to)
+
+
+def test_a_model_of_an_earlier_version_that_routes_tokens_loads(mixtures, tmp_path):
+    model, folder = mixtures["Bert"]
+    earlier = load_model(with_level(folder, "token", tmp_path / "earlier"), device="cpu")
+    np.testing.assert_allclose(earlier.encode(TEXTS), model.encode(TEXTS), **SAME)
+
+
+def test_a_model_that_routes_whole_texts_is_refused_with_the_cure(mixtures, tmp_path):
+    earlier = with_level(mixtures["Bert"][1], "text", tmp_path / "earlier")
+    message = r"'level' is 'text' in its config.json.* Train the model again without moe.level"
+    with pytest.raises(ValueError, match=message):
+        SentenceTransformer(earlier, device="cpu")
+    with pytest.raises(ConfigError, match=message):
+        load_model(earlier, device="cpu")
+
+
 ELSEWHERE = (
     WITHOUT_WHET
     + """
@@ -138,7 +165,8 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModel
-folders, into = sorted(Path(sys.argv[1]).iterdir()), Path(sys.argv[2])
+root, into = Path(sys.argv[1]), Path(sys.argv[2])
+folders = [root / family for family in sys.argv[3:]]
 texts = json.loads((into / "texts.json").read_text())
 
 for folder in folders:
@@ -155,10 +183,10 @@ for folder in folders:
     model = SentenceTransformer(str(folder), trust_remote_code=True, device="cpu")
     vectors = model.encode(texts)
     features = model.preprocess(texts)
-    mask = features["attention_mask"]
+    ids, mask = features["input_ids"], features["attention_mask"]
     plain = AutoModel.from_pretrained(str(folder), trust_remote_code=True).eval()
     with torch.no_grad():
-        tokens = plain(input_ids=features["input_ids"], attention_mask=mask).last_hidden_state * mask.unsqueeze(2)
+        tokens = plain(input_ids=ids, attention_mask=mask).last_hidden_state * mask.unsqueeze(2)
     np.savez(into / f"{folder.name}.npz", vectors=vectors, tokens=tokens.numpy())
     model.save_pretrained(str(into / folder.name), create_model_card=False)
     again = SentenceTransformer(str(into / folder.name), trust_remote_code=True, device="cpu")
@@ -169,14 +197,21 @@ assert not [name for name in sys.modules if name.split(".")[0] == "whet"]
 )
 
 
-def test_where_whet_is_not_it_loads_on_trust_and_only_then(mixtures, tmp_path):
+@pytest.mark.parametrize(
+    "families",
+    [("Bert", "Qwen3"), pytest.param(tuple(FAMILIES), marks=pytest.mark.slow)],
+    ids=["two families", "all families"],
+)
+def test_where_whet_is_not_it_loads_on_trust_and_only_then(mixtures, tmp_path, families):
     folder = mixtures["Bert"][1].parent
-    in_a_fresh_process(ELSEWHERE, folder, tmp_path / "elsewhere")
-    for family, (model, _) in mixtures.items():
-        found = np.load(tmp_path / "elsewhere" / f"{family}.npz")
-        np.testing.assert_allclose(found["vectors"], model.encode(TEXTS), **SAME)
-        np.testing.assert_allclose(found["tokens"], token_vectors(model), rtol=1e-4, atol=1e-4)
-        resaved = tmp_path / "elsewhere" / family
+    into = tmp_path / "elsewhere"
+    in_a_fresh_process(ELSEWHERE, folder, into, families)
+    for family in families:
+        model, _ = mixtures[family]
+        elsewhere = np.load(into / f"{family}.npz")
+        np.testing.assert_allclose(elsewhere["vectors"], model.encode(TEXTS), **SAME)
+        np.testing.assert_allclose(elsewhere["tokens"], token_vectors(model), rtol=1e-4, atol=1e-4)
+        resaved = into / family
         for name in ("config.json", "modeling_whet_moe.py", "modules.json"):
             assert (resaved / name).read_bytes() == (folder / family / name).read_bytes()
         back = SentenceTransformer(str(resaved), device="cpu")
@@ -188,28 +223,37 @@ import json, pickle, sys
 from pathlib import Path
 import numpy as np
 from whet.models import load_model
-folders, into = sorted(Path(sys.argv[1]).iterdir()), Path(sys.argv[2])
+root, into = Path(sys.argv[1]), Path(sys.argv[2])
 texts = json.loads((into / "texts.json").read_text())
-loaded = {folder.name: load_model(str(folder)).encode(texts) for folder in folders}
+loaded = {family: load_model(str(root / family)).encode(texts) for family in sys.argv[3:]}
 np.savez(into / "loaded.npz", **loaded)
 sent = pickle.loads((into.parent / "sent.pickle").read_bytes())
 np.savez(into / "sent.npz", **{name: model.encode(texts) for name, model in sent.items()})
 """
 
 
-def test_another_process_of_whet_loads_it_without_a_word_and_takes_it_by_pickle(mixtures, tmp_path):
-    (tmp_path / "sent.pickle").write_bytes(
-        pickle.dumps({name: model for name, (model, _) in mixtures.items()})
-    )
-    in_a_fresh_process(ANOTHER, mixtures["Bert"][1].parent, tmp_path / "another")
+def test_a_family_is_there_by_name_for_pickle():
+    """An unpickling process looks the classes up in the module before anything has made them."""
+    assert modeling_whet_moe.MoEMPNetModel is modeling_whet_moe.family(transformers.MPNetModel)
+    assert modeling_whet_moe.MoEMPNetConfig.parent_model_type == "mpnet"
+    with pytest.raises(AttributeError, match="has no attribute 'MoENothing'"):
+        _ = modeling_whet_moe.MoENothing
+
+
+@pytest.mark.slow
+def test_another_process_of_whet_loads_it_and_takes_it_by_pickle(mixtures, tmp_path):
+    models = {family: model for family, (model, _) in mixtures.items()}
+    (tmp_path / "sent.pickle").write_bytes(pickle.dumps(models))
+    into = tmp_path / "another"
+    in_a_fresh_process(ANOTHER, mixtures["Bert"][1].parent, into, FAMILIES)
     for way in ("loaded", "sent"):
-        found = np.load(tmp_path / "another" / f"{way}.npz")
-        for family, (model, _) in mixtures.items():
-            np.testing.assert_allclose(found[family], model.encode(TEXTS), **SAME)
+        vectors = np.load(into / f"{way}.npz")
+        for family, model in models.items():
+            np.testing.assert_allclose(vectors[family], model.encode(TEXTS), **SAME)
 
 
 def test_trust_beside_whet_changes_nothing(mixtures, tmp_path, monkeypatch):
-    """The code that is here goes before the folder's own copy, whose layers whet would not know for experts."""
+    """whet's code goes before the folder's copy, whose layers whet would not know as experts."""
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path))
     model, folder = mixtures["Bert"]
     trusted = SentenceTransformer(str(folder), device="cpu", trust_remote_code=True)

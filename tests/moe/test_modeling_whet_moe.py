@@ -1,8 +1,8 @@
 """One expert layer against an oracle in float64: a loop over tokens and over each token's experts.
 
-Proved: outputs and all gradients are the loop's, for both routers, both levels, any top_k, any padding, and experts
-that nobody chose; the graph for export and the product for a GPU give the same; bfloat16 stays near; and the paper's
-code (`reference` at top_k 1) leaves its gate without a gradient.
+Proved: outputs and all gradients are the loop's, for both routers, any top_k, any padding, and
+experts that nobody chose. The graph for export and the product for a GPU give the same, and
+bfloat16 stays near. The paper's code (`reference` at top_k 1) gives its gate no gradient.
 """
 
 import pytest
@@ -25,12 +25,11 @@ def layer_of(
     out=5,
     bias=True,
     router="learned",
-    level="token",
     dtype=None,
 ):
     """An expert layer with random weights, biases and gates."""
     generator = torch.Generator().manual_seed(seed)
-    layer = ExpertLinear(wide, out, bias, experts=experts, top_k=top_k, router=router, level=level)
+    layer = ExpertLinear(wide, out, bias, experts=experts, top_k=top_k, router=router)
     layer = layer.to(dtype or torch.float64)
     with torch.no_grad():
         for parameter in layer.parameters():
@@ -39,17 +38,15 @@ def layer_of(
 
 
 def input_of(seed, texts, tokens, wide=6, real=1.0, dtype=torch.float64):
-    """Random token vectors (text, token, dim), and a mask with about this share of real tokens, one a text at least."""
+    """Random token vectors (text, token, dim), and a mask.
+
+    About this share of tokens is real, and one of each text at least.
+    """
     generator = torch.Generator().manual_seed(seed + 1)
     hidden = torch.randn(texts, tokens, wide, generator=generator, dtype=dtype)
     mask = torch.rand(texts, tokens, generator=generator) < real
     mask[torch.arange(texts), torch.randint(tokens, (texts,), generator=generator)] = True
     return hidden, mask.long()
-
-
-def scores(layer, text, real, token):
-    """The gate's scores of one token, or of the whole text that it stands in."""
-    return layer.gate @ (text[real].mean(dim=0) if layer.level == "text" else token)
 
 
 def oracle(layer, hidden, mask):
@@ -59,7 +56,7 @@ def oracle(layer, hidden, mask):
         for token, is_real in zip(text, real, strict=True):
             row = torch.zeros(layer.out_features, dtype=hidden.dtype)
             if is_real:
-                score = scores(layer, text, real, token)
+                score = layer.gate @ token
                 chosen = score.argsort(descending=True)[: layer.top_k]
                 for expert, weight in zip(chosen, score[chosen].softmax(0), strict=True):
                     found = layer.weight[expert] @ token
@@ -75,18 +72,12 @@ def oracle(layer, hidden, mask):
 
 def clear(layer, hidden, mask):
     """Whether no choice of this batch hangs on the last digits of float32."""
-    score = torch.stack(
-        [
-            scores(layer, text, real, token)
-            for text, real in zip(hidden, mask.bool(), strict=True)
-            for token in text[real]
-        ]
-    )
+    score = hidden[mask.bool()] @ layer.gate.T
     return bool((score.detach().sort(dim=1).values.diff(dim=1) > 1e-4).all())
 
 
 def learned(layer, hidden, forward, seed=7):
-    """Output, and gradients of a random linear function of it: of the input and of every parameter."""
+    """Output, and gradients of a random linear function of it: of the input, of every parameter."""
     hidden = hidden.clone().requires_grad_()
     layer.zero_grad(set_to_none=True)
     found = forward(hidden)
@@ -104,14 +95,9 @@ def learned(layer, hidden, forward, seed=7):
 )
 def test_is_the_loop_forwards_and_backwards(data, seed, experts, wide):
     draw = data.draw
-    router, level = (
-        draw(st.sampled_from(["learned", "reference"])),
-        draw(st.sampled_from(["token", "text"])),
-    )
+    router = draw(st.sampled_from(["learned", "reference"]))
     shape = {"wide": wide, "out": draw(st.integers(1, 6)), "bias": draw(st.booleans())}
-    layer = layer_of(
-        seed, experts, draw(st.integers(1, experts)), router=router, level=level, **shape
-    )
+    layer = layer_of(seed, experts, draw(st.integers(1, experts)), router=router, **shape)
     hidden, mask = input_of(
         seed,
         draw(st.integers(1, 4)),
@@ -131,9 +117,8 @@ def test_is_the_loop_forwards_and_backwards(data, seed, experts, wide):
 
 
 @pytest.mark.parametrize("top_k", [1, 2])
-@pytest.mark.parametrize("level", ["token", "text"])
-def test_one_real_token_a_text_and_experts_that_nobody_chose(level, top_k):
-    layer = layer_of(3, experts=4, top_k=top_k, level=level)
+def test_one_real_token_a_text_and_experts_that_nobody_chose(top_k):
+    layer = layer_of(3, experts=4, top_k=top_k)
     hidden, mask = input_of(3, texts=5, tokens=6, real=0.0)
     assert mask.sum(dim=1).tolist() == [1] * 5
     with torch.no_grad():
@@ -170,18 +155,13 @@ def test_a_mask_of_another_shape_is_not_taken_for_this_input():
     torch.testing.assert_close(layer(hidden), oracle(layer, hidden, torch.ones(1, 8)), **CLOSE)
 
 
-@pytest.mark.parametrize("shape", [(1, 7, 6), (7, 6)])
-def test_routing_by_text_needs_to_know_the_texts(shape):
-    with pytest.raises(
-        ValueError, match=r"padded input \(text, token, dim\) and its attention mask"
-    ):
-        layer_of(0, level="text")(torch.zeros(shape, dtype=torch.float64))
-
-
 @pytest.mark.parametrize("top_k", [1, 2])
 def test_the_paper_s_gate_learns_only_when_several_experts_share_a_token(top_k):
-    """The paper's code takes the softmax over the chosen scores. Over one score it is 1 whatever the score: no
-    gradient reaches the gate, exactly. That is what `reference` is for; `learned` mends it."""
+    """The paper's code takes the softmax over the chosen scores.
+
+    Over one score it is 1 whatever the score, so the gate's gradient is exactly 0. That is what
+    `reference` is for, and `learned` mends it.
+    """
     hidden, mask = input_of(1, texts=4, tokens=6, real=0.5)
     found = {}
     for router in ("reference", "learned"):
@@ -196,7 +176,7 @@ def test_the_paper_s_gate_learns_only_when_several_experts_share_a_token(top_k):
 @pytest.mark.parametrize("router", ["learned", "reference"])
 @pytest.mark.parametrize("top_k", [1, 2, 3])
 def test_the_graph_for_export_gives_the_same(monkeypatch, router, top_k):
-    """But for padding, which a graph of fixed shape runs through experts too, and which nobody reads."""
+    """But for padding: a graph of fixed shape runs it through experts too, and nobody reads it."""
     layer = layer_of(2, top_k=top_k, router=router)
     hidden, mask = input_of(2, texts=4, tokens=6, real=0.6)
     for layer.routing.mask in (None, mask):

@@ -1,9 +1,11 @@
-"""Upcycling, on random models of eight families: the embeddings stay, and everything new can learn.
+"""Upcycling, on random models of eight families: the embeddings stay, and everything new learns.
 
-Proved for every family: whatever the number of experts, top_k, router, level and site, a fresh mixture gives its
-parent's vectors, padding included; with the `learned` router each expert and each gate gets a gradient from the first
-step; with the paper's (`reference`) at top_k 1 the gates get none. And: which layers are taken, also where all widths
-are the same, the same seed gives the same gates, and what cannot be done is refused and leaves the model as it was.
+Proved for every family: whatever the number of experts, top_k, router and site, a fresh mixture
+gives its parent's vectors, padding included. With the `learned` router each expert and each gate
+gets a gradient from the first step. With the paper's (`reference`) at top_k 1 the gates get none.
+
+And: which layers are taken, also where all widths are the same; the same seed gives the same
+gates; what cannot be done is refused and leaves the model as it was.
 """
 
 import copy
@@ -27,7 +29,8 @@ from whet.moe.upcycle import backbone, expert_layers
 
 SITES = ("intermediate", "output")
 UP, DOWN = ["intermediate.dense"], ["output.dense"]
-LAYERS = {  # where a family's layers are, and what the dense layers of their feed-forward parts are called
+# Where a family's layers are, and the names of the dense layers of their feed-forward parts.
+LAYERS = {
     "Bert": ("encoder.layer", UP, DOWN),
     "Roberta": ("encoder.layer", UP, DOWN),
     "XLMRoberta": ("encoder.layer", UP, DOWN),
@@ -51,7 +54,7 @@ def parent(tmp_path_factory):
 
 
 def batch(model, count=24):
-    """Features of texts of many lengths, so that most rows are padded, and on the side that the model wants."""
+    """Features of texts of many lengths, padded on the side that the model wants."""
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(WORDS, int(rng.integers(1, 20)))) for _ in range(count)]
     features = tokenise(model, texts, "document")
@@ -90,12 +93,10 @@ def test_embeddings_stay_what_they_were(parent, family):
         assert (expected - expected.mean(dim=0)).norm(dim=1).min() > 0.1, (
             "texts must differ, or this proves nothing"
         )
-        numbers = ((2, 1, "token"), (2, 2, "text"), (3, 1, "text"), (3, 2, "token"))
-        for site, router, (experts, top_k, level) in product(
-            SITES, ("learned", "reference"), numbers
-        ):
+        numbers = ((2, 1), (2, 2), (3, 1), (3, 2))
+        for site, router, (experts, top_k) in product(SITES, ("learned", "reference"), numbers):
             model = copy.deepcopy(dense)
-            assert upcycle(model, "all", site, experts, top_k, router, level) is model
+            assert upcycle(model, "all", site, experts, top_k, router) is model
             assert list(layers_of(model)) == names(family, site)
             torch.testing.assert_close(embeddings(model), expected, rtol=0, atol=2e-6)
 
@@ -122,19 +123,12 @@ def test_every_expert_learns_from_the_first_step(parent, family, site):
 @pytest.mark.parametrize("site", SITES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_gate_learns_from_the_first_step(parent, family, site):
-    """Also at top_k 2 of 2 experts, where all experts give the same and the paper's weights alone say nothing."""
-    for experts, top_k, level in (
-        (2, 1, "token"),
-        (2, 2, "token"),
-        (3, 2, "token"),
-        (2, 1, "text"),
-    ):
-        model = upcycle(parent(family), "all", site, experts, top_k, "learned", level)
+    """Also at top_k 2 of 2 experts, where all experts give the same."""
+    for experts, top_k in ((2, 1), (2, 2), (3, 2)):
+        model = upcycle(parent(family), "all", site, experts, top_k, "learned")
         task_loss(model).backward()
-        if (family, site) == (
-            "Gemma3Text",
-            "output",
-        ):  # normalised right behind: its scale changes nothing (docs/MOE.md)
+        if (family, site) == ("Gemma3Text", "output"):
+            # Normalised right behind: its scale changes nothing (docs/MOE.md).
             assert least(model, ("gate",)) < (1e-5,)
         else:
             assert least(model, ("gate",)) > (1e-3,)
@@ -142,7 +136,7 @@ def test_every_gate_learns_from_the_first_step(parent, family, site):
 
 @pytest.mark.parametrize("family", ["Qwen3", "Gemma3Text"])
 def test_gate_and_up_projection_route_alike(parent, family):
-    """They are two halves of one expert: one gate chooses for both, in a copy and in a loaded model too."""
+    """They are two halves of one expert: one gate chooses for both, in a copy too."""
     model = copy.deepcopy(upcycle(parent(family)))
     gates = [name for name, _ in backbone(model).named_parameters() if name.endswith(".gate")]
     assert gates == [f"layers.{number}.mlp.gate_proj.gate" for number in (0, 1)]
@@ -172,7 +166,7 @@ def test_the_paper_s_gates_get_no_gradient(parent, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_layers_are_found_by_structure_and_not_by_width(tmp_path, family):
-    """The reference looks for the literals 1024 and 4096; here all widths are 32, attention's too."""
+    """The reference looks for the numbers 1024 and 4096; here all widths are 32."""
     model = build(lambda folder: FAMILIES[family](folder, intermediate_size=32), tmp_path).eval()
     with torch.no_grad():
         expected = embeddings(model)
@@ -214,7 +208,7 @@ def bert(parent):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_padding_goes_to_no_expert(parent, family):
-    """However the model is called: by sentence-transformers, which passes by hooks, or as transformers' own."""
+    """However the model is called: by sentence-transformers, or as transformers' own."""
     model = upcycle(parent(family))
     features, heard = batch(model), []
     encoder = backbone(model)

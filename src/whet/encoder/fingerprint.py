@@ -32,15 +32,18 @@ def fingerprint_of(model: "SentenceTransformer") -> str:
 
 
 def _settings(model: "SentenceTransformer") -> Iterator[bytes]:
-    limits = [
+    settings = [
+        model.prompts,
+        model.default_prompt_name,
         getattr(model, "max_seq_length", None),
         getattr(model, "truncate_dim", None),
         getattr(model, "similarity_fn_name", None),
     ]
-    yield json.dumps([model.prompts, model.default_prompt_name, *limits]).encode()
+    yield json.dumps(settings).encode()
     yield str(model).encode()
     for module in model:
-        config = getattr(getattr(module, "auto_model", None), "config", None)
+        backbone = getattr(module, "auto_model", None)
+        config = getattr(backbone, "config", None)
         if config:
             entries = _without(config.to_dict(), PROVENANCE_KEYS)
             yield json.dumps(entries, sort_keys=True, default=str).encode()
@@ -48,14 +51,16 @@ def _settings(model: "SentenceTransformer") -> Iterator[bytes]:
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     to_str = getattr(backend, "to_str", None)
     if to_str:
-        state = json.loads(to_str())
-        yield json.dumps(_without(state, CALL_KEYS)).encode()
+        state = _without(json.loads(to_str()), CALL_KEYS)
+        yield json.dumps(state).encode()
 
 
 def _weights(model: "SentenceTransformer") -> Iterator[bytes]:
     for name, value in model.state_dict().items():
-        yield f"{name} {tuple(value.shape)} {value.dtype}".encode()
-        as_bytes = value.detach().cpu().flatten().view(torch.uint8)
+        shape = tuple(value.shape)
+        yield f"{name} {shape} {value.dtype}".encode()
+        on_cpu = value.detach().cpu()
+        as_bytes = on_cpu.flatten().view(torch.uint8)
         yield as_bytes.numpy().tobytes()
 
 

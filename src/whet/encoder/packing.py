@@ -33,8 +33,9 @@ def chunks_of(lengths: Int[Tensor, " doc"], chunk_tokens: int) -> list[Int[Tenso
     chunks = []
     start = 0
     while start < len(order):
-        longest = _padded_length(int(lengths[order[start]]))
-        row_count = max(1, chunk_tokens // max(1, longest))
+        longest_row = order[start]
+        row_tokens = _padded_length(int(lengths[longest_row]))
+        row_count = max(1, chunk_tokens // max(1, row_tokens))
         chunks.append(order[start : start + row_count])
         start += row_count
     return chunks
@@ -49,15 +50,20 @@ def take_rows(features: Features, rows: Int[Tensor, " chunk"]) -> Features:
         tokens in columns 16-49   ->   columns 10-49
     """
     mask = features["attention_mask"]
-    used = mask[rows].any(dim=0).nonzero().flatten().tolist() or [0]
-    first, last = used[0], used[-1]
+    is_used = mask[rows].any(dim=0)
+    used_columns = is_used.nonzero().flatten().tolist() or [0]
+    first = used_columns[0]
+    last = used_columns[-1]
     width = _padded_length(last + 1 - first)
     end = width if first == 0 else last + 1
-    columns = slice(max(0, end - width), end)
+    start = max(0, end - width)
     taken = {}
     for name, value in features.items():
         is_of_tokens = isinstance(value, Tensor) and value.shape[:2] == mask.shape
-        taken[name] = value[rows][:, columns] if is_of_tokens else value
+        if is_of_tokens:
+            taken[name] = value[rows][:, start:end]
+        else:
+            taken[name] = value
     return taken
 
 
@@ -66,13 +72,13 @@ def distinct_rows(features: Features) -> tuple[Int[Tensor, " text"], Int[Tensor,
 
     rows a b a   ->   first rows 0 1, numbers 0 1 0   (a before b, by their tokens)
     """
-    ids = features["input_ids"].masked_fill(features["attention_mask"] == 0, -1)
+    is_padding = features["attention_mask"] == 0
+    ids = features["input_ids"].masked_fill(is_padding, -1)
     _, text_of_row = torch.unique(ids, dim=0, return_inverse=True)
     row_count = len(text_of_row)
     text_count = int(text_of_row.max()) + 1
-    device = text_of_row.device
-    first_rows = torch.full((text_count,), row_count, dtype=torch.long, device=device)
-    rows = torch.arange(row_count, device=device)
+    rows = torch.arange(row_count, device=text_of_row.device)
+    first_rows = rows.new_full((text_count,), row_count)
     first_rows.scatter_reduce_(0, text_of_row, rows, reduce="amin")
     return first_rows, text_of_row
 

@@ -1,4 +1,4 @@
-"""The precision that a forward pass runs in: device and dtype in, a context out, with attention where it is fast."""
+"""The precision that a forward pass runs in: device and dtype in, a context out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -11,7 +11,10 @@ from torch.overrides import TorchFunctionMode
 
 
 def reduced(device: str, dtype: torch.dtype | None) -> ExitStack:
-    """Autocast to `dtype`, None for what is in force; on a CPU attention then stays in float32, which is faster."""
+    """Autocast to `dtype`; None leaves autocast as it is.
+
+    Under autocast on a CPU, attention stays in float32, which is faster there.
+    """
     stack = ExitStack()
     if dtype is not None:
         stack.enter_context(torch.autocast(device, dtype=dtype))
@@ -21,24 +24,30 @@ def reduced(device: str, dtype: torch.dtype | None) -> ExitStack:
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """What a precision (`auto`, `bf16`, `fp32`) means: bf16, by itself where the hardware multiplies it fast, or None.
+    """The dtype to autocast to at a precision (`auto`, `bf16`, `fp32`); None for no autocast.
 
-    On a CPU without avx512_bf16 or AMX bf16 products are ten times slower than fp32 ones; with them a training step of
+    `auto` takes bfloat16 where the hardware multiplies it fast. On a CPU without avx512_bf16 or
+    AMX, bfloat16 products take ten times as long as float32 ones. With them, a training step of
     MiniLM took 0.6 of the time (docs/LOG.md).
     """
+    wants_bf16 = precision == "bf16"
     if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
-    else:
-        fast = precision == "bf16"
-    return torch.bfloat16 if fast else None
+        wants_bf16 = _has_fast_bf16(device)
+    return torch.bfloat16 if wants_bf16 else None
 
 
-def _cpu_has_bf16() -> bool:
+def _has_fast_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    # The public torch.cpu.get_capabilities() is younger than torch 2.9, which whet supports.
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 class _FloatAttention(TorchFunctionMode):
-    """Attention in float32 whatever its inputs; a CPU's bfloat16 kernel takes 2 to 5 times as long (docs/LOG.md)."""
+    """Attention in float32 whatever its inputs.
+
+    A CPU's bfloat16 kernel takes 2 to 5 times as long (docs/LOG.md).
+    """
 
     def __torch_function__(
         self,
@@ -50,12 +59,14 @@ class _FloatAttention(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is not scaled_dot_product_attention:
             return func(*args, **kwargs)
+        float_args = [_as_float(value) for value in args]
+        float_kwargs = {name: _as_float(value) for name, value in kwargs.items()}
         with torch.autocast("cpu", enabled=False):
-            found = func(
-                *map(_float, args), **{name: _float(value) for name, value in kwargs.items()}
-            )
-        return found.to(args[0].dtype)
+            output = func(*float_args, **float_kwargs)
+        return output.to(args[0].dtype)
 
 
-def _float(value: Any) -> Any:
-    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
+def _as_float(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return value.float()
+    return value

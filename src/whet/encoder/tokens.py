@@ -1,6 +1,6 @@
 """Texts into tokens, by the model's own tokenizer, prompt included."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -35,9 +35,10 @@ def tokenise(model: "SentenceTransformer", texts: Sequence[str], task: Task) -> 
 
 def to_device(features: Features, device: torch.device) -> Features:
     """The same features, their tensors on a device."""
-    moved = {}
+    moved = dict(features)
     for name, value in features.items():
-        moved[name] = value.to(device) if isinstance(value, Tensor) else value
+        if isinstance(value, Tensor):
+            moved[name] = value.to(device)
     return moved
 
 
@@ -67,9 +68,13 @@ def token_rows(features: Features) -> list[tuple[int, ...]]:
         input_ids 5 6 7 8, cu_seq_lens_q 0 1 4   ->   the same        flash attention
     """
     ids = features["input_ids"].cpu()
+    rows: Iterable[Tensor]
     if is_padded(features):
         is_token = features["attention_mask"].cpu() > 0
-        return [tuple(row[mask].tolist()) for row, mask in zip(ids, is_token, strict=True)]
-    starts = features["offsets"] if "offsets" in features else features["cu_seq_lens_q"][:-1]
-    rows = torch.tensor_split(ids.flatten(), starts[1:].cpu().long())
+        rows = map(torch.masked_select, ids, is_token)
+    else:
+        starts = features.get("offsets")
+        if starts is None:
+            starts = features["cu_seq_lens_q"][:-1]
+        rows = torch.tensor_split(ids.flatten(), starts[1:].cpu().long())
     return [tuple(row.tolist()) for row in rows]

@@ -52,7 +52,8 @@ def relations_of(
     Raises ValueError when the columns do not divide into negatives with that many queries each.
     """
     step = 1 + queries_per_negative
-    if len(columns) < 2 or (len(columns) - 2) % step:
+    other_count = len(columns) - 2
+    if other_count < 0 or other_count % step:
         raise ValueError(
             f"{len(columns)} columns came; expected query, positive and then, for each negative, "
             f"its text and {queries_per_negative} of its queries. Set queries_per_negative to "
@@ -72,19 +73,23 @@ def relations_of(
             stars.append(text)
             fact_passages.append(passages[-1].masked_fill(is_empty, NO_TEXT))
             fact_stars.append(text)
+    star = torch.cat(stars)
+    passage = torch.cat(passages)
     # (doc, fact) times (fact, star) counts the facts that join a passage and a query.
-    facts_of_passage = same(torch.cat(passages), torch.cat(fact_passages)).float()
-    facts_of_star = same(torch.cat(fact_stars), torch.cat(stars)).float()
+    facts_of_passage = same(passage, torch.cat(fact_passages)).float()
+    facts_of_star = same(torch.cat(fact_stars), star).float()
     answers = (facts_of_passage @ facts_of_star) > 0
 
     row_count = len(query)
-    negative = ~answers[:, :row_count].T
+    answers_query = answers[:, :row_count]
+    negative = ~answers_query.T
     if not in_batch:
-        negative &= given_negatives(row_count, len(passages) - 1).to(negative.device)
+        given = given_negatives(row_count, len(passages) - 1)
+        negative &= given.to(negative.device)
     return Relations(
         positive=torch.arange(row_count, device=query.device),
         negative=negative,
-        answers=answers & ~is_repeat(torch.cat(stars)),
+        answers=answers & ~is_repeat(star),
     )
 
 

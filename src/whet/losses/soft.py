@@ -49,10 +49,12 @@ def cosent(
     """
     scores = scale * similarity[known]  # (pair,)
     labels = label[known]
-    is_lower = labels[:, None] < labels[None, :]
-    differences = (scores[:, None] - scores[None, :])[is_lower]
+    is_lower = labels[:, None] < labels[None, :]  # (pair, pair)
+    differences = scores[:, None] - scores[None, :]
+    wrong = differences[is_lower]
     # exp(0) is the 1 in log(1 + Σ …).
-    return torch.cat([differences.new_zeros(1), differences]).logsumexp(dim=0)
+    zero = wrong.new_zeros(1)
+    return torch.cat([zero, wrong]).logsumexp(dim=0)
 
 
 def kl(
@@ -83,7 +85,8 @@ def _log_shares(
     counted: Bool[Tensor, "query doc"],
 ) -> Float[Tensor, "query doc"]:
     """Log-softmax over the passages that count."""
-    return (scores / temperature).masked_fill(~counted, -torch.inf).log_softmax(dim=1)
+    logits = scores / temperature
+    return logits.masked_fill(~counted, -torch.inf).log_softmax(dim=1)
 
 
 LOSSES: dict[SoftLoss, Callable[..., Float[Tensor, ""]]] = {"kl": kl, "mse": mse, "cosent": cosent}

@@ -1,8 +1,9 @@
-"""Mixture of Experts in an encoder's feed-forward layers (arXiv 2412.17364, section 3), with a gate that learns.
+"""Mixture of Experts in an encoder's feed-forward layers (arXiv 2412.17364, section 3).
 
 >>> from whet.moe import RoutedLoss, upcycle
 
-Importing this module lets `SentenceTransformer(folder)` load models with experts without `trust_remote_code`.
+Importing this package lets `SentenceTransformer(folder)` load models with experts without
+`trust_remote_code`. Its settings are in `whet.train.moe_config`.
 """
 
 from whet.moe.balance import RoutedLoss

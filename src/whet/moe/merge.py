@@ -1,4 +1,4 @@
-"""Melt the experts of a model into one dense layer again, so that any server for the plain architecture runs it."""
+"""Merge a model's experts into dense layers, so that any server for the plain model runs it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,38 +17,39 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 How = Literal["average", "regression"]
+
 RIDGE = 1e-3  # pull towards the average, in units of the inputs' mean square
+MOE_CONFIG_KEYS = ("moe", "auto_map", "parent_model_type")
 
 
 def merge(
     model: "SentenceTransformer", texts: Sequence[str], how: How = "average"
 ) -> "SentenceTransformer":
-    """Make each layer of experts one linear layer, in place; returns the model, of its parent's plain class.
+    """Make each layer of experts one linear layer, in place.
 
-    `average` weighs the experts by the share of the texts' tokens that they take. `regression` finds the weights whose
-    outputs on the layer's own inputs, those of the texts, come nearest to the experts' (least squares, held near the
-    average). `texts` are passages of the kind that the model is for; some hundreds are enough.
+    `average` weighs the experts by the share of the texts' tokens that they take. `regression`
+    takes the weights whose outputs come nearest to the experts' on the layer's own inputs (least
+    squares, held near the average). `texts` are passages of the kind that the model is for; some
+    hundreds are enough.
 
-    Raises ConfigError when the model has no experts or there are no texts.
+    Returns the model, of its parent's plain class. Raises ConfigError when the model has no
+    experts or there are no texts.
     """
     encoder = backbone(model)
     layers = expert_layers(encoder)
-    if not layers or not texts:
-        raise ConfigError(
-            "nothing to merge: the model has no experts"
-            if texts
-            else "merging needs some texts to look at"
-        )
-    merged = {
-        used.layer: _average(layers[used.layer], torch.tensor(used.share))
-        for used in expert_use(model, texts)
-    }
+    if not texts:
+        raise ConfigError("merging needs some texts to look at")
+    if not layers:
+        raise ConfigError("nothing to merge: the model has no experts")
+    merged = {}
+    for use in expert_use(model, texts):
+        merged[use.layer] = _average(layers[use.layer], torch.tensor(use.share))
     if how == "regression":
         with _moments(layers) as moments:
             for _ in passes(model, texts):
-                pass
-        for name, found in moments.items():
-            found.fit(merged[name])
+                pass  # the moments are summed up on the way
+        for name, layer_moments in moments.items():
+            layer_moments.fit(merged[name])
     for name, dense in merged.items():
         encoder.set_submodule(name, dense)
     _make_plain(encoder)
@@ -67,42 +68,59 @@ def _average(layer: ExpertLinear, share: Float[Tensor, " expert"]) -> nn.Linear:
 
 
 class _Moments:
-    """Sums over a layer's tokens of input × input and input × output, the input with a 1 behind it."""
+    """A layer's sums over tokens: input × input (`square`) and input × output (`cross`).
+
+    The input has a 1 behind it, for the bias: x is (token, in + 1).
+    """
 
     def __init__(self, layer: ExpertLinear) -> None:
         size = layer.in_features + 1
         self.square = torch.zeros(size, size, dtype=torch.float64)
         self.cross = torch.zeros(size, layer.out_features, dtype=torch.float64)
 
-    def see(self, layer: ExpertLinear, args: tuple[Tensor], output: Tensor) -> None:
-        """Take in one forward pass; padding is left out."""
+    def add(self, layer: ExpertLinear, args: tuple[Tensor], output: Tensor) -> None:
+        """Add one forward pass, as a forward hook. Padding is left out."""
+        inputs = args[0].reshape(-1, layer.in_features)
+        outputs = output.reshape(-1, layer.out_features)
         real = layer.routing.real(output.shape[:-1])
-        kept = slice(None) if real is None else real
-        x = args[0].reshape(-1, layer.in_features)[kept].double().cpu()
+        if real is not None:
+            inputs = inputs[real]
+            outputs = outputs[real]
+        x = inputs.double().cpu()
         x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
         self.square += x.T @ x
-        self.cross += x.T @ output.reshape(-1, layer.out_features)[kept].double().cpu()
+        self.cross += x.T @ outputs.double().cpu()
 
     def fit(self, dense: nn.Linear) -> None:
-        """Move a linear layer to the least-squares solution of W x + b ≈ output, held near where it is."""
-        bias = dense.bias if dense.bias is not None else torch.zeros(dense.out_features)
-        start = torch.cat([dense.weight, bias.unsqueeze(1)], dim=1).detach().double().cpu().T
-        used = len(start) if dense.bias is not None else len(start) - 1
-        square, cross = self.square[:used, :used], self.cross[:used]
-        held = square + RIDGE * square.diagonal().mean() * torch.eye(used, dtype=square.dtype)
-        found = start[:used] + torch.linalg.solve(held, cross - square @ start[:used])
+        """Move a linear layer to the least-squares solution of W x + b ≈ output.
+
+        Ridge regression, held near the layer's present weights V, with V transposed, (in, out):
+
+            V + (XᵀX + r·I)⁻¹ · (XᵀY − XᵀX·V)
+        """
+        has_bias = dense.bias is not None
+        bias = dense.bias if has_bias else torch.zeros(dense.out_features)
+        weight_and_bias = torch.cat([dense.weight, bias.unsqueeze(1)], dim=1)
+        start = weight_and_bias.detach().double().cpu().T  # (in + 1, out)
+        size = len(start) if has_bias else len(start) - 1
+        start = start[:size]
+        square = self.square[:size, :size]
+        ridge = RIDGE * square.diagonal().mean() * torch.eye(size, dtype=square.dtype)
+        residual = self.cross[:size] - square @ start
+        solution = start + torch.linalg.solve(square + ridge, residual)
         with torch.no_grad():
-            dense.weight.copy_(found[: dense.in_features].T)
-            if dense.bias is not None:
-                dense.bias.copy_(found[-1])
+            dense.weight.copy_(solution[: dense.in_features].T)
+            if has_bias:
+                dense.bias.copy_(solution[-1])
 
 
 @contextmanager
 def _moments(layers: dict[str, ExpertLinear]) -> Iterator[dict[str, _Moments]]:
-    found = {name: _Moments(layer) for name, layer in layers.items()}
-    hooks = [layer.register_forward_hook(found[name].see) for name, layer in layers.items()]
+    """Sum up the moments of every forward pass within, by layer."""
+    moments = {name: _Moments(layer) for name, layer in layers.items()}
+    hooks = [layer.register_forward_hook(moments[name].add) for name, layer in layers.items()]
     try:
-        yield found
+        yield moments
     finally:
         for hook in hooks:
             hook.remove()
@@ -111,7 +129,7 @@ def _moments(layers: dict[str, ExpertLinear]) -> Iterator[dict[str, _Moments]]:
 def _make_plain(encoder: Any) -> None:
     """Give a model without experts its parent's class and config back."""
     del encoder.routing
-    for name in ("moe", "auto_map", "parent_model_type"):
-        encoder.config.__dict__.pop(name, None)
+    for key in MOE_CONFIG_KEYS:
+        encoder.config.__dict__.pop(key, None)
     encoder.config.__class__ = type(encoder.config).__bases__[-1]
     encoder.__class__ = type(encoder).__bases__[-1]
