@@ -27,7 +27,7 @@ OPTIONS = {
     "train": ALL,
     "evaluate": ALL,
     "tune": ALL,
-    "audit": ALWAYS,
+    "audit": ALWAYS | SYNTHETIC,
     "report": {"--help", "--quiet"},
     "export": {"--help", "--quiet", "--format", "--onnx", "--merge", "--merge-by"},
     "compare": {"--help", "--quiet", "--port"},

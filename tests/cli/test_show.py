@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from whet.cli.show import show_json, show_lines, show_suspects
+from whet.cli.show import show_findings, show_json, show_lines, show_suspects
 from whet.teach.audit import AuditSummary, Suspect
 
 VERBS = {
@@ -37,6 +37,13 @@ def test_lines_are_printed_as_they_are(capfd, monkeypatch):
     show_lines([text])
     show_json({"text": text})
     assert capfd.readouterr().out.splitlines() == [text, json.dumps({"text": text})]
+
+
+def test_findings_are_whole_lines_in_a_file(capfd, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    lines = ["train: 125 queries, 125 positives", "warning: 3 texts are [cut] after 64 tokens"]
+    show_findings(lines)
+    assert capfd.readouterr().out.splitlines() == lines
 
 
 SUSPECT = Suspect(

@@ -2,7 +2,14 @@
 
 from whet.cli.bundles import bundled
 from whet.cli.opening import RunRequest
-from whet.cli.options import DataArgument, DataOptions, ModelOptions, OutputOptions, RunOptions
+from whet.cli.options import (
+    DataArgument,
+    DataOptions,
+    ModelOptions,
+    OutputOptions,
+    RunOptions,
+    SyntheticOptions,
+)
 from whet.cli.terminal import confirmation, terminal
 
 
@@ -11,6 +18,7 @@ def audit(
     data: DataArgument,
     files: DataOptions,
     model: ModelOptions,
+    synthetic: SyntheticOptions,
     run: RunOptions,
     output: OutputOptions,
 ) -> None:
@@ -19,9 +27,9 @@ def audit(
     from whet.pipeline import build_audit
     from whet.stages.audit import read_summary, read_suspects
 
-    request = RunRequest(data, files, model, run)
+    request = RunRequest(data, files, model, run, others=(synthetic,))
     with terminal(output.quiet):
-        opened = request.open_or_continue(confirmation(yes=False, quiet=output.quiet))
+        opened = request.open_or_continue(confirmation(synthetic.yes, output.quiet))
         folder = build_audit(opened).path
     summary = read_summary(folder)
     if output.json:

@@ -5,7 +5,6 @@ from typing import NoReturn
 
 import typer
 
-from whet.artifacts import read_json
 from whet.cli.bundles import bundled
 from whet.cli.opening import RunRequest
 from whet.cli.options import (
@@ -30,8 +29,9 @@ def check(
     output: OutputOptions,
 ) -> None:
     """Read the data and list all that is wrong with it."""
-    from whet.cli.show import show_lines, show_stage
+    from whet.cli.show import show_findings, show_stage
     from whet.pipeline import build
+    from whet.stages.check import read_lines
 
     request = RunRequest(data, files, model, run, others=(synthetic,))
     # What the check finds is its result: it goes to stdout, not to stderr.
@@ -44,14 +44,14 @@ def check(
     if output.json:
         show_stage(opened.path, "check", summary="report.json", json=True)
     else:
-        show_lines(read_json(opened.path / "check" / "report.json")["lines"])
+        show_findings(read_lines(opened.path / "check"))
 
 
 def _show_faults(error: DataError, *, json: bool) -> NoReturn:
-    from whet.cli.show import show_json, show_lines
+    from whet.cli.show import show_findings, show_json
 
     if json:
         show_json({"stage": "check", "faults": [asdict(fault) for fault in error.faults]})
     else:
-        show_lines([str(fault) for fault in error.faults])
+        show_findings([str(fault) for fault in error.faults])
     raise typer.Exit(error.exit_code)

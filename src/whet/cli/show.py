@@ -37,6 +37,14 @@ def show_lines(lines: Sequence[str]) -> None:
         console.print(line, soft_wrap=True)
 
 
+def show_findings(lines: Sequence[str]) -> None:
+    """Print the lines of a check: on a terminal wrapped between words, warnings in colour."""
+    console = stdout_console()
+    for line in lines:
+        style = "yellow" if line.startswith("warning: ") else ""
+        console.print(Text(line, style=style))
+
+
 def show_stage(run: Path, stage: str, *, json: bool, summary: str = "summary.json") -> None:
     """Print where a stage's files are, or its summary as JSON."""
     folder = run / stage
@@ -75,10 +83,10 @@ def show_suspects(run: Path, summary: "AuditSummary", suspects: "Sequence[Suspec
         console.print(f"{100 * suspect.probability:.0f} %  {suspect.query}")
         console.print(f"      {suspect.passage[:SUSPECT_LENGTH]}")
         console.print(Text(f"      {suspect.reason}", style="dim"))
-    share = f"{100 * summary.share:.1f} % of {summary.candidates:,} candidates"
+    share = f"{summary.share:.1%}".replace("%", " %")
     console.print(
-        f"{summary.suspects:,} may be false negatives, {share}; the most probable are above. "
-        "Read before you accept."
+        f"{summary.suspects:,} may be false negatives, {share} of {summary.candidates:,} "
+        "candidates; the most probable are above. Read before you accept."
     )
     table = f"{run}/audit/suspects.csv"
     console.print(f"mark     {run}/audit/index.html in a browser, or the column accept of {table}")
