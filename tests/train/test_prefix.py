@@ -112,7 +112,8 @@ def test_training_from_the_cache_gives_the_same_weights(training_data, tmp_path,
         config = TrainConfig(
             train_only="moe" if moe else "last-2",
             learning_rate=0.01,
-            epochs=3,
+            epochs=2,
+            evaluations=1,
             batch_size=8,
             precision="fp32",
             prefix_cache=use,
@@ -123,7 +124,7 @@ def test_training_from_the_cache_gives_the_same_weights(training_data, tmp_path,
         train_model(model, training_data, None, config, tmp_path / use / "scratch", moe)
         found[use], through[use] = model.state_dict(), counted.texts
     assert "caching outputs of 2 frozen layers (of 4) in " in caplog.text
-    assert through["auto"] == through["off"] / 3
+    assert through["auto"] == through["off"] / 2
     start = SentenceTransformer(str(tmp_path / "off" / "model")).state_dict()
     for name, value in found["off"].items():
         # A softmax ignores the bias of keys: its gradient is float noise, which Adam scales up.

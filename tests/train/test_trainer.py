@@ -103,6 +103,7 @@ def test_a_training_broken_off_goes_on_to_the_same_weights(start, whole, tmp_pat
     assert (trained.best_step, dev_scores(tmp_path)) == (whole[0].best_step, whole[2])
 
 
+@pytest.mark.slow
 def test_dropout_goes_on_as_well(start, tmp_path):
     config = changed(dropout=True, evaluations=2)
     with broken_off(5):

@@ -2,12 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from whet.artifacts import read_json, read_jsonl
 from whet.evaluate.measures import PRIMARY
+from whet.models import load_model
+from whet.run.training_result import TrainingResult
 from whet.stages.train import held_out
+from whet.stages.train.stage import write_training
 from whet.train.callbacks import TakeLast
-from whet.train.dev import DevEvaluator, DevScores
+from whet.train.dev import FORGETTING, DevEvaluator, DevScores
 
 
 @pytest.mark.parametrize("has_few", [True, False])
@@ -42,3 +47,25 @@ def test_synthetic_dev_queries_never_count_as_few(with_dev, sources, tmp_path):
     assert setup.has_few_queries
     source = replace(with_dev.source, synthetic=frozenset({"train", "dev", "test"}))
     assert not replace(setup, run=replace(with_dev, source=source)).has_few_queries
+
+
+@pytest.mark.parametrize("experts", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_interpolation_goes_no_farther_than_the_forgetting_check_allows(
+    with_dev, changed, sources, tiny_data, tmp_path, experts
+):
+    check = {"data": str(tiny_data), "interpolate": True, "queries": 20, "passages": 60}
+    run = changed(with_dev, guard=check | {"shares": [0.25, 0.5, 1.0]}, moe={"experts": experts})
+    folder = tmp_path / "train"
+    write_training(run, folder, sources(run))
+    result = TrainingResult.from_json(read_json(folder / "result.json"))
+    assert [point.share for point in result.line] == [0.25, 0.5, 1.0]
+    floor = result.guard_base - run.recipe.guard.budget
+    allowed = {point.share: point for point in result.line if point.guard >= floor}
+    taken = allowed[result.share]
+    assert (result.kept, result.dev_best, result.guard_tuned) == ("tuned", taken.dev, taken.guard)
+    logged = [row for row in read_jsonl(folder / "log.jsonl") if f"eval_{PRIMARY}" in row]
+    assert all(f"eval_{FORGETTING}" in row for row in logged)
+    at_best = next(row for row in logged if row["step"] == result.best_step)
+    assert result.line[-1].dev == pytest.approx(at_best[f"eval_{PRIMARY}"])
+    model = load_model(str(folder / "model"))
+    assert not np.allclose(model.encode("stone"), run.base_model.encode("stone"))

@@ -76,7 +76,7 @@ def test_in_the_last_epoch_only_queries_still_to_come_are_mined_for(start, colle
     assert [log["boundaries"] for log in logs] == [[2, 4, 6]] * 3
 
 
-@pytest.mark.parametrize("cost", ["full", "pool"])
+@pytest.mark.parametrize("cost", ["pool", pytest.param("full", marks=pytest.mark.slow)])
 def test_a_training_killed_again_and_again_ends_with_the_same_bytes(
     start, ends_the_same, tmp_path, cost
 ):

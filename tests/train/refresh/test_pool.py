@@ -1,16 +1,14 @@
-"""Mining anew: the pool against the whole corpus, and vectors of today's weights only."""
+"""Re-mining: the pool against the whole corpus, and vectors of the newest weights only."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 
 from whet.data.read import read
 from whet.data.split import with_splits
-from whet.encoder import PackedEncoder, StoredEncoder
-from whet.encoder import packed as encode
+from whet.encoder import PackedEncoder, StoredEncoder, packed
 from whet.mine.ance import mine_negatives
 from whet.mine.config import MineConfig
 from whet.search.dense import top_k
@@ -22,11 +20,6 @@ CONFIG = MineConfig(negatives=3, depth=30)
 @pytest.fixture(scope="module")
 def collection(tiny_data):
     return with_splits(read(tiny_data)[0], seed=13)[0]
-
-
-@pytest.fixture
-def model(tiny_model):
-    return SentenceTransformer(str(tiny_model))
 
 
 def vectors(collection, encoder):
@@ -88,7 +81,7 @@ def test_what_the_pool_misses_is_estimated_from_its_sample(collection, model, he
     small = replace(collection, qrels={"train": few})
     best = remine(small, encoder, CONFIG, 20).ranks
     estimated, exact = [], []
-    for seed in range(40):
+    for seed in range(20):
         pool = Pool.of(small, [best[:, :held]], 0.25, np.random.default_rng(seed))
         estimated.append(remine(pool.part_of(small), encoder, CONFIG, 20, pool).recall)
         exact.append(np.isin(best, pool.rows).mean())
@@ -97,7 +90,7 @@ def test_what_the_pool_misses_is_estimated_from_its_sample(collection, model, he
 
 
 def fresh(collection, model, folder):
-    """Mine with a store of vectors that an earlier state of the model has filled; compare with no store at all."""
+    """Whether a store of vectors that an earlier state of the model has filled changes nothing."""
     remine(collection, StoredEncoder(PackedEncoder(model), folder), CONFIG, 20)
     step(model)
     stored = remine(collection, StoredEncoder(PackedEncoder(model), folder), CONFIG, 20)
@@ -113,6 +106,6 @@ def test_after_a_step_every_vector_comes_from_the_new_weights(collection, model,
 
 def test_a_store_by_the_models_name_would_be_noticed(collection, model, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        encode, "fingerprint_of", lambda model: str(model.model_card_data.base_model)
+        packed, "fingerprint_of", lambda model: str(model.model_card_data.base_model)
     )
     assert not fresh(collection, model, tmp_path)
