@@ -15,8 +15,10 @@ Texts: TypeAlias = Mapping[str, str]
 
 def retrieve(encoder: Encoder, queries: Texts, passages: Texts, depth: int = DEPTH) -> Ranking:
     """Rank the `depth` best passages for every query by the encoder's similarity."""
-    query_vectors = encoder.encode_queries(list(queries.values()))
-    passage_vectors = encoder.encode_passages(list(passages.values()))
+    query_texts = list(queries.values())
+    passage_texts = list(passages.values())
+    query_vectors = encoder.encode_queries(query_texts)
+    passage_vectors = encoder.encode_passages(passage_texts)
     hits = top_k(query_vectors, passage_vectors, depth, backend="exact")
     return ranking_of(hits, list(queries), list(passages))
 
@@ -26,8 +28,10 @@ def retrieve_lexically(queries: Texts, passages: Texts, depth: int = DEPTH) -> R
 
     A passage that shares no term with a query is not ranked for it.
     """
-    index = Bm25(list(passages.values()))
-    hits = index.top_k(list(queries.values()), depth)
+    query_texts = list(queries.values())
+    passage_texts = list(passages.values())
+    index = Bm25(passage_texts)
+    hits = index.top_k(query_texts, depth)
     return ranking_of(hits, list(queries), list(passages))
 
 

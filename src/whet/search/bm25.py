@@ -37,8 +37,11 @@ def _run_pattern() -> re.Pattern[str]:
 
     A word consists of letters, digits, underscores, and the marks on them.
     """
-    characters = map(chr, range(0x300, 0xFE30))  # from the first to the last combining mark
-    marks = "".join(c for c in characters if unicodedata.category(c).startswith("M"))
+    marks = ""
+    for code in range(0x300, 0xFE30):  # from the first to the last combining mark
+        character = chr(code)
+        if unicodedata.category(character).startswith("M"):
+            marks += character
     spaced = rf"[^\W{_UNSPACED}]"
     return re.compile(rf"([{_UNSPACED}]+)|({spaced}+(?:[{marks}]+{spaced}*)*)")
 
@@ -57,7 +60,7 @@ def term_spans(text: str) -> list[tuple[int, int]]:
         if match.group(1) is None or end - start <= 2:
             spans.append((start, end))
         else:
-            spans.extend((first, first + 2) for first in range(start, end - 1))
+            spans += [(first, first + 2) for first in range(start, end - 1)]
     return spans
 
 
@@ -82,8 +85,10 @@ def character_grams(text: str) -> list[str]:
     grams = []
     for term in terms(text):
         marked = f"_{term}_"
-        last_start = max(0, len(marked) - GRAM_CHARACTERS)
-        grams += [marked[start : start + GRAM_CHARACTERS] for start in range(last_start + 1)]
+        gram_count = max(1, len(marked) - GRAM_CHARACTERS + 1)
+        for start in range(gram_count):
+            end = start + GRAM_CHARACTERS
+            grams.append(marked[start:end])
     return grams
 
 
@@ -146,7 +151,8 @@ class Bm25:
         # (query, term), 1 at a query's terms: queries with the term ids 2 0 and 1 are stored as
         # the values 1 1 1, their columns 2 0 1, and the rows' ends 0 2 3.
         ends = np.cumsum([0, *map(len, term_ids)])
-        columns = np.fromiter(chain.from_iterable(term_ids), np.int64, ends[-1])
+        all_ids = chain.from_iterable(term_ids)
+        columns = np.fromiter(all_ids, np.int64)
         values = np.ones(len(columns), np.float32)
         shape = len(distinct), len(self._vocabulary)
         query_terms = csr_array((values, columns, ends), shape=shape)
@@ -162,7 +168,11 @@ class Bm25:
         from scipy.sparse import csc_array
 
         cells = self._index.scores
-        columns = cells["data"], cells["indices"], cells["indptr"]
+        columns = (
+            cells["data"],
+            cells["indices"],
+            cells["indptr"],
+        )
         shape = self._text_count, len(self._vocabulary)
         return csc_array(columns, shape=shape).tocsr()
 
