@@ -41,6 +41,7 @@ def test_docstring_examples(name):
     assert result.failed == 0
 
 
+@pytest.mark.slow
 def test_readme_blocks(tmp_path, monkeypatch):
     readme = ROOT / "README.md"
     monkeypatch.chdir(tmp_path)

@@ -24,7 +24,7 @@ _HOMES = {"Collection": "whet.records", "load": "whet.data.read", "tune": "whet.
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: `import whet` itself loads neither torch nor transformers."""
+    """Import a public name when it is first used: `import whet` alone loads no torch."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'whet' has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -40,8 +40,8 @@ def open_run(
     """Open the run that these arguments describe; its folder need not exist.
 
     `labels` is a file of marks on audited pairs (`whet.data.audit_marks`). `test_queries` is a
-    table of real queries for data that has none (`whet.data.query_table`). `confirm` is asked before a
-    language model's server is paid.
+    table of real queries for data that has none (`whet.data.query_table`). `confirm` is asked
+    before a language model's server is paid.
 
     Raises DataError with every fault of the data, ConfigError on a bad setting or place.
     """

@@ -21,8 +21,8 @@ class RunSettings:
     """The arguments of a run.
 
     `data` and `model` are full paths or hub ids; `data` is None for a collection in memory.
-    `labels` names a file of audit marks, `test_queries` a table of real test queries. `overrides` are recipe
-    values that the user gave. `force` keeps the trained model in any case.
+    `labels` names a file of audit marks, `test_queries` a table of real test queries. `overrides`
+    are recipe values that the user gave. `force` keeps the trained model in any case.
     """
 
     data: str | None
