@@ -125,6 +125,7 @@ def with_marks(collection: Collection, path: Path) -> Collection:
                 f"{answer}, and stays one",
                 "If it is no answer, delete it from the data.",
             )
+        # A known grade of 2 stays 2: a mark says yes or no, not how relevant.
         judged[mark.passage] = max(known_grade, mark.accepted)
         counts[mark.accepted] += 1
     raise_errors(faults)
@@ -166,6 +167,7 @@ def _is_usable(
             "The data has changed since the audit: run `whet audit` again.",
         )
         return False
+    # By text and not by id: the same passage may be there twice.
     text = same_text(collection.passages[passage].content)
     if mark.accepted and text in held_out:
         faults.error(

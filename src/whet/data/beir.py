@@ -147,7 +147,7 @@ def _entries(rows: Rows, kind: str, faults: Faults) -> Iterator[_Entry]:
             )
             continue
         owner = f"{kind} {str(identifier)!r}"
-        if not isinstance(title, str):
+        if not isinstance(title, str):  # reading goes on, to name all faults at once
             faults.error(
                 "bad-text",
                 where,
@@ -208,6 +208,7 @@ def _read_qrels(
     """Add the judgements of one file to `judged`."""
     is_empty = True
     for number, line in text_lines(path, faults):
+        # BEIR separates by tabs, TREC by any white space.
         parts = line.split("\t") if "\t" in line else line.split()
         cells = [cell.strip() for cell in parts]
         is_blank = not any(cells)
@@ -227,6 +228,7 @@ def _read_qrels(
                 cure,
             )
             continue
+        # Query, passage, score; TREC has one more column behind the query, which nobody uses.
         query = cells[0]
         passage = cells[-2]
         known.expect_query(query, where)

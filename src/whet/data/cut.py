@@ -87,6 +87,8 @@ def _passages_of(sections: Sequence[Section], cutter: Cutter) -> Iterator[tuple[
         return [length - special_tokens for length in cutter.lengths(texts)]
 
     for section, title, title_length in zip(sections, titles, title_lengths, strict=True):
+        # Beside a very long title the text still gets half of the tokens. The model then reads
+        # less than all of it.
         beside_title = cutter.tokens - title_length
         room = max(beside_title, cutter.tokens // 2)
         text = "\n\n".join(section.paragraphs)
@@ -114,18 +116,19 @@ def pieces(
     if not cuts:  # one long word, or a script without spaces
         return _cut_anywhere(text, room, lengths)
     coarsest, *finer = cuts
-    parts = _split_after(coarsest, text)
+    # Fragments are joined again while they fit: words stay in sentences, these in paragraphs.
+    fragments = _split_after(coarsest, text)
     joined = [""]  # pieces so far; the last one grows
     used = 0  # length of the last one
-    for part, length in zip(parts, lengths(parts), strict=True):
+    for fragment, length in zip(fragments, lengths(fragments), strict=True):
         if used + length <= room:
-            joined[-1] += part
+            joined[-1] += fragment
             used += length
         elif length <= room:
-            joined.append(part)
+            joined.append(fragment)
             used = length
         else:
-            joined += pieces(part, room, lengths, finer)
+            joined += pieces(fragment, room, lengths, finer)
             joined.append("")
             used = 0
     stripped = [piece.strip() for piece in joined]
@@ -140,14 +143,14 @@ def _split_after(cut: re.Pattern[str], text: str) -> list[str]:
     """
     ends = [match.end() for match in cut.finditer(text)]
     ends.append(len(text))
-    parts = []
+    fragments = []
     start = 0
     for end in ends:
-        part = text[start:end]
-        if part.strip():
-            parts.append(part)
+        fragment = text[start:end]
+        if fragment.strip():
+            fragments.append(fragment)
         start = end
-    return parts
+    return fragments
 
 
 def _cut_anywhere(text: str, room: int, lengths: Lengths) -> list[str]:

@@ -195,12 +195,12 @@ def _read_markdown(path: Path, outline: Outline) -> None:
                 cells.append(words)
             else:
                 outline.paragraph(words or token.content)
-        elif token.type == "tr_close":
+        elif token.type == "tr_close":  # a table's row is one paragraph
             outline.paragraph(CELL_SEPARATOR.join(cells))
             cells.clear()
         elif token.type == "html_block":
             _add_html(token.content, outline)
-        else:
+        else:  # code blocks; other tokens have no content
             outline.paragraph(token.content)
 
 
@@ -295,6 +295,7 @@ def _read_pdf(path: Path, outline: Outline) -> None:
         outline.set_title(reader.metadata.title)
     bookmarks: dict[int, list[tuple[int, str]]] = {}
     _collect_bookmarks(reader, reader.outline, 1, bookmarks)
+    # A bookmark points to a page, not to a line: its heading holds from the top of the page.
     for page_number, page in enumerate(reader.pages):
         for level, name in bookmarks.get(page_number, ()):
             outline.heading(level, name)

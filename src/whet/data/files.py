@@ -81,6 +81,7 @@ def _delimited_rows(path: Path, faults: Faults) -> Iterator[Row]:
         )
         return
 
+    # A CSV file may use commas, semicolons or tabs: the one that its header has most of.
     delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=lines[0].count)
     _allow_cells_of_any_length(lines)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -93,7 +94,7 @@ def _delimited_rows(path: Path, faults: Faults) -> Iterator[Row]:
             where = f"{path}:{line_number}"
             line_number = blank_lines + reader.line_num + 1
             row_count += 1
-            if not cells:
+            if not cells:  # a blank line
                 continue
             if len(cells) == len(header):
                 values = [_cell_value(cell) for cell in cells]

@@ -71,6 +71,7 @@ def _read_beir(identifier: str, configs: set[str], faults: Faults) -> Collection
     """
     import datasets
 
+    # NanoBEIR has qrels, MTEB has default, BEIR has a second data set.
     if "qrels" in configs:
         judgements = datasets.load_dataset(identifier, "qrels")
     elif "default" in configs:
@@ -78,15 +79,15 @@ def _read_beir(identifier: str, configs: set[str], faults: Faults) -> Collection
     else:
         judgements = datasets.load_dataset(f"{identifier}-qrels")
     qrels = {}
-    for part in judgements:
-        if part in SPLITS:
-            qrels[SPLITS[part]] = _rows_with_id(f"{identifier}[{part}]", judgements[part])
+    for name, rows in judgements.items():
+        if name in SPLITS:
+            qrels[SPLITS[name]] = _rows_with_id(f"{identifier}[{name}]", rows)
     if not qrels:
-        found = ", ".join(judgements)
+        listed = ", ".join(judgements)
         faults.error(
             "no-split",
             identifier,
-            f"no split of its qrels is named train, dev or test; found {found}",
+            f"no split of its qrels is named train, dev or test; found {listed}",
             "Load it yourself and write it as a BEIR folder.",
         )
     corpus = _config_rows(identifier, "corpus")
@@ -98,21 +99,21 @@ def _config_rows(identifier: str, config: str) -> Iterator[Row]:
     """The rows of all splits of one config."""
     import datasets
 
-    for part in datasets.load_dataset(identifier, config).values():
-        yield from _rows_with_id(f"{identifier}[{config}]", part)
+    for rows in datasets.load_dataset(identifier, config).values():
+        yield from _rows_with_id(f"{identifier}[{config}]", rows)
 
 
-def _rows_with_id(where: str, part: Any) -> Iterator[Row]:
+def _rows_with_id(where: str, dataset: Any) -> Iterator[Row]:
     """The rows of one split, with the column `id` as `_id`, if there is one."""
-    for place, row in _rows(where, part):
+    for place, row in _rows(where, dataset):
         if "id" in row:
             row = {"_id": row["id"], **row}
         yield place, row
 
 
-def _rows(where: str, part: Any) -> Iterator[Row]:
+def _rows(where: str, dataset: Any) -> Iterator[Row]:
     """The rows of one split, counted from 1."""
-    for number, row in enumerate(part, start=1):
+    for number, row in enumerate(dataset, start=1):
         yield f"{where}:row {number}", dict(row)
 
 
@@ -123,20 +124,20 @@ def _read_tables(
     faults: Faults,
 ) -> Collection:
     """Read a Dataset as a train split, or the splits of a DatasetDict that have known names."""
-    parts = dict(data) if isinstance(data, dict) else {"train": data}
-    split_names = [part for part in parts if part in SPLITS]
+    splits = dict(data) if isinstance(data, dict) else {"train": data}
+    split_names = [split for split in splits if split in SPLITS]
     if not split_names:
-        found = ", ".join(map(str, parts))
+        listed = ", ".join(map(str, splits))
         faults.error(
             "no-split",
             where,
-            f"no split is named train, dev or test; found {found}",
+            f"no split is named train, dev or test; found {listed}",
             "Name the split to train on train, or save that split alone.",
         )
     table = Table(faults)
-    for part in sorted(split_names, key=split_rank):
-        rows = _rows(f"{where}[{part}]", parts[part])
-        table.read(SPLITS[part], rows)
+    for split in sorted(split_names, key=split_rank):
+        rows = _rows(f"{where}[{split}]", splits[split])
+        table.read(SPLITS[split], rows)
     return table.collection(name)
 
 

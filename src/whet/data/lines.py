@@ -64,6 +64,7 @@ def json_rows(path: Path, faults: Faults) -> Iterator[Row]:
         empty = False
         where = f"{path}:{number}"
         try:
+            # Without its line end, so that the column of an error is one of this line.
             value = json.loads(line.rstrip())
         except json.JSONDecodeError as error:
             if line.strip() in ("{", "[") and _is_one_json_value(path):

@@ -12,9 +12,9 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-MAX_WORDS = 256
-MAX_CANDIDATES = 32
-PERMUTATIONS = 64
+MAX_WORDS = 256  # of a text are compared: copies of longer texts begin alike
+MAX_CANDIDATES = 32  # per text; texts of one template are all candidates of one another
+PERMUTATIONS = 64  # enough to find candidates; their overlap is computed exactly
 WORDS_PER_SHINGLE = 3
 CHARACTERS_PER_SHINGLE = 4
 

@@ -41,15 +41,23 @@ OPENING_WORDS = 16
 """Passages that begin with the same words count as copies."""
 
 _TOPICS = Path("pydoc_data", "topics.py")
+# Tests, other packages' folders, and private names, but not __init__ and __main__.
 _NOT_PUBLIC = re.compile(
     r"^(tests?|testing|test_.*|conftest|site-packages|dist-packages|idlelib|lib2to3|_(?!_).*)$"
 )
+# Before a capital, a quote, a bracket or markup; not after "e.g." and "i.e.".
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s+(?=[A-Z\"'`(*])")
+# A prompt, and the lines below it up to a blank one.
 _DOCTEST = re.compile(r"^[ \t]*>>>.*(\n[ \t]*\S.*)*", re.MULTILINE)
+# Lines that underline headings.
 _RULE = re.compile(r"^\s*[-=~*^#+\"]{3,}\s*$", re.MULTILINE)
+# ".. note::" and the like, and notes on versions.
 _DIRECTIVE = re.compile(r"^[ \t]*(\.\. [\w:-]+::.*|(New|Changed) in version [\d.]+)$", re.MULTILINE)
+# :class:`str`, :func:`~os.path.join`, :ref:`text <target>`: the first group is what is shown.
 _ROLE = re.compile(r":(?:\w+:)?\w+:`[~!]?([^`<]+?)(?:\s*<[^`]*>)?`")
+# A summary that is code: a call, an arrow, a default value, a brace, a backslash.
 _SIGNATURE = re.compile(r"^\S+\(.*\)|->|::|\w=|\{|\\")
+# The heading of a topic, underlined with asterisks.
 _HEADLINE = re.compile(r"\A.*\n\*+\n")
 
 _FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -131,13 +139,13 @@ def _pairs_of(package: str) -> Iterator[Pair]:
     """Yield every docstring and topic of a package, files in the order of their names."""
     root = _folder_of(package)
     for path in sorted(root.rglob("*.py")):
-        parts = path.relative_to(root).with_suffix("").parts
-        if any(_NOT_PUBLIC.match(part) for part in parts):
+        names = path.relative_to(root).with_suffix("").parts
+        if any(_NOT_PUBLIC.match(name) for name in names):
             continue
         tree = _parse(path)
         if tree is None:
             continue
-        module = ".".join((package, *parts))
+        module = ".".join((package, *names))
         module = module.removeprefix(f"{STANDARD_LIBRARY}.")
         module = module.removesuffix(".__init__")
         is_topics = path == root / _TOPICS

@@ -112,6 +112,7 @@ class _PassageFinder:
 
     def find(self, answer: str, where: str) -> Sequence[str]:
         """Ids of the passages; a fault where there is none, a warning where words are in many."""
+        # Ids come first: an id may also be a word of some passage.
         if answer in self._contents:
             return [answer]
         if answer in self._passages_of:

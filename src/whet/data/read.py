@@ -29,7 +29,7 @@ EXPECTED = (
     f"({', '.join(READERS)})."
 )
 
-CHARACTERS_PER_TOKEN = 4
+CHARACTERS_PER_TOKEN = 4  # of English prose, about
 
 
 def _estimated_tokens(texts: Sequence[str]) -> list[int]:
@@ -97,6 +97,7 @@ def read(
     faults = Faults()
     collection = _read_any(str(source), Path(source), faults, cutter)
     positive_count = sum(len(collection.positives(split)) for split in collection.qrels)
+    # A corpus without judgements is fine: queries can be generated for it.
     has_judgements = any(collection.qrels.values())
     has_nothing = not collection.passages and not faults
     if not positive_count and (has_judgements or has_nothing):

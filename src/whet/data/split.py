@@ -31,7 +31,7 @@ MIN_GROUPS_PER_PART = 5
 FOLDED_BELOW = 150
 """With fewer training queries no dev split is taken: training is cross-validated instead."""
 FOLDS = 4
-FOLD_SEED = 2
+FOLD_SEED = 2  # beside the run's seed, so that folds are not drawn as the splits were
 
 Groups: TypeAlias = Sequence[Sequence[str]]
 """Ids of the queries of each group."""
@@ -103,6 +103,7 @@ def with_splits(
     if "test" not in given:
         goals["test"] = size_of_test(query_count)
         remaining -= goals["test"]
+    # With few queries each is worth more in training: folds of train serve as dev.
     is_folded = "dev" not in given and remaining < folded_below
     if "dev" not in given and not is_folded:
         goals["dev"] = size_of_dev(query_count)
@@ -116,6 +117,7 @@ def with_splits(
         raise DataError([_too_little_data(collection, groups)])
     if "train" in collection.synthetic:
         moved = replace(moved, synthetic=collection.synthetic.union(goals))
+    # Splits that are given may overlap; the verdict has to say so.
     overlaps = {split: len(trained_positives(moved, split)) for split in HELD_OUT_SPLITS}
     count_before = _count_texts(collection.positive_queries)
     count_after = _count_texts(moved.positive_queries)
@@ -141,14 +143,14 @@ def folds(collection: Collection, seed: int, count: int = FOLDS) -> list[Collect
     """
     groups = _groups(collection)
     part_count = min(count, len(groups))
-    dev_parts: list[list[str]] = [[] for _ in range(part_count)]
+    dev_splits: list[list[str]] = [[] for _ in range(part_count)]
     rng = np.random.default_rng([seed, FOLD_SEED])
     order = rng.permutation(len(groups))
     for group_index in order:
         group = groups[group_index]
-        smallest_part = min(dev_parts, key=len)
-        smallest_part.extend(group)
-    return [_moved(collection, {"dev": part}) for part in dev_parts]
+        smallest = min(dev_splits, key=len)
+        smallest.extend(group)
+    return [_moved(collection, {"dev": queries}) for queries in dev_splits]
 
 
 def size_of_test(queries: int) -> int:
@@ -259,6 +261,7 @@ def _deal(
     split left empty gets the smallest group of the rest.
     """
     parts: Parts = {split: [] for split in goals}
+    # For goals of 10 test and 5 dev queries, groups of more than one query are large.
     smallest_goal = min(goals.values(), default=0)
     large = max(1, smallest_goal // MIN_GROUPS_PER_PART)
     order = rng.permutation(len(groups))
@@ -267,16 +270,16 @@ def _deal(
     shuffled.sort(key=lambda group: max(large, len(group)))
     rest: list[Sequence[str]] = []
     for group in shuffled:
-        for split, part in parts.items():
-            new_size = len(part) + len(group)
+        for split, queries in parts.items():
+            new_size = len(queries) + len(group)
             if new_size <= goals[split]:
-                part.extend(group)
+                queries.extend(group)
                 break
         else:
             rest.append(group)
-    for part in parts.values():
-        if not part and rest:
-            part.extend(rest.pop(0))
+    for queries in parts.values():
+        if not queries and rest:
+            queries.extend(rest.pop(0))
     parts["train"] = []
     for group in rest:
         parts["train"].extend(group)

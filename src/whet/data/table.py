@@ -164,6 +164,7 @@ class Table:
             self._add_passages(positives, where)
             return
 
+        # A row without positives is read on: its other faults are to be named as well.
         usable_positives = self._usable(positives, "the positive passage", where)
         if not is_usable_text(query_text, "the query", where, self._faults):
             return
@@ -188,7 +189,7 @@ class Table:
             )
         for text in self._usable(texts, "the passage", where):
             _id_of(text, self._passages, "p")
-        self._passage_only_rows.append(where)
+        self._passage_only_rows.append(where)  # one warning will name the first and count them
 
     def _add_negatives(
         self,

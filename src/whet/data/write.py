@@ -18,9 +18,9 @@ def write_beir(collection: Collection, folder: Path) -> None:
     place for them.
     """
     if collection.negatives or collection.positive_queries:
-        part = "negatives" if collection.negatives else "positive queries"
+        unsupported = "negatives" if collection.negatives else "positive queries"
         raise ConfigError(
-            f"{collection.name}: a BEIR folder cannot hold its {part}; "
+            f"{collection.name}: a BEIR folder cannot hold its {unsupported}; "
             "write JSONL with these columns instead"
         )
     passages = [
