@@ -3,20 +3,28 @@
     python benchmarks/ladder.py selection --sets nl2bash_a integreat_en scifact --seeds 13 14 15
     python benchmarks/ladder.py refresh --sets nl2bash_a scifact --seeds 13 14 15 --against static
 
-and likewise moe (as selection), sources (as refresh), batches, experts, rates and epochs.
+and likewise moe (as selection), sources (as refresh), experts, rates and epochs.
 
-`selection`: base / random negatives / ANCE / ANCE+CLP / neighbour batches / neighbour+CLP, training the intermediate
-layers; rows with explicit negatives have one each. `batches`: how they are drawn, with and without likely false
-negatives masked in them. `moe`: ANCE+CLP on all layers / intermediate only / experts with the paper's router / with
-the learned one / a dense control of as many trained parameters. `experts`: the learned router with one of its settings
-changed from row to row. `rates`: learning rates of what can be trained. `sources`: where the positive queries h* of
-mined negatives come from (those of other passages in the batch are the batch's own queries in every row). `refresh`:
-negatives as they were mined before training, also for twice as many epochs, so that no row had more time than they, or
-mined anew while training goes on. `epochs`: the same training, longer. Every cell is an ordinary run of whet under
-runs/ladder/, so an interrupted ladder goes on where it stopped; the base model's vectors are shared by a set's cells.
-Rows train for as many epochs as the recipe takes, on the sets of ONCE for one, unless they are named otherwise, in
-batches of 32. Texts are read up to MAX_LENGTH tokens, by base and tuned alike: the figures are for comparing rows, not
+`selection`: base / random negatives / ANCE / ANCE+CLP, training the intermediate layers, with one
+negative each.
+`moe`: ANCE+CLP on all layers / intermediate only / experts with the paper's router / with the
+learned one / a dense control of as many trained parameters.
+`experts`: the learned router with one of its settings changed from row to row.
+`rates`: learning rates of what can be trained.
+`sources`: where the positive queries h* of mined negatives come from. Those of other passages in
+the batch are the batch's own queries in every row.
+`refresh`: negatives as they were mined before training, also for twice as many epochs, so that no
+row had more time than they, or re-mined while training goes on.
+`epochs`: the same training, longer.
+
+Every cell is an ordinary run of whet under runs/ladder/, so an interrupted ladder goes on where it
+stopped. The base model's vectors are shared by a set's cells. Rows train for as many epochs as the
+recipe takes, on the sets of ONCE for one, unless they are named otherwise, in batches of 32. Texts
+are read up to MAX_LENGTH tokens, by base and tuned alike: the figures are for comparing rows, not
 with other papers.
+
+Rows of features that whet no longer has (neighbour batches, masked false negatives, experts for
+whole texts) stand in the results only.
 """
 
 import argparse
@@ -53,15 +61,16 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-RANDOM = {"batches": "random", "negatives": 1}
-ANCE_CLP = {"train": {"loss": "clp", **RANDOM}, "mine": {"strategy": "ance"}}
+ONE_NEGATIVE = {"negatives": 1}
+ANCE_CLP = {"train": {"loss": "clp", **ONE_NEGATIVE}, "mine": {"strategy": "ance"}}
 Rows = dict[str, dict[str, Any]]
 SELECTION: Rows = {
-    "random negatives": {"train": {"loss": "infonce", **RANDOM}, "mine": {"strategy": "random"}},
-    "ANCE": {"train": {"loss": "infonce", **RANDOM}, "mine": {"strategy": "ance"}},
+    "random negatives": {
+        "train": {"loss": "infonce", **ONE_NEGATIVE},
+        "mine": {"strategy": "random"},
+    },
+    "ANCE": {"train": {"loss": "infonce", **ONE_NEGATIVE}, "mine": {"strategy": "ance"}},
     "ANCE + CLP": ANCE_CLP,
-    "neighbour batches": {"train": {"loss": "infonce", "batches": "neighbour", "negatives": 0}},
-    "neighbour batches + CLP": {"train": {"loss": "clp", "batches": "neighbour", "negatives": 0}},
 }
 MOE: Rows = {
     "all layers": merged(ANCE_CLP, {"train": {"train_only": "all"}}),
@@ -80,7 +89,6 @@ EXPERTS: Rows = {
     "last 2 layers": merged(LEARNED, {"moe": {"layers": "last-2"}}),
     "4 experts": merged(LEARNED, {"moe": {"experts": 4}}),
     "top 2 of 4 experts": merged(LEARNED, {"moe": {"experts": 4, "top_k": 2}}),
-    "whole texts": merged(LEARNED, {"moe": {"level": "text"}}),
 }
 RATES: Rows = {
     f"{which} {rate:g}": {"train": {"train_only": which, "learning_rate": rate}}
@@ -90,22 +98,6 @@ RATES: Rows = {
         "intermediate": (1e-4, 2e-4, 5e-4),
     }.items()
     for rate in rates
-}
-MASKED = {"train": {"mask_likely": True}}
-BATCHES: Rows = {
-    "random batches + CLP": {"train": {"batches": "random", "negatives": 0}},
-    "random batches + CLP, masked": merged(
-        {"train": {"batches": "random", "negatives": 0}}, MASKED
-    ),
-    "neighbour batches + CLP": {"train": {"batches": "neighbour", "negatives": 0}},
-    "neighbour batches, masked": merged(
-        {"train": {"loss": "infonce", "batches": "neighbour", "negatives": 0}}, MASKED
-    ),
-    "neighbour batches + CLP, masked": merged(
-        {"train": {"batches": "neighbour", "negatives": 0}}, MASKED
-    ),
-    "ANCE + CLP": ANCE_CLP,
-    "ANCE + CLP, masked": merged(ANCE_CLP, MASKED),
 }
 SOURCES: Rows = {
     "no penalty": merged(ANCE_CLP, {"train": {"loss": "infonce"}}),
@@ -130,7 +122,6 @@ REFRESH: Rows = {
 EPOCHS: Rows = {f"{n} epoch(s)": {"train": {"epochs": n}} for n in (1, 2, 3, 4)}
 LADDERS = {
     "selection": SELECTION,
-    "batches": BATCHES,
     "moe": MOE,
     "experts": EXPERTS,
     "rates": RATES,
@@ -188,7 +179,7 @@ def read_cells(result: Path) -> dict[str, Any]:
 def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) -> dict[str, Any]:
     """Run one cell; per-query nDCG@10 of base and tuned, and the seconds of its stages."""
     folder = runs / name / f"{row.replace(' ', '-')}-{seed}"
-    train = {"seed": seed, "batch_size": 32, "mask_likely": False, "soft_weight": 0}
+    train = {"seed": seed, "batch_size": 32, "soft_weight": 0}
     train |= {"epochs": 1} if name in ONCE else {}
     off = {"guard": {"data": "none", "interpolate": False}, "refresh": {"times": "off"}}
     fixed = {"max_length": MAX_LENGTH, "mine": {"negatives": 1}, "train": train, **off}
