@@ -31,7 +31,7 @@ class RandomBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
         return math.ceil(self.size / int(self.batch_size))
 
     def __iter__(self) -> Iterator[list[int]]:
-        rng = np.random.default_rng([self.seed, self.epoch])
+        rng = np.random.default_rng([self.seed, self.epoch])  # without any state in between
         order = rng.permutation(self.size).tolist()
         for start in range(0, self.size, self.batch_size):
             yield order[start : start + self.batch_size]

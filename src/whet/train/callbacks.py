@@ -137,6 +137,7 @@ class StopEarly(EarlyStoppingCallback):  # type: ignore[misc]
     ) -> None:
         """Count an evaluation that is no better, if it was planned and is not the last."""
         before = self.early_stopping_patience_counter
+        # It sets the counter to 0 for a new best score, and else adds 1.
         super().check_metric_value(args, state, control, metric_value)
         is_planned = state.global_step % state.eval_steps == 0
         is_last = state.global_step == state.max_steps
@@ -192,7 +193,7 @@ class TakeLast(TrainerCallback):  # type: ignore[misc]
         last = state.global_step
         if last < state.max_steps:
             return
-        scores = {}
+        scores = {}  # step → dev score
         for entry in state.log_history:
             if DEV_SCORE in entry:
                 scores[entry["step"]] = entry[DEV_SCORE]

@@ -104,6 +104,7 @@ class PairCollator:
             passages |= dict.fromkeys([pair.positive_id, *pair.negative_ids])
         text_of = self.collection.queries
         queries = [text_of[pair.query_id] for pair in pairs]
+        # A positive query that is one of the batch's own counts as that query.
         queries += self._other_positive_queries(queries, passages)
         contents = [self.collection.passages[passage].content for passage in passages]
 
@@ -116,7 +117,7 @@ class PairCollator:
     def _pair(self, row: Mapping[str, Any]) -> Pair:
         """A row as a pair, with the newest negatives of its query."""
         query = row["query_id"]
-        negatives = self.negatives.get(query, row["negative_ids"])
+        negatives = self.negatives.get(query, row["negative_ids"])  # re-mined, or the first
         return Pair(query, row["positive_id"], tuple(negatives))
 
     def _other_positive_queries(self, queries: Texts, passages: Iterable[str]) -> list[str]:

@@ -73,7 +73,7 @@ def _drawn_queries(
             "give a set that has one"
         )
     random_rows = rng.permutation(len(usable))
-    rows = sorted(random_rows[: config.queries].tolist())
+    rows = sorted(random_rows[: config.queries].tolist())  # in the order of the data
     return [usable[row] for row in rows]
 
 
@@ -82,7 +82,7 @@ def _collection(config: GuardConfig) -> Collection:
         packages = [STANDARD_LIBRARY]
         return build_pydoc_collection(limit=PYDOC_PAIRS, seed=config.seed, packages=packages)
     name = config.data
-    if re.fullmatch(r"Nano[A-Z]\w+", name):
+    if re.fullmatch(r"Nano[A-Z]\w+", name):  # NanoNQ, and not nanobots or owner/NanoNQ
         name = f"{NANO_BEIR}/{name}"
     collection, faults = read(name)
     raise_errors([replace(fault, where=f"guard.data: {fault.where}") for fault in faults])

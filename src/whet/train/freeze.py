@@ -20,7 +20,7 @@ def train_only(model: nn.Module, which: str) -> tuple[int, int]:
     chosen: list[nn.Module] = []
     for part in which.split("+"):
         chosen += modules_of(model, part)
-    model.requires_grad_(False)
+    model.requires_grad_(False)  # also what an earlier call has chosen
     for module in chosen:
         module.requires_grad_(True)
 
@@ -68,6 +68,7 @@ def without_dropout(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
+        # Attention layers without nn.Dropout pass a number to the attention function.
         for name, value in vars(module).items():
             if "dropout" in name and isinstance(value, float):
                 setattr(module, name, 0.0)

@@ -45,6 +45,7 @@ def interpolate(
     check that is accepted. `choose` picks one of the accepted points; where there is none, the
     share is 0, the base model.
     """
+    # Copies, for the model's own weights are overwritten.
     tuned = {}
     for name, value in model.named_parameters():
         if name in base:

@@ -129,6 +129,7 @@ def train_model(
         if refresh is not None:
             refresh.close()
     state = trainer.state
+    # The trainer has no best step where dev was never scored.
     best_step = state.global_step if evaluator is None else state.best_global_step or 0
     return Trained(trained, total, best_step, trainer.stopped_early, state.log_history)
 
@@ -167,6 +168,7 @@ def _refresh_callback(
     refresh_at = boundaries(plan, steps, config.epochs, config.evaluations)
     if not refresh_at:
         return None
+    # Re-mining encodes in the precision of training.
     autocast = autocast_dtype(config.precision, collator.model.device)
     return RefreshCallback(plan, collator, pairs, refresh_at, autocast)
 
@@ -298,6 +300,7 @@ def _collated_loss(model: "SentenceTransformer", config: TrainConfig) -> Collate
     elif config.loss == "infonce":
         objectives.append(InfoNCE(config.temperature))
     if config.taught:
+        # With soft labels alone a weight of 0 stands for the default, 1.
         part = SoftPart(config.soft_weight or 1.0, config.soft_loss)
         objectives.append(SoftLabels(config.temperature, part))
     autocast = autocast_dtype(config.precision, model.device)
@@ -333,27 +336,27 @@ def _arguments(
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
         learning_rate=config.peak_learning_rate,
-        learning_rate_mapping=learning_rates,
+        learning_rate_mapping=learning_rates,  # by a pattern of parameter names
         weight_decay=config.weight_decay,
-        warmup_steps=config.warmup,
+        warmup_steps=config.warmup,  # below 1 it is a share of all steps
         lr_scheduler_type="linear",
         batch_sampler=RandomBatchSampler,
         eval_strategy="no" if evaluator is None else "steps",
         eval_steps=every,
         save_strategy="steps",
         save_steps=every,
-        save_total_limit=2,
+        save_total_limit=2,  # the newest, and the best
         load_best_model_at_end=evaluator is not None,
-        restore_callback_states_from_checkpoint=True,
+        restore_callback_states_from_checkpoint=True,  # patience that is used up stays so
         metric_for_best_model=f"eval_{PRIMARY}",
         greater_is_better=True,
         logging_steps=min(MAX_STEPS_BETWEEN_LOGS, every),
-        logging_nan_inf_filter=False,
-        remove_unused_columns=False,
+        logging_nan_inf_filter=False,  # the watch must see them
+        remove_unused_columns=False,  # columns are ids, which the model does not know
         report_to=list(config.trackers) or "none",
         seed=config.seed,
         data_seed=config.seed,
-        disable_tqdm=True,
+        disable_tqdm=True,  # `ProgressLine` shows progress
         dataloader_pin_memory=torch.cuda.is_available(),
     )
 
@@ -366,7 +369,7 @@ def graph_tokens(model: "SentenceTransformer", memory_mb: int) -> int | None:
     config = getattr(model, "config", None)
     if config is None:
         return None
-    bytes_per_layer = ACTIVATIONS_PER_LAYER * 4 * int(config.hidden_size)
+    bytes_per_layer = ACTIVATIONS_PER_LAYER * 4 * int(config.hidden_size)  # of one token
     bytes_per_token = bytes_per_layer * len(blocks(model))
     return max(1, memory_mb * 2**20 // bytes_per_token)
 

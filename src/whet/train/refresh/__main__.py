@@ -20,9 +20,9 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 def end_with(parent: int) -> None:
     """Wait until the parent process is gone; then end this one."""
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # an orphan gets another parent
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    os._exit(1)
+    os._exit(1)  # sys.exit would end this thread alone
 
 
 def main() -> None:

@@ -67,6 +67,7 @@ class RefreshCallback(TrainerCallback):  # type: ignore[misc]
         **others: Any,
     ) -> None:
         """Use the rounds before this step again; delete those after it, of a killed training."""
+        # A copy, so that asking it for batches to come changes no epoch of the training's own.
         self.sampler = copy.copy(others["train_dataloader"].batch_sampler)
         self.miner.open()
         for folder in round_folders(self.plan.folder):
@@ -83,6 +84,7 @@ class RefreshCallback(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Have a checkpoint, and a dev score, at every boundary; install what has been mined."""
         if state.global_step in self.boundaries:
+            # The trainer evaluates before it saves, so `on_save` knows this step's dev score.
             control.should_save = True
             control.should_evaluate = args.eval_strategy != "no"
         self._install_mined(state.global_step)
@@ -173,6 +175,7 @@ class RefreshCallback(TrainerCallback):  # type: ignore[misc]
         collection, rows = self._to_come(state.global_step, epochs)
         pool = None
         if plan.pooled:
+            # What ranked high for these queries in any round so far, (query, rank) each.
             ranks = [plan.first_ranks[rows]]
             ranks += [earlier.ranks[rows] for earlier in self.rounds]
             rng = np.random.default_rng([plan.seed, number])
@@ -206,6 +209,7 @@ class RefreshCallback(TrainerCallback):  # type: ignore[misc]
         """
         collection = self.plan.collection
         queries = list(collection.positives("train"))
+        # With 4 batches an epoch, step 6 is in epoch 1, and 2 of its batches are done.
         epoch, batches_done = divmod(step, len(self.sampler))
         if epoch < epochs - 1:
             return collection, np.arange(len(queries))
@@ -242,6 +246,7 @@ class RefreshCallback(TrainerCallback):  # type: ignore[misc]
     def install(self, folder: RoundFolder, step: int) -> None:
         """Use what was mined from this step on."""
         started = time.monotonic()
+        # From the file also when mined in this process: what a resumed training would read.
         mined = folder.read_mined()
         positive_queries = self._new_positive_queries(mined)
         log = folder.read_mined_log().installed(
@@ -271,6 +276,7 @@ class RefreshCallback(TrainerCallback):  # type: ignore[misc]
         for query in mined:
             old = before[query.query_id]
             if old:
+                # As many of the new ones as there were old ones.
                 new = {negative.passage_id for negative in query.negatives[: len(old)]}
                 shares.append(len(new.intersection(old)) / len(old))
         return float(np.mean(shares)) if shares else 0.0

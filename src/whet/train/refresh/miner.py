@@ -95,13 +95,14 @@ class SubprocessMiner:
 
     def resume(self, folder: RoundFolder) -> None:
         """Start the second process, unless the round is mined already."""
-        folder.withdraw()
+        folder.withdraw()  # it was installed at a step that this training has not reached again
         self.mining = folder
         if folder.state() is RoundState.REQUESTED:
             self.process = self._start(folder)
 
     def _start(self, folder: RoundFolder) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "whet.train.refresh", str(folder.path), str(os.getpid())]
+        # One thread each, or the two processes would slow each other down.
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         with folder.messages.open("wb") as messages:
             return subprocess.Popen(  # noqa: S603 - our own module
@@ -116,8 +117,9 @@ class SubprocessMiner:
         folder = self.mining
         if folder is None:
             return None
+        # Without a process the round was mined by that of an earlier, killed training.
         code = 0 if self.process is None else self.process.poll()
-        if code is None:
+        if code is None:  # it still runs
             return None
         if code > 0:
             raise TrainingError(
@@ -126,7 +128,7 @@ class SubprocessMiner:
             )
         self.mining = None
         self.process = None
-        if code < 0:
+        if code < 0:  # the number of a signal, such as the kernel's when memory runs out
             logger.info(
                 f"the second process was killed by signal {-code}: negatives stay as they are"
             )

@@ -110,6 +110,7 @@ class RoundFolder:
         write_mined(self.path / "negatives.jsonl", mined)
         np.save(self.path / "ranks.npy", ranks, allow_pickle=False)
         write_json(self.path / "mined.json", log.to_json())
+        # Only now: killed before, mining goes on from them.
         shutil.rmtree(self.vectors, ignore_errors=True)
 
     def read_mined(self) -> list[MinedQuery]:
