@@ -1,7 +1,8 @@
-"""Random models of the kinds that people tune: other backbones, poolings, prompts, towers; saved nowhere for long."""
+"""Random models of the kinds that people tune: other backbones, poolings, prompts, towers."""
 
 from functools import partial
 
+import numpy as np
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
@@ -27,7 +28,7 @@ from transformers import (
     Qwen3Model,
 )
 
-from tiny import VOCABULARY, tiny_bert
+from tiny import VOCABULARY, WORDS, tiny_bert
 
 PROMPTS = {"query": "bade : ", "document": "bafi bago : "}
 SIZE = {
@@ -116,7 +117,7 @@ def distilbert(folder, *, intermediate_size=64, **settings):
 
 
 def gemma3(folder, **settings):
-    """As EmbeddingGemma: a decoder that looks both ways, and two dense layers on top that are no backbone's."""
+    """As EmbeddingGemma: a decoder that looks both ways, and two dense layers on top of it."""
     decoder = {
         "num_key_value_heads": 2,
         "head_dim": 8,
@@ -193,3 +194,10 @@ def build(make, folder):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return make(folder)
+
+
+def texts_of(count, seed=0, longest=40):
+    """Texts of all lengths, some beyond what the models read, some twice."""
+    rng = np.random.default_rng(seed)
+    texts = [" ".join(rng.choice(WORDS, int(rng.integers(1, longest)))) for _ in range(count)]
+    return [*texts, texts[0], texts[count // 2], WORDS[0]]

@@ -1,4 +1,4 @@
-"""The packed encoder: what sentence-transformers gives, for less work, and with the same gradients."""
+"""The packed encoder: what sentence-transformers gives, and the same gradients, for less work."""
 
 import gc
 import weakref
@@ -6,33 +6,24 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
 from architectures import (
     ARCHITECTURES,
-    PROMPTS,
     bert_mean,
     build,
     qwen3,
     qwen3_without_special_tokens,
     static,
+    texts_of,
 )
-from tiny import VOCABULARY, WORDS, tiny_bert
+from tiny import tiny_bert
 from whet.encoder import PackedEncoder, packed
 from whet.encoder.packed import embed, to_unit_length
 from whet.encoder.packing import chunks_of
-from whet.encoder.tokens import token_lengths, token_rows, tokenise
+from whet.encoder.tokens import token_rows, tokenise
 
 SAME = {"rtol": 1e-5, "atol": 1e-5}
-
-
-def texts_of(count, seed=0, longest=40):
-    """Texts of all lengths, some beyond what the models read, some twice."""
-    rng = np.random.default_rng(seed)
-    found = [" ".join(rng.choice(WORDS, int(rng.integers(1, longest)))) for _ in range(count)]
-    return [*found, found[0], found[count // 2], WORDS[0]]
 
 
 def forwards(module):
@@ -102,57 +93,6 @@ def test_leaves_the_model_as_it_was(tmp_path):
     np.testing.assert_array_equal(first, second)  # dropout was off
 
 
-@settings(deadline=None)
-@given(lengths=st.lists(st.integers(0, 60), min_size=1, max_size=40), budget=st.integers(1, 200))
-def test_chunks_hold_every_row_once_within_the_budget(lengths, budget):
-    chunks = chunks_of(torch.tensor(lengths), budget)
-    assert sorted(torch.cat(chunks).tolist()) == list(range(len(lengths)))
-    for chunk in chunks:
-        rows = torch.tensor(lengths)[chunk]
-        assert len(chunk) == 1 or len(chunk) * int(rows.max()) <= budget
-    assert [lengths[i] for i in torch.cat(chunks)] == sorted(lengths, reverse=True)
-
-
-@pytest.mark.parametrize("make", [bert_mean, qwen3])
-def test_token_lengths_count_what_truncation_would_cut(tmp_path, make):
-    model = build(make, tmp_path)
-    model.prompts = PROMPTS
-    texts = texts_of(6, longest=20)
-    model.max_seq_length = 500
-    features = tokenise(model, texts, "document")
-    assert token_lengths(model, texts) == features["attention_mask"].sum(dim=1).tolist()
-    model.max_seq_length = 5
-    assert token_lengths(model, texts) == features["attention_mask"].sum(dim=1).tolist()
-
-
-@pytest.mark.parametrize("make", [bert_mean, qwen3, static])
-def test_token_rows_know_a_text_by_its_tokens(tmp_path, make):
-    model = build(make, tmp_path)
-    first, empty, again, second = token_rows(
-        model.preprocess(["deba dede", "", "deba dede", "defi"])
-    )
-    special = len(empty)
-    assert [len(first) - special, len(second) - special] == [2, 1]
-    assert first == again
-    assert set(first) >= {VOCABULARY.index("deba"), VOCABULARY.index("dede")}
-
-
-def test_token_rows_of_texts_in_one_line():
-    """As flash attention takes them: no padding, and where each text begins."""
-    features = {
-        "input_ids": torch.tensor([[5, 6, 7, 8]]),
-        "cu_seq_lens_q": torch.tensor([0, 1, 4], dtype=torch.int32),
-    }
-    assert token_rows(features) == [(5,), (6, 7, 8)]
-
-
-def test_token_lengths_of_a_static_model(tmp_path):
-    assert token_lengths(build(static, tmp_path), ["deba", ""]) == [
-        4,
-        3,
-    ]  # "bafi bago :" goes before
-
-
 def learned(model, vectors, seed=1):
     """Gradients of a fixed linear function of the vectors, which must not be zero."""
     model.zero_grad()
@@ -165,7 +105,7 @@ def learned(model, vectors, seed=1):
 
 @pytest.mark.parametrize("make", [bert_mean, qwen3])
 def test_gradients_are_those_of_one_plain_forward(tmp_path, make):
-    """Chunked, and computed again on the way back, in whole or in part: same vectors, same gradients."""
+    """Chunked, and recomputed in the backward pass, in whole or in part."""
     model = build(make, tmp_path).eval()
     features = tokenise(model, texts_of(12), "document")
     plain = model(dict(features))["sentence_embedding"]
@@ -208,16 +148,6 @@ def test_what_is_computed_again_is_not_kept(tmp_path):
     assert vectors.requires_grad
     assert len(made) > 3
     assert [reference() for reference in made] == [None] * len(made)
-
-
-def test_half_precision_only_where_asked(tmp_path):
-    model = build(bert_mean, tmp_path).eval()
-    features = tokenise(model, texts_of(4), "document")
-    exact, rounded = embed(model, features), embed(model, features, autocast=torch.bfloat16)
-    assert rounded.dtype == torch.float32
-    assert 1e-5 < (exact - rounded).abs().max() < 0.3
-    with torch.autocast("cpu", dtype=torch.bfloat16):  # the trainer's own is left on
-        torch.testing.assert_close(embed(model, features), rounded)
 
 
 def test_a_model_of_dot_products_is_trained_to_unit_length_and_saved_so(tmp_path):

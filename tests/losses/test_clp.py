@@ -44,7 +44,7 @@ def test_gradient_is_the_slope():
 
 
 def test_is_the_papers_code_for_a_batch_of_one():
-    """One positive, four negatives, one h* each: (1-λ)·CE(scores/τ, 0) + λ·mean(1 - cos(negative, h*))."""
+    """Four negatives, one h* each: (1-λ)·CE(scores/τ, 0) + λ·mean(1 - cos(negative, h*))."""
     generator = torch.Generator().manual_seed(5)
     query, passage, answered = (
         torch.randn(n, 8, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -120,7 +120,7 @@ def test_a_negative_without_its_own_query_takes_no_part():
 
 
 def test_a_query_with_nothing_to_learn_costs_nothing():
-    """Row 0 has no negative at all, row 1 only one without h*: no penalty, no NaN, finite gradients."""
+    """Row 0 has no negative, row 1 only one without h*: no penalty, finite gradients."""
     batch = batch_of(1, queries=2, passages=3, stars=2, dim=4)
     relations = Relations(
         positive=torch.tensor([0, 1]),

@@ -92,7 +92,7 @@ def test_a_shared_positive_is_not_pushed():
 
 
 def test_a_given_negative_that_is_a_positive_is_not_pushed():
-    """Row 0 names as its negative what row 1 knows to be its own positive's text for the same query."""
+    """Row 0 has as its negative the positive that row 1 has for the same query."""
     relations = relations_of(columns(["q", "q"], ["a", "b"], ["b", "c"]), 0, in_batch=True)
     assert relations.negative.tolist() == [[False, False, False, True], [False, False, False, True]]
 
@@ -150,7 +150,10 @@ def test_columns_that_do_not_add_up(count, queries_per_negative):
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_no_text_is_both_known_and_pushed(data):
-    """Against a loop over texts: a passage is pushed from all queries that no row of the batch says it answers."""
+    """Against a loop over texts.
+
+    A passage is pushed from all queries that no row of the batch says it answers.
+    """
     rows = data.draw(st.integers(1, 4))
     word = st.sampled_from("abcdefgh")
     queries, positives, negatives = ([data.draw(word) for _ in range(rows)] for _ in range(3))
@@ -197,7 +200,7 @@ def test_an_empty_text_is_known_whatever_the_tokenizer_adds(blank, prompt, rows,
 
 
 def test_masked_similarity_cannot_change_clp(tiny_model):
-    """Whatever vector the second positive has, the loss of the query that it answers stays the same."""
+    """The vector of a second positive does not change its query's loss."""
     _, relations = collated(tiny_model)
     alone = Relations(relations.positive[:1], relations.negative[:1], relations.answers)
     query, passage, star = (

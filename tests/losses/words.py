@@ -1,4 +1,4 @@
-"""One-word texts as a BERT's features, without a model: [CLS] word [SEP], and [CLS] [SEP] for the empty text."""
+"""One-word texts as a BERT's features, without a model: [CLS] word [SEP], or [CLS] [SEP]."""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""The losses as METHODS.md 1.1 writes them: double loops over scalars, sets instead of masks, one cosine at a time."""
+"""The losses as their papers write them (CLP: arXiv 2412.17364, section 3).
+
+Double loops over scalars, sets instead of masks, one cosine at a time.
+"""
 
 import torch
 
@@ -21,7 +24,7 @@ def contrastive(query, positive, negatives, temperature):
 
 
 def penalty(negatives, stars):
-    """Mean over negatives h' that have an h* of ( 1 - mean over h* of sim(h', h*) ); 0 where none has one."""
+    """Mean over negatives h' with an h* of ( 1 - mean over h* of sim(h', h*) ), or 0."""
     gaps = []
     for negative, answered in zip(negatives, stars, strict=True):
         if answered:

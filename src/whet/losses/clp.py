@@ -44,6 +44,7 @@ def clp(
 ) -> LossParts:
     """CLP over a batch; `weight` is the paper's λ. At weight 0 it is InfoNCE.
 
+    >>> import torch
     >>> query, passage = torch.eye(2), torch.eye(2)
     >>> same = torch.eye(2, dtype=torch.bool)
     >>> relations = Relations(positive=torch.arange(2), negative=~same, answers=same)
