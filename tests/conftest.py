@@ -1,4 +1,4 @@
-"""What every test may use: real data sets that may lie beside the repository, a tiny model, a tiny collection."""
+"""What every test may use: real data sets beside the repository, a tiny model and collection."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture
 def shared():
-    """Return a function from a data set's name to its folder; it skips the test where the set is not there."""
+    """Return a function: name of a data set → its folder. It skips the test without that folder."""
 
     def folder(name):
         if not (SHARED / name).is_dir():
@@ -29,5 +29,5 @@ def tiny_model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory):
-    """BEIR folder of made-up words that the tiny model can learn; one split, so that whet makes the others."""
+    """BEIR folder of made-up words that the tiny model can learn, with a train split only."""
     return tiny_collection(tmp_path_factory.mktemp("tiny") / "tiny")

@@ -1,11 +1,12 @@
-"""Runs the real command line again and again, each time in a process that dies, as by `kill -9`, at a chosen call.
+"""Runs the command line again and again, in processes that die as by `kill -9` at a chosen call.
 
-Reads a JSON list of [[MODULE:NAME, N] or null, [whet's arguments …], run folder, stage] from stdin; a process is killed
-just before the N-th call of NAME since the stage began or, with a "~" before NAME's last part, right after it. Prints
-what came of each.
+Reads a JSON list of jobs from stdin: [[MODULE:NAME, N] or null, [whet's arguments …], run folder,
+stage]. A process is killed just before the N-th call of NAME since the stage began. With a "~"
+before NAME's last part it is killed right after that call. Prints how each process ended.
 
-The first job runs in this very process, and the others are forked from it: the imports, which take most of a tiny run's
-time, happen once, and what a run left behind in memory may make no difference to the next.
+The first job runs in this very process, and the others are forked from it. So the imports, which
+take most of a tiny run's time, happen once, and what a run left in memory may make no difference
+to the next.
 """
 
 import importlib
@@ -20,7 +21,7 @@ from whet.cli.main import main
 
 
 def arm(target, count, partial):
-    """Replace MODULE:NAME by one that kills this process at call `count` since the folder `partial` is there."""
+    """Replace MODULE:NAME: call `count` since the folder `partial` exists kills this process."""
     module, _, path = target.partition(":")
     *owners, name = path.split(".")
     owner = importlib.import_module(module)

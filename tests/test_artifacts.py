@@ -1,4 +1,4 @@
-"""Stage folders: built once, built again when what they came from changes, never seen half written."""
+"""Stage folders: built once, built again when their inputs change, never seen half written."""
 
 import errno
 import json
@@ -236,7 +236,8 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path, end):
             first.stdin.close()
         first.wait()
     assert str(error.value) == (
-        f"{run}: another process of whet ({first.pid}) is building in this folder, and only one can. Wait for its end, "
+        f"{run}: another process of whet ({first.pid}) is building in this folder, "
+        "and only one can. Wait for its end, "
         f"or stop it (kill {first.pid}), and run the same command again; or give another --out."
     )
     with locked(run):

@@ -1,4 +1,4 @@
-"""Documentation is examples that run: those in docstrings, the README's Python blocks, the page of settings."""
+"""Documentation is examples that run: docstrings, the README's Python, the page of settings."""
 
 import doctest
 import importlib
@@ -29,7 +29,7 @@ def modules_with_examples():
 
 
 def blocks(text):
-    """The ```python blocks of a Markdown text, each pushed down to its own line, so that errors name that line."""
+    """The ```python blocks of a Markdown text, each at its own line, so that errors name it."""
     for match in re.finditer(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
         yield "\n" * text[: match.start(1)].count("\n") + match.group(1)
 

@@ -1,4 +1,4 @@
-"""Models as whet loads them: in full precision, read as far as they can, refused by name where they cannot be used."""
+"""Models as whet loads them: in full precision, to their limit, or refused by name."""
 
 import json
 

@@ -211,7 +211,7 @@ def test_the_model_loads_where_whet_is_not_and_gives_the_same_vectors(road, tmp_
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     vectors = np.load(tmp_path / "vectors.npy")
-    # Not bit for bit: the other process computes with one thread, this one with as many as the machine has.
+    # Not bit for bit: the other process computes with one thread, this one with all.
     assert np.allclose(vectors, road.model.encode(texts), rtol=0, atol=1e-6)
     assert not np.allclose(vectors, road.base_model.encode(texts), atol=0.01)
 

@@ -1,4 +1,4 @@
-"""The public surface is a list, and this owns it; and what is typed most often loads nothing heavy."""
+"""The public surface is a list, which this test owns; and `whet --help` loads nothing heavy."""
 
 import subprocess
 import sys

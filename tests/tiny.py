@@ -1,4 +1,4 @@
-"""Stand-ins that need no download: a random BERT, and a retrieval collection of made-up words that it can learn."""
+"""Stand-ins without a download: a random BERT, and a collection of made-up words for it."""
 
 import json
 from pathlib import Path
@@ -71,7 +71,8 @@ def tiny_bert(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         bert = BertModel(config)
-        bert.embeddings.word_embeddings.weight.data.normal_()  # so that words count for more than places, as in life
+        # Words must count for more than positions, as in trained models.
+        bert.embeddings.word_embeddings.weight.data.normal_()
         bert.save_pretrained(backbone)
     BertTokenizer(vocab={token: i for i, token in enumerate(VOCABULARY)}).save_pretrained(backbone)
     modules = [Transformer(str(backbone), max_seq_length=max_seq_length), Pooling(hidden, pooling)]
@@ -84,10 +85,10 @@ def tiny_bert(
 
 
 def tiny_collection(folder, *, size=200, unasked=0, seed=0):
-    """Write a BEIR folder of `size` passages, a query each but for the last `unasked`, and return it.
+    """Write a BEIR folder of `size` passages; all but the last `unasked` have a query each.
 
-    A query names three concepts in words of its own; its passage names the same three in others. What a model
-    learns from some pairs therefore serves on all the rest.
+    A query names three concepts in words of its own; its passage names the same three in others. So
+    what a model learns from some pairs serves on all the rest. Returns the folder.
     """
     import numpy as np
 

@@ -67,6 +67,6 @@ def test_dev_reads_half_of_what_training_reads_within_bounds(folded):
         len(folded.collection.passages[passage].content)
         for _, passage in folded.collection.pairs("train")
     )
-    assert dev_budget(folded.collection, train, range(0, 10**9), 2) == characters
+    assert dev_budget(folded.collection, train, range(10**9), 2) == characters
     assert dev_budget(folded.collection, train, range(10**8, 10**9), 2) == 10**8
-    assert dev_budget(folded.collection, train, range(0, 10), 2) == 10
+    assert dev_budget(folded.collection, train, range(10), 2) == 10

@@ -1,4 +1,4 @@
-"""Selection by a dev split: with few real dev queries as folds choose, with many by the best score."""
+"""Selection by a dev split: few real dev queries choose as folds do, many by the best score."""
 
 from dataclasses import replace
 

@@ -105,7 +105,9 @@ def train_candidate(
     fold_scores = [
         _score_fold(setup, name, number, train, moe) for number in range(len(setup.folds))
     ]
-    expected = {share: _union([scores[share] for scores in fold_scores]) for share in setup.shares}
+    expected: dict[float, QueryScores] = {}
+    for share in setup.shares:
+        expected[share] = _union([scores[share] for scores in fold_scores])
     logger.info(f"last, train on all {setup.baseline.queries} queries")
     attempt = train_once(
         run,
