@@ -12,14 +12,15 @@ import pytest
 
 import whet
 from tiny import RECIPE, tiny_bert, tiny_collection
-from whet.artifacts import LOCK, locked, read_jsonl
 from whet.errors import ConfigError, DataError
 from whet.evaluate.measures import PRIMARY
+from whet.files import read_jsonl
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
 from whet.run.opening import open_run, reopen
 from whet.run.origin import origin_of
 from whet.run.results import STAGE_NAMES
+from whet.stage_folder import LOCK, locked
 from without_whet import WITHOUT_WHET
 
 STAGES = STAGE_NAMES[2:]  # this recipe needs no synthetic queries and no paraphrases

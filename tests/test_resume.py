@@ -28,13 +28,13 @@ PLACES = {  # stage, and where in it: what kills, at which call of that stage
         1,
     ),
     "train, the last checkpoint": ("transformers.trainer:Trainer.~_save_checkpoint", 4),
-    "train, its result": ("whet.stages.train.stage:write_jsonl", 1),
-    "train, its folder": ("whet.artifacts:folder_digest", 1),
+    "train, its result": ("whet.stages.train.choose_model:write_jsonl", 1),
+    "train, its folder": ("whet.stage_folder:folder_digest", 1),
     "evaluate": ("whet.stages.evaluate:write_trec", 2),
     "report": ("whet.stages.report:~write_markdown", 1),
     "model": ("whet.stages.model:~export_model", 1),
     "model, between its files": ("pathlib:Path.replace", 7),
-    "model, its folder": ("whet.artifacts:folder_digest", 1),
+    "model, its folder": ("whet.stage_folder:folder_digest", 1),
 }
 FOLDED = {
     "train, on what was written": ("torch.optim:AdamW.step", 2),
@@ -42,7 +42,7 @@ FOLDED = {
     "train, in a fold": ("torch.optim:AdamW.step", 8),
     "train, between two folds": ("whet.stages.train.cross_validated:~write_json", 2),
     "train, in the last training": ("torch.optim:AdamW.step", 30),
-    "train, its result": ("whet.stages.train.stage:write_jsonl", 1),
+    "train, its result": ("whet.stages.train.choose_model:write_jsonl", 1),
 }
 REFRESHED = {
     "train, before a boundary": ("torch.optim:AdamW.step", 5),

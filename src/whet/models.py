@@ -4,8 +4,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whet.artifacts import VECTORS
 from whet.errors import ConfigError
+from whet.stage_folder import VECTORS
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -1,7 +1,7 @@
 """The main job: all stages of a run in their order, and `build`, which brings them up to date.
 
 Each stage is one file of `whet.stages` and one folder of the run. Data flows one way, through those
-folders (see `whet.artifacts`).
+folders (see `whet.stage_folder`).
 """
 
 import logging
@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from whet.artifacts import Artifact, locked
 from whet.errors import ConfigError
 from whet.models import DEFAULT_MODEL
 from whet.records import Collection
@@ -17,6 +16,7 @@ from whet.run.folder import Run
 from whet.run.opening import open_run
 from whet.run.recipe import Effort, describe_recipe
 from whet.run.settings import record_settings
+from whet.stage_folder import Artifact, locked
 from whet.stages import (
     audit,
     check,

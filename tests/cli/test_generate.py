@@ -19,8 +19,8 @@ from chat_server import Chat, serving
 from typer.testing import CliRunner
 
 from tiny import RECIPE
-from whet.artifacts import read_json, read_jsonl
 from whet.cli.main import app
+from whet.files import read_json, read_jsonl
 from whet.generate.prompts import BUILT_IN_PROMPTS
 
 MODULES = ("textwrap",)

@@ -40,7 +40,7 @@ def test_a_full_disk_ends_with_a_message_and_a_mistake_in_the_code_with_a_traceb
     def refuse(*_):
         raise OSError(number, os.strerror(number), "somewhere")
 
-    monkeypatch.setattr("whet.artifacts.write_text", refuse)
+    monkeypatch.setattr("whet.files.write_text", refuse)
     with nullcontext() if is_of_the_place else pytest.raises(OSError, match="somewhere"):
         ended = whet("check", tiny_data, "--model", tiny_model, "--out", tmp_path / "run")
         assert ended.returncode == 1

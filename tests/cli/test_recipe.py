@@ -19,8 +19,11 @@ def test_the_recipe_of_a_run_resolves_to_itself(
 
 
 def test_it_holds_every_setting_as_it_was_resolved(whet, finished, record):
-    shown = yaml.safe_load(whet("recipe", finished).stdout)
-    assert shown == record(finished)["resolved"]
+    shown = whet("recipe", finished).stdout
+    assert yaml.safe_load(shown) == record(finished)["resolved"]
+    recorded = record(finished)
+    header = f"# recipe of {finished}; data: {recorded['data']}; model: {recorded['model']}\n"
+    assert shown.startswith(header)
 
 
 def test_lines_are_whole_in_a_narrow_terminal(whet, finished, monkeypatch):

@@ -22,7 +22,7 @@ class Batch:
 
 
 def batch_of(seed, queries, passages, stars, dim, negative=0.6, answer=0.4):
-    """A float64 batch with gradients on; no positive is its query's negative, the rest is random."""
+    """A float64 batch with gradients on; no positive is its query's negative, the rest random."""
     rng = np.random.default_rng(seed)
 
     def vectors(rows):

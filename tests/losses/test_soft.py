@@ -1,7 +1,7 @@
 """Losses against soft labels.
 
-Proved: they are sentence-transformers' CosineSimilarityLoss, CoSENTLoss and DistillKLDivLoss, values
-and gradients, and pairs without a label count for nothing.
+Proved: they are sentence-transformers' CosineSimilarityLoss, CoSENTLoss and DistillKLDivLoss,
+values and gradients, and pairs without a label count for nothing.
 """
 
 import pytest

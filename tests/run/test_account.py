@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tiny import RECIPE, tiny_collection
-from whet.artifacts import write_json, write_jsonl
 from whet.data.read import read
+from whet.files import write_json, write_jsonl
 from whet.records import InterpolationPoint, SyntheticQuery
 from whet.run.account import account
 from whet.run.opening import open_run

@@ -3,8 +3,8 @@
 import pytest
 
 from tiny import RECIPE
-from whet.artifacts import locked, write_json
 from whet.errors import ConfigError
+from whet.files import write_json
 from whet.records import Collection
 from whet.run.recipe import derive
 from whet.run.settings import (
@@ -17,6 +17,7 @@ from whet.run.settings import (
     read_settings,
     record_settings,
 )
+from whet.stage_folder import locked
 
 RECORDED = derive(Collection("empty", {}, {}, {}), "standard", RECIPE)
 

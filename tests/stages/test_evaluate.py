@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from tiny import RECIPE, tiny_bert
-from whet.artifacts import Artifact, read_json, write_json
 from whet.evaluate.measures import PRIMARY, means, per_query
 from whet.evaluate.runs import read_trec
+from whet.files import read_json, write_json
 from whet.models import load_model
 from whet.moe.upcycle import expert_layers, upcycle
 from whet.run.opening import open_run
 from whet.run.results import read_evaluation, read_experts, read_spaces
+from whet.stage_folder import Artifact
 from whet.stages import evaluate
 
 RESULT = {

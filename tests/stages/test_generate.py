@@ -12,8 +12,8 @@ from lamps import passage_of
 from tiny_lm import PROMPT, last_words, trained_lm
 
 from tiny import RECIPE
-from whet.artifacts import read_json
 from whet.data.read import read
+from whet.files import read_json
 from whet.generate.spending import agree
 from whet.generate.synthetic_queries import read_synthetic_queries
 from whet.pipeline import build

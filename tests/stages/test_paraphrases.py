@@ -11,9 +11,9 @@ from chat_server import Chat, serving
 from lamps import passage_of
 
 from tiny import RECIPE
-from whet.artifacts import read_json
 from whet.data.read import read
 from whet.errors import ConfigError
+from whet.files import read_json
 from whet.generate.paraphrases import is_paraphrase
 from whet.generate.spending import agree
 from whet.pipeline import build

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 import whet
 from tiny import RECIPE, tiny_collection
-from whet.artifacts import read_json, read_jsonl
 from whet.cli.main import app
 from whet.data.split import same_text
+from whet.files import read_json, read_jsonl
 from whet.mine.mined import read_mined
 from whet.pipeline import build, build_audit
 from whet.run.opening import open_run

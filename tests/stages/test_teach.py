@@ -15,8 +15,8 @@ import pandas
 import pytest
 
 from tiny import RECIPE, tiny_collection
-from whet.artifacts import read_jsonl
 from whet.errors import ConfigError
+from whet.files import read_jsonl
 from whet.pipeline import build
 from whet.run.opening import open_run
 from whet.run.results import read_teachers

@@ -9,9 +9,9 @@ import torch
 from trainings import STEPS, broken_off, changed, dev_scores, same, state
 from transformers import TrainerControl, TrainerState
 
-from whet.artifacts import write_json
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY
+from whet.files import write_json
 from whet.progress import shown_on
 from whet.train.callbacks import MAX_WORTHLESS_STEPS, LossWatch, ProgressLine, TakeLast
 from whet.train.dev import DevEvaluator, DevScores

@@ -2,9 +2,10 @@
 
 import typer
 
-from whet.artifacts import SCRATCH, clean
 from whet.cli.options import RunArgument
+from whet.files import SCRATCH
 from whet.run.settings import read_settings
+from whet.stage_folder import clean
 
 BYTES_PER_MIB = 2**20
 

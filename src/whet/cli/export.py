@@ -76,10 +76,10 @@ def export(
 @contextmanager
 def _model_and_origin(run: "Run", merge_by: MergeBy | None) -> "Iterator[tuple[Path, ModelOrigin]]":
     """The folder of the model, its experts merged if asked for, and what its card says of it."""
-    from whet.artifacts import VECTORS
     from whet.export.merged import EvaluatedRankings, merge_experts
     from whet.run.account import account
     from whet.run.origin import origin_of
+    from whet.stage_folder import VECTORS
 
     origin = origin_of(run, account(run, quoting=False))
     if merge_by is None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from whet.artifacts import MANIFEST, read_json
 from whet.cli.options import DataOptions, ModelOptions, RunOptions, Setting, TrainingOptions
 from whet.cli.overrides import naming_options, overrides_of
 from whet.errors import ConfigError
+from whet.files import MANIFEST, read_json
 from whet.models import DEFAULT_MODEL
 from whet.run.recipe import Effort, merged
 from whet.run.recipe_errors import Settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from whet.artifacts import read_json
+from whet.files import read_json
 
 if TYPE_CHECKING:
     from whet.teach.audit import AuditSummary, Suspect
@@ -83,9 +83,9 @@ def show_suspects(run: Path, summary: "AuditSummary", suspects: "Sequence[Suspec
         console.print(f"{100 * suspect.probability:.0f} %  {suspect.query}")
         console.print(f"      {suspect.passage[:SUSPECT_LENGTH]}")
         console.print(Text(f"      {suspect.reason}", style="dim"))
-    share = f"{summary.share:.1%}".replace("%", " %")
+    percent = 100 * summary.share
     console.print(
-        f"{summary.suspects:,} may be false negatives, {share} of {summary.candidates:,} "
+        f"{summary.suspects:,} may be false negatives, {percent:.1f} % of {summary.candidates:,} "
         "candidates; the most probable are above. Read before you accept."
     )
     table = f"{run}/audit/suspects.csv"

@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from whet.artifacts import LOCK
 from whet.data.faults import Faults
+from whet.stage_folder import LOCK
 
 HEADING_TAG = re.compile(r"h([1-6])$")
 LINE_BREAK_TAG = re.compile(r"<br\b", re.IGNORECASE)

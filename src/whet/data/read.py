@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from whet.artifacts import rolling_digest
 from whet.data.beir import is_beir, is_corpus, read_beir
 from whet.data.cut import Cutter, read_documents
 from whet.data.documents import READERS, document_files
@@ -14,6 +13,7 @@ from whet.data.hub import is_saved_dataset, read_hub, read_saved
 from whet.data.split import SplitSummary, with_splits
 from whet.data.table import query_tables, read_tables, split_files
 from whet.errors import Fault, raise_errors
+from whet.files import rolling_digest
 from whet.records import Collection
 
 logger = logging.getLogger(__name__)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from whet.artifacts import write_jsonl, write_text
 from whet.errors import ConfigError
+from whet.files import write_jsonl, write_text
 from whet.records import Collection
 
 QRELS_HEADER = "query-id\tcorpus-id\tscore\n"

@@ -24,10 +24,10 @@ def fingerprint_of(model: "SentenceTransformer") -> str:
     dimensions kept, and whether vectors are compared by dot product. 40 hex digits.
     """
     sha256 = hashlib.sha256()
-    for part in _settings(model):
-        sha256.update(part)
-    for part in _weights(model):
-        sha256.update(part)
+    for chunk in _settings(model):
+        sha256.update(chunk)
+    for chunk in _weights(model):
+        sha256.update(chunk)
     return sha256.hexdigest()[:40]
 
 

@@ -14,11 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from whet.artifacts import digest
 from whet.encoder.fingerprint import fingerprint_of
 from whet.encoder.packing import CHUNK_TOKENS, chunks_of, distinct_rows, take_rows
 from whet.encoder.precision import reduced
 from whet.encoder.tokens import Features, Task, is_padded, to_device, tokenise
+from whet.files import digest
 from whet.records import Vectors
 from whet.search.vectors import normalised
 

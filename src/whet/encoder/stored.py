@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from whet.artifacts import digest
+from whet.files import digest
 from whet.progress import track
 from whet.records import Encoder, Vectors
 

@@ -30,7 +30,8 @@ def prompt_of(model: "SentenceTransformer", task: Task) -> str | None:
 
 def tokenise(model: "SentenceTransformer", texts: Sequence[str], task: Task) -> Features:
     """Model-ready features of texts: prompt included, truncated, padded to the longest."""
-    return dict(model.preprocess(list(texts), prompt=prompt_of(model, task), task=task))
+    prompt = prompt_of(model, task)
+    return dict(model.preprocess(list(texts), prompt=prompt, task=task))
 
 
 def to_device(features: Features, device: torch.device) -> Features:
@@ -76,5 +77,6 @@ def token_rows(features: Features) -> list[tuple[int, ...]]:
         starts = features.get("offsets")
         if starts is None:
             starts = features["cu_seq_lens_q"][:-1]
-        rows = torch.tensor_split(ids.flatten(), starts[1:].cpu().long())
+        cuts = starts[1:].cpu().long()
+        rows = torch.tensor_split(ids.flatten(), cuts)
     return [tuple(row.tolist()) for row in rows]

@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
-from whet.artifacts import write_text
 from whet.errors import ArtifactError, WhetError
+from whet.files import write_text
 from whet.records import Judgements, Ranking
 
 # No smaller: near a score of 0 the next float32 is subnormal, and some builds flush those to 0.

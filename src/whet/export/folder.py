@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from whet.artifacts import MANIFEST, read_json, write_text
 from whet.errors import ArtifactError, ConfigError, require
 from whet.export.card import ModelFacts, ModelOrigin, render_card
+from whet.files import MANIFEST, read_json, write_text
 from whet.models import load_model
 from whet.records import Vectors
 from whet.search.vectors import normalised

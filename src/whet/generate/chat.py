@@ -22,8 +22,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from whet.artifacts import digest
 from whet.errors import ConfigError, GeneratorError, require
+from whet.files import digest
 from whet.generate.answerer import Call, OnReply
 from whet.generate.config import GenerateConfig
 from whet.generate.reply_store import Reply

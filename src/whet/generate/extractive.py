@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from whet.artifacts import digest
+from whet.files import digest
 from whet.generate.form import Form
 from whet.records import GenerationRequest, GenerationResult, Passage
 from whet.search.bm25 import term_spans, terms

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from whet.artifacts import digest, source_digest
 from whet.errors import ConfigError
+from whet.files import digest, source_digest
 from whet.generate.answerer import Call, OnReply
 from whet.generate.config import GenerateConfig
 from whet.generate.reply_store import Reply

@@ -6,7 +6,7 @@ Requests become prompts, prompts become replies, which are stored, and replies b
 import logging
 from collections.abc import Callable, Sequence
 
-from whet.artifacts import digest
+from whet.files import digest
 from whet.generate.answerer import Answerer, Call
 from whet.generate.parse_reply import queries_in
 from whet.generate.prompts import Prompt

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from whet.artifacts import read_jsonl, write_jsonl
+from whet.files import read_jsonl, write_jsonl
 from whet.generate.query_filter import QueryFilter
 from whet.records import Collection, GenerationRequest, Generator
 

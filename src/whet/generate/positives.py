@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from whet.artifacts import read_jsonl, write_jsonl
 from whet.data.split import same_text
+from whet.files import read_jsonl, write_jsonl
 from whet.generate.query_filter import FilterSummary, QueryFilter
 from whet.records import (
     Collection,

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from whet.artifacts import digest
 from whet.errors import ConfigError
+from whet.files import digest
 from whet.records import GenerationRequest
 from whet.templates import environment
 

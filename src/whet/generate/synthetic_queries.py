@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from whet.artifacts import read_jsonl, source_digest, write_jsonl
 from whet.data.split import same_text
+from whet.files import read_jsonl, source_digest, write_jsonl
 from whet.generate.config import GenerateConfig
 from whet.generate.named import OFFLINE, local_model
 from whet.generate.positives import first_good

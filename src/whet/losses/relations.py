@@ -70,8 +70,9 @@ def relations_of(
             passages.append(text)
         else:
             is_empty = is_blank(columns[2 + place], blank)
+            negative_text = passages[-1].masked_fill(is_empty, NO_TEXT)
             stars.append(text)
-            fact_passages.append(passages[-1].masked_fill(is_empty, NO_TEXT))
+            fact_passages.append(negative_text)
             fact_stars.append(text)
     star = torch.cat(stars)
     passage = torch.cat(passages)
@@ -84,8 +85,8 @@ def relations_of(
     answers_query = answers[:, :row_count]
     negative = ~answers_query.T
     if not in_batch:
-        given = given_negatives(row_count, len(passages) - 1)
-        negative &= given.to(negative.device)
+        is_own = own_negatives(row_count, len(passages) - 1)
+        negative &= is_own.to(negative.device)
     return Relations(
         positive=torch.arange(row_count, device=query.device),
         negative=negative,
@@ -99,17 +100,21 @@ def numbered(columns: Sequence[Features]) -> list[Int[Tensor, " row"]]:
     device = columns[0]["input_ids"].device
     numbers = []
     for column in columns:
-        of_column = [number.setdefault(row, len(number)) for row in token_rows(column)]
+        rows = token_rows(column)
+        of_column = [number.setdefault(row, len(number)) for row in rows]
         numbers.append(torch.tensor(of_column, device=device))
     return numbers
 
 
-def same(left: Int[Tensor, " left"], right: Int[Tensor, " right"]) -> Bool[Tensor, "left right"]:
+def same(
+    left: Int[Tensor, " left"],
+    right: Int[Tensor, " right"],
+) -> Bool[Tensor, "left right"]:
     """Where two lists hold the same number."""
     return left[:, None] == right
 
 
-def given_negatives(row_count: int, column_count: int) -> Bool[Tensor, "query doc"]:
+def own_negatives(row_count: int, column_count: int) -> Bool[Tensor, "query doc"]:
     """Where a passage stands in a negative column of the query's own row.
 
     Two rows and one negative column, that is passages a b (the positives) and c d (the negatives):
@@ -140,10 +145,12 @@ def is_blank(features: Features, blank: Sequence[int]) -> Bool[Tensor, " row"]:
         a prompt of 3 tokens  [CLS] find : [SEP]     the rest, [SEP], ends `blank`: empty
         the same prompt       [CLS] find : oil [SEP] the rest, oil [SEP], does not
     """
-    prompt_length = int(torch.as_tensor(features.get("prompt_length", 0)).flatten()[0])
+    prompt_lengths = torch.as_tensor(features.get("prompt_length", 0))  # one number, or one a row
+    prompt_length = int(prompt_lengths.flatten()[0])
     is_empty = []
     for row in token_rows(features):
         rest = row[prompt_length:]
-        end_of_blank = tuple(blank[len(blank) - len(rest) :])
-        is_empty.append(rest == end_of_blank)
-    return torch.tensor(is_empty, device=features["input_ids"].device)
+        end_of_blank = blank[len(blank) - len(rest) :]
+        is_empty.append(rest == tuple(end_of_blank))
+    device = features["input_ids"].device
+    return torch.tensor(is_empty, device=device)

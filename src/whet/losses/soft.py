@@ -33,8 +33,9 @@ def mse(
     known: Bool[Tensor, "query doc"],
 ) -> Float[Tensor, ""]:
     """Mean squared distance of the cosine from the label."""
-    error = (similarity - label)[known]
-    return (error**2).sum() / known.sum().clamp(min=1)
+    errors = (similarity - label)[known]
+    squares = errors**2
+    return squares.sum() / known.sum().clamp(min=1)
 
 
 def cosent(
@@ -76,7 +77,8 @@ def kl(
     student = _log_shares(similarity[rows], temperature, counted)
     teacher = _log_shares(label[rows], label_temperature, counted)
     difference = (teacher - student).masked_fill(~counted, 0)  # -inf minus -inf where not counted
-    return (teacher.exp() * difference).sum(dim=1).mean()
+    divergence = (teacher.exp() * difference).sum(dim=1)  # (query,)
+    return divergence.mean()
 
 
 def _log_shares(
@@ -89,4 +91,8 @@ def _log_shares(
     return logits.masked_fill(~counted, -torch.inf).log_softmax(dim=1)
 
 
-LOSSES: dict[SoftLoss, Callable[..., Float[Tensor, ""]]] = {"kl": kl, "mse": mse, "cosent": cosent}
+LOSSES: dict[SoftLoss, Callable[..., Tensor]] = {
+    "kl": kl,
+    "mse": mse,
+    "cosent": cosent,
+}

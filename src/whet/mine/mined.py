@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from whet.artifacts import read_jsonl, write_jsonl
+from whet.files import read_jsonl, write_jsonl
 from whet.records import MinedQuery, Negative
 
 

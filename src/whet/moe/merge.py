@@ -43,7 +43,8 @@ def merge(
         raise ConfigError("nothing to merge: the model has no experts")
     merged = {}
     for use in expert_use(model, texts):
-        merged[use.layer] = _average(layers[use.layer], torch.tensor(use.share))
+        layer = layers[use.layer]
+        merged[use.layer] = _average(layer, torch.tensor(use.share))
     if how == "regression":
         with _moments(layers) as moments:
             for _ in passes(model, texts):
@@ -58,7 +59,8 @@ def merge(
 
 def _average(layer: ExpertLinear, share: Float[Tensor, " expert"]) -> nn.Linear:
     """The experts' mean, weighted by use."""
-    dense = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None)
+    has_bias = layer.bias is not None
+    dense = nn.Linear(layer.in_features, layer.out_features, bias=has_bias)
     weight = share.to(layer.weight)
     with torch.no_grad():
         dense.weight.copy_(torch.einsum("e,eoi->oi", weight, layer.weight))
@@ -87,9 +89,11 @@ class _Moments:
             inputs = inputs[real]
             outputs = outputs[real]
         x = inputs.double().cpu()
-        x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
+        ones = x.new_ones(len(x), 1)
+        x = torch.cat([x, ones], dim=1)
+        y = outputs.double().cpu()
         self.square += x.T @ x
-        self.cross += x.T @ outputs.double().cpu()
+        self.cross += x.T @ y
 
     def fit(self, dense: nn.Linear) -> None:
         """Move a linear layer to the least-squares solution of W x + b ≈ output.
@@ -105,9 +109,11 @@ class _Moments:
         size = len(start) if has_bias else len(start) - 1
         start = start[:size]
         square = self.square[:size, :size]
-        ridge = RIDGE * square.diagonal().mean() * torch.eye(size, dtype=square.dtype)
+        strength = RIDGE * square.diagonal().mean()
+        ridge = strength * torch.eye(size, dtype=square.dtype)
         residual = self.cross[:size] - square @ start
-        solution = start + torch.linalg.solve(square + ridge, residual)
+        change = torch.linalg.solve(square + ridge, residual)
+        solution = start + change
         with torch.no_grad():
             dense.weight.copy_(solution[: dense.in_features].T)
             if has_bias:
@@ -117,8 +123,11 @@ class _Moments:
 @contextmanager
 def _moments(layers: dict[str, ExpertLinear]) -> Iterator[dict[str, _Moments]]:
     """Sum up the moments of every forward pass within, by layer."""
-    moments = {name: _Moments(layer) for name, layer in layers.items()}
-    hooks = [layer.register_forward_hook(moments[name].add) for name, layer in layers.items()]
+    moments = {}
+    hooks = []
+    for name, layer in layers.items():
+        moments[name] = _Moments(layer)
+        hooks.append(layer.register_forward_hook(moments[name].add))
     try:
         yield moments
     finally:

@@ -319,7 +319,8 @@ class _ExpertConfig:
         entries: dict[str, Any] = super().to_dict()  # type: ignore[misc]
         entries["model_type"] = WhetMoEConfig.model_type
         entries["parent_model_type"] = self.parent_model_type
-        entries["auto_map"] = {"AutoConfig": f"{Path(__file__).stem}.{WhetMoEConfig.__name__}"}
+        module = Path(__file__).stem
+        entries["auto_map"] = {"AutoConfig": f"{module}.{WhetMoEConfig.__name__}"}
         return entries
 
 

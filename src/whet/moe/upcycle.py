@@ -53,7 +53,12 @@ def upcycle(
     encoder = backbone(model)
     replaced = to_replace(encoder, layers, site)
     dense = {name: layer for name, layer in encoder.named_modules() if layer in replaced}
-    moe = {"experts": experts, "top_k": top_k, "router": router, "layers": list(dense)}
+    moe = {
+        "experts": experts,
+        "top_k": top_k,
+        "router": router,
+        "layers": list(dense),
+    }
     model_class = family(encoder.__class__)
     put_experts(encoder, moe)
     encoder.__class__ = model_class
@@ -81,10 +86,10 @@ def to_replace(encoder: Any, layers: str | Sequence[int], site: Site) -> set[nn.
             "encoder or decoder classes."
         )
     encoder_layers = blocks(encoder)
-    layer_names = layers if isinstance(layers, str) else tuple(layers)
     replaced: set[nn.Module] = set()
-    for number in chosen_layers(layer_names, len(encoder_layers)):
-        replaced.update(feed_forward(encoder_layers[number], site).values())
+    for number in chosen_layers(layers, len(encoder_layers)):
+        dense = feed_forward(encoder_layers[number], site)
+        replaced.update(dense.values())
     return replaced
 
 
@@ -111,7 +116,7 @@ def expert_layers(model: nn.Module) -> dict[str, ExpertLinear]:
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, ExpertLinear)}
 
 
-def chosen_layers(layers: str | tuple[int, ...] | list[int], count: int) -> list[int]:
+def chosen_layers(layers: str | Sequence[int], count: int) -> list[int]:
     """Layer numbers from 0 that `layers` means in a model of `count` layers.
 
     Raises ConfigError when it means none.

@@ -27,11 +27,12 @@ def starving(used: Sequence[LayerUse]) -> list[str]:
     for layer in used:
         threshold = STARVING_SHARE / len(layer.share)
         for expert, share in enumerate(layer.share):
-            if share < threshold:
-                messages.append(
-                    f"{layer.layer}: expert {expert} gets {100 * share:.1f}% of the tokens and "
-                    "learns next to nothing. Raise moe.balance_weight, or use fewer experts."
-                )
+            if share >= threshold:
+                continue
+            messages.append(
+                f"{layer.layer}: expert {expert} gets {share:.1%} of the tokens and learns next "
+                "to nothing. Raise moe.balance_weight, or use fewer experts."
+            )
     return messages
 
 

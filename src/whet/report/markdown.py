@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from whet.artifacts import write_text
+from whet.files import write_text
 from whet.report.contents import ReportInput
 from whet.report.page import render
 from whet.templates import environment

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from whet.artifacts import write_text
 from whet.evaluate.verdict import points, signed
+from whet.files import write_text
 from whet.report import lines, plots, wording
 from whet.report.contents import LOSS_PARTS, ReportInput
 from whet.templates import environment

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from whet.artifacts import read_json
 from whet.errors import ConfigError
+from whet.files import read_json
 from whet.run.recipe import KEYS, PARTS, Recipe
 from whet.run.recipe_errors import (
     MAPPING_EXPECTED,

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whet.artifacts import MANIFEST, peak_memory_mb, read_json, read_jsonl
+from whet.files import MANIFEST, read_json, read_jsonl
 from whet.records import LayerUse
 from whet.run.folder import Run
 from whet.run.training_result import TrainingResult
+from whet.stage_folder import peak_memory_mb
 from whet.teach.summary import TeachSummary
 from whet.train.refresh.round_log import RoundLog
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from whet.artifacts import LOCK, VECTORS, read_json, write_json
 from whet.errors import ArtifactError, ConfigError
+from whet.files import read_json, write_json
 from whet.run.recipe import Effort, Recipe
+from whet.stage_folder import LOCK, VECTORS
 
 RECIPE_FILE = "recipe.json"
 FIXED_KEYS = {"data", "model", "overrides"}

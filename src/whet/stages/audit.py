@@ -11,19 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from whet.artifacts import (
-    MANIFEST,
-    Artifact,
-    read_json,
-    read_jsonl,
-    run_stage,
-    write_json,
-    write_jsonl,
-    write_text,
-)
 from whet.data.audit_marks import Mark, held_out_texts, read_marks
 from whet.data.faults import Faults
 from whet.data.split import same_text
+from whet.files import MANIFEST, read_json, read_jsonl, write_json, write_jsonl, write_text
 from whet.generate.paraphrases import is_paraphrase
 from whet.mine.known import judged_pairs
 from whet.models import load_model, stored_encoder
@@ -32,6 +23,7 @@ from whet.report.audit_page import render_audit_page
 from whet.run.folder import Run
 from whet.run.results import read_training_result
 from whet.search.dense import top_k
+from whet.stage_folder import Artifact, run_stage
 from whet.stages.teach import check_teachers, teach_settings
 from whet.teach.audit import (
     AuditSummary,

@@ -7,11 +7,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from whet.artifacts import Artifact, read_json, run_stage, write_json
 from whet.data.check import check
 from whet.encoder import token_lengths
+from whet.files import read_json, write_json
 from whet.models import load_model
 from whet.run.folder import Run
+from whet.stage_folder import Artifact, run_stage
 
 NAME = "check"
 REMARKS = ("warning: ", "note: ")  # how lines begin that a reader of the verdict must know

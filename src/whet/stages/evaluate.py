@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from whet.artifacts import Artifact, run_stage, write_json, write_jsonl
 from whet.evaluate.retrieve import retrieve, retrieve_lexically
 from whet.evaluate.runs import write_qrels, write_trec
 from whet.evaluate.slices import query_rows, slice_rows
 from whet.evaluate.space import Space, space_of
 from whet.evaluate.verdict import assess
+from whet.files import write_json, write_jsonl
 from whet.models import load_model, stored_encoder
 from whet.moe.upcycle import expert_layers
 from whet.moe.usage import expert_use, starving
 from whet.records import Encoder, Ranking
 from whet.run.folder import Run
 from whet.run.results import read_training_result
+from whet.stage_folder import Artifact, run_stage
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

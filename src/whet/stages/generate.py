@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from whet.artifacts import Artifact, run_stage, write_json
+from whet.files import write_json
 from whet.generate.extractive import ExtractiveGenerator
 from whet.generate.named import OFFLINE, generator_of
 from whet.generate.positives import PositivesSummary, positive_queries, write_positive_queries
@@ -18,6 +18,7 @@ from whet.generate.synthetic_queries import generate_settings, searches_of
 from whet.mine.mined import read_mined
 from whet.records import Collection, Generator, MinedQuery, PositiveQuery, QuerySource
 from whet.run.folder import Run
+from whet.stage_folder import Artifact, run_stage
 
 NAME = "generate"
 

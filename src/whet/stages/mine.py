@@ -7,11 +7,12 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from whet.artifacts import Artifact, digest, read_json, run_stage, write_json
+from whet.files import digest, read_json, write_json
 from whet.mine.ance import mine_negatives
 from whet.mine.mined import write_mined
 from whet.mine.summary import MiningSummary
 from whet.run.folder import Run
+from whet.stage_folder import Artifact, run_stage
 
 NAME = "mine"
 

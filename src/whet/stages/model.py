@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from whet.artifacts import SCRATCH, Artifact, run_stage
 from whet.export.folder import export_model
+from whet.files import SCRATCH
 from whet.run.account import account
 from whet.run.folder import Run
 from whet.run.origin import origin_of
+from whet.stage_folder import Artifact, run_stage
 
 NAME = "model"
 

@@ -7,15 +7,16 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from whet.artifacts import Artifact, read_json, run_stage, write_json
 from whet.data.read import content_fingerprint
 from whet.errors import ConfigError
+from whet.files import read_json, write_json
 from whet.generate.named import generator_of
 from whet.generate.paraphrases import paraphrase_queries, read_paraphrases, write_paraphrases
 from whet.generate.query_filter import QueryFilter
 from whet.generate.reply_store import spent_in
 from whet.generate.synthetic_queries import generate_settings, searches_of
 from whet.run.folder import Run
+from whet.stage_folder import Artifact, run_stage
 
 NAME = "paraphrases"
 

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from whet.artifacts import Artifact, read_json, run_stage, write_json
 from whet.data.read import content_fingerprint
 from whet.errors import ConfigError, DataError, Fault
+from whet.files import read_json, write_json
 from whet.generate.config import GenerateConfig
 from whet.generate.named import check_generator, generator_of
 from whet.generate.reply_store import spent_in
@@ -21,6 +21,7 @@ from whet.generate.synthetic_queries import (
 )
 from whet.records import Collection
 from whet.run.folder import Run
+from whet.stage_folder import Artifact, run_stage
 
 NAME = "queries"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from whet import __version__
-from whet.artifacts import MANIFEST, Artifact, locked, read_json, run_stage
+from whet.files import MANIFEST, read_json
 from whet.moe.usage import starving
 from whet.report.contents import ReportInput
 from whet.report.markdown import write_markdown
@@ -26,6 +26,7 @@ from whet.run.results import (
     stage_seconds,
     training_curve,
 )
+from whet.stage_folder import Artifact, locked, run_stage
 from whet.stages import check, mine
 
 NAME = "report"

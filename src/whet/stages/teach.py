@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from whet.artifacts import Artifact, run_stage, write_json
 from whet.evaluate.measures import PRIMARY, areas, means, per_query
 from whet.evaluate.retrieve import retrieve
+from whet.files import write_json
 from whet.mine.known import known_positives
 from whet.mine.mined import read_mined
 from whet.run.folder import Run
+from whet.stage_folder import Artifact, run_stage
 from whet.teach.dev_pairs import DEV_DEPTH, DevPairs, DevScores, dev_pairs, draw_passages
 from whet.teach.label_file import write_labels
 from whet.teach.named import check_teacher_name, teacher_digest, teacher_of

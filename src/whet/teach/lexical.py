@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32
 
-from whet.artifacts import rolling_digest
+from whet.files import rolling_digest
 from whet.search.bm25 import Bm25, character_grams, terms
 
 Cut = Literal["words", "characters"]

@@ -4,8 +4,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from whet.artifacts import read_json, source_digest
 from whet.errors import ConfigError
+from whet.files import read_json, source_digest
 from whet.records import Collection, Encoder, Teacher
 from whet.servers import check_address
 from whet.teach.lexical import Bm25Teacher

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float32
 
-from whet.artifacts import digest, file_digest
 from whet.data.faults import Faults
 from whet.data.files import table_rows
 from whet.errors import ConfigError, raise_errors, require
+from whet.files import digest, file_digest
 from whet.records import Collection
 from whet.search.vectors import normalised
 

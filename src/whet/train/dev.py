@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sentence_transformers.base.evaluation import BaseEvaluator
 
-from whet.artifacts import read_json, write_json
 from whet.encoder import PackedEncoder
 from whet.errors import TrainingError
 from whet.evaluate.measures import PRIMARY, means, per_query
 from whet.evaluate.retrieve import retrieve
+from whet.files import read_json, write_json
 from whet.records import Collection, Encoder, Judgements, Ranking
 
 if TYPE_CHECKING:

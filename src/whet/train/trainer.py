@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
-from whet.artifacts import read_json
 from whet.encoder.layers import blocks
 from whet.encoder.precision import autocast_dtype
 from whet.errors import ArtifactError, TrainingError
 from whet.evaluate.measures import PRIMARY
+from whet.files import read_json
 from whet.losses import CollatedLoss, ContrastivePenalty, InfoNCE, Packing, SoftLabels, SoftPart
 from whet.losses.objectives import Objective
 from whet.moe.balance import RoutedLoss

@@ -18,7 +18,7 @@ from whet.stages.train.attempt import (
     train_once,
     training_data_of,
 )
-from whet.stages.train.stage import write_training
+from whet.stages.train.choose_model import choose_model
 from whet.train.interpolate import set_weights
 from whet.train.moe_config import MoEConfig
 from whet.train.trainer import train_model
@@ -53,7 +53,7 @@ def test_synthetic_queries_are_learned_first(adding, sources, tmp_path, monkeypa
             adding.settings, overrides=ADDING | {"train": RECIPE["train"] | {"epochs": 1}}
         ),
     )
-    write_training(short, tmp_path / "train", sources(adding))
+    choose_model(short, tmp_path / "train", sources(adding))
     base = weights_of(adding.fresh_model())
     (first_weights, first_pairs, first_config), *later = calls
     assert first_pairs == [(q.query_id, q.passage_id) for q in adding.synthetic_queries]

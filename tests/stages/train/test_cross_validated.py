@@ -12,17 +12,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from whet.artifacts import read_json, read_jsonl, write_jsonl
 from whet.data.split import FOLDS, folds, same_text
 from whet.evaluate.significance import compare
 from whet.evaluate.verdict import verdict
+from whet.files import read_json, read_jsonl, write_jsonl
 from whet.generate.positives import write_positive_queries
 from whet.records import PositiveQuery
 from whet.run.training_result import TrainingResult
 from whet.stages.train import cross_validated
 from whet.stages.train.attempt import training_data_of
+from whet.stages.train.choose_model import choose_model
 from whet.stages.train.cross_validated import prepare, train_candidate
-from whet.stages.train.stage import write_training
 
 
 def settings_of(run):
@@ -72,7 +72,7 @@ def test_points_are_judged_by_all_folds_and_finished_folds_stay(
 ):
     folder = tmp_path / "trained"
     with caplog.at_level("INFO", "whet"):
-        write_training(folded, folder, sources(folded))
+        choose_model(folded, folder, sources(folded))
     assert caplog.text.count("min left for all trainings") == FOLDS - 1
     result = TrainingResult.from_json(read_json(folder / "result.json"))
     fold_rows = [read_json(folder / "dev" / f"fold-{n + 1}.json") for n in range(FOLDS)]
@@ -190,7 +190,7 @@ def test_without_interpolation_the_forgetting_check_only_reports(
         "passages": 20,
     }
     run = changed(folded, guard=guard, train={"epochs": 1})
-    write_training(run, tmp_path / "train", sources(folded))
+    choose_model(run, tmp_path / "train", sources(folded))
     result = TrainingResult.from_json(read_json(tmp_path / "train" / "result.json"))
     assert [point.share for point in result.line] == [1.0]
     assert (result.share, result.kept) == (1.0, "tuned")

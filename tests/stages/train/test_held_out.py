@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from whet.artifacts import read_json, read_jsonl
 from whet.evaluate.measures import PRIMARY
+from whet.files import read_json, read_jsonl
 from whet.models import load_model
 from whet.run.training_result import TrainingResult
 from whet.stages.train import held_out
-from whet.stages.train.stage import write_training
+from whet.stages.train.choose_model import choose_model
 from whet.train.callbacks import TakeLast
 from whet.train.dev import FORGETTING, DevEvaluator, DevScores
 
@@ -56,7 +56,7 @@ def test_interpolation_goes_no_farther_than_the_forgetting_check_allows(
     check = {"data": str(tiny_data), "interpolate": True, "queries": 20, "passages": 60}
     run = changed(with_dev, guard=check | {"shares": [0.25, 0.5, 1.0]}, moe={"experts": experts})
     folder = tmp_path / "train"
-    write_training(run, folder, sources(run))
+    choose_model(run, folder, sources(run))
     result = TrainingResult.from_json(read_json(folder / "result.json"))
     assert [point.share for point in result.line] == [0.25, 0.5, 1.0]
     floor = result.guard_base - run.recipe.guard.budget

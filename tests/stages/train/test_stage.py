@@ -7,13 +7,13 @@ from sentence_transformers import SentenceTransformer
 
 import whet
 from tiny import RECIPE, tiny_bert
-from whet.artifacts import read_json
 from whet.errors import ConfigError
+from whet.files import read_json
 from whet.pipeline import build
 from whet.run.opening import open_run
-from whet.stages.train import stage
+from whet.stages.train import choose_model as choosing
 from whet.stages.train.candidate import Baseline, Candidate
-from whet.stages.train.stage import write_training
+from whet.stages.train.choose_model import choose_model
 from whet.train.trainer import Trained
 
 
@@ -30,9 +30,9 @@ def test_of_several_candidates_one_that_may_replace_base_is_kept(
         return Candidate(model, Trained(1, 1, 1, False, []), score, None, is_better)
 
     baseline = Baseline("dev", 0.738, dict.fromkeys(map(str, range(30)), 0.738), None)
-    monkeypatch.setattr(stage, "_judge", lambda *_: (baseline, train_candidate))
+    monkeypatch.setattr(choosing, "_judge", lambda *_: (baseline, train_candidate))
     several = changed(folded, candidates=list(scores))
-    write_training(several, tmp_path / "train", sources(folded))
+    choose_model(several, tmp_path / "train", sources(folded))
     result = read_json(tmp_path / "train" / "result.json")
     assert (result["kept"], result["trial"]) == ("tuned", "norms")
     kept = SentenceTransformer(str(tmp_path / "train" / "model"))

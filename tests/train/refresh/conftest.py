@@ -7,8 +7,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 from trainings import QUICK, broken_off, same, train
 
-from whet.artifacts import read_json
 from whet.encoder import PackedEncoder
+from whet.files import read_json
 from whet.mine.config import MineConfig
 from whet.records import PositiveQuery
 from whet.search.dense import top_k

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from whet.artifacts import read_json, write_json
 from whet.data.split import folds
 from whet.encoder import PackedEncoder
+from whet.files import read_json, write_json
 from whet.records import Collection, Encoder
 from whet.run.folder import Run
 from whet.stages.train.attempt import (

@@ -21,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from whet.artifacts import SCRATCH, VECTORS, read_json, write_json
+from whet.files import SCRATCH, read_json, write_json
 from whet.generate.positives import read_positive_queries, write_positive_queries
 from whet.mine.mined import read_mined, write_mined
 from whet.records import MinedQuery, PositiveQuery
+from whet.stage_folder import VECTORS
 from whet.train.refresh.pool import Ranks
 from whet.train.refresh.round_log import JobLog, MinedLog, RoundLog
 

@@ -8,21 +8,19 @@ import sys
 
 import pytest
 
-from whet.artifacts import (
-    LOCK,
+from whet.errors import ArtifactError, ConfigError
+from whet.files import (
     MANIFEST,
     SCRATCH,
     digest,
     folder_digest,
-    locked,
     read_json,
     read_jsonl,
-    run_stage,
     write_json,
     write_jsonl,
     write_text,
 )
-from whet.errors import ArtifactError, ConfigError
+from whet.stage_folder import LOCK, locked, run_stage
 
 
 class Stage:
@@ -109,7 +107,7 @@ def test_a_file_changed_afterwards_builds_it_again(stage, tmp_path, name, change
 
 def test_a_format_of_another_time_builds_it_again(stage, monkeypatch):
     stage()
-    monkeypatch.setattr("whet.artifacts.FORMAT", 2)
+    monkeypatch.setattr("whet.stage_folder.FORMAT", 2)
     assert not stage().skipped
 
 
@@ -213,7 +211,7 @@ def test_a_digest_tells_parts_apart_and_forgets_key_order():
 HOLD = """
 import sys
 from pathlib import Path
-from whet.artifacts import locked
+from whet.stage_folder import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
