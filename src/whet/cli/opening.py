@@ -142,8 +142,8 @@ def open_finished(path: Path) -> "Run":
     Raises ConfigError otherwise.
     """
     from whet.data.read import content_fingerprint
+    from whet.run.consistency import is_consistent
     from whet.run.opening import reopen
-    from whet.run.results import is_consistent
 
     run = reopen(path)
     if not (path / "model" / "modules.json").exists():

@@ -12,7 +12,6 @@ from whet.run.results import (
     read_refreshes,
     read_teachers,
     read_training_result,
-    synthetic_count,
     training_curve,
 )
 from whet.run.training_result import TrainingResult
@@ -98,7 +97,7 @@ def _soft_labels(run: Run) -> Iterator[str]:
 
 
 def _synthetic_queries(run: Run, quoting: bool) -> Iterator[str]:
-    count = synthetic_count(run)
+    count = len(run.synthetic_queries)
     if not count:
         return
     sentence = (

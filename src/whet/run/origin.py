@@ -6,7 +6,7 @@ from pathlib import Path
 from whet.export.card import ModelOrigin, licence_of
 from whet.models import DEFAULT_MODEL, packaged_model
 from whet.run.folder import Run
-from whet.run.results import read_evaluation, synthetic_count
+from whet.run.results import read_evaluation
 
 
 def origin_of(run: Run, account: Sequence[str]) -> ModelOrigin:
@@ -14,7 +14,7 @@ def origin_of(run: Run, account: Sequence[str]) -> ModelOrigin:
     sizes = {"passages": len(run.passages)}
     for split in run.collection.qrels:
         sizes[f"{split} queries"] = len(run.collection.positives(split))
-    added_queries = synthetic_count(run)
+    added_queries = len(run.synthetic_queries)
     if added_queries:
         sizes["synthetic training queries"] = added_queries
     recipe = run.recipe.in_force()
