@@ -91,22 +91,22 @@ class SoftLabels:
     """A loss against the teachers' labels. `temperature` is τ of the student's softmax in `kl`."""
 
     temperature: float = 0.05
-    part: SoftPart = field(default_factory=SoftPart)
+    soft: SoftPart = field(default_factory=SoftPart)
 
     def __call__(self, batch: EmbeddedBatch) -> LossParts:
         """The soft part; no part where the batch has no labels."""
         label = batch.relations.label
         if label is None:
             return LossParts({}, {})
-        options = {"temperature": self.temperature} if self.part.loss == "kl" else {}
-        loss = LOSSES[self.part.loss]
+        options = {"temperature": self.temperature} if self.soft.loss == "kl" else {}
+        loss = LOSSES[self.soft.loss]
         value = loss(cosine(batch.query, batch.passage), label, ~label.isnan(), **options)
-        return LossParts({"soft": value}, {"soft": self.part.weight})
+        return LossParts({"soft": value}, {"soft": self.soft.weight})
 
     def settings(self) -> dict[str, Any]:
         """Settings for the model card."""
         return {
             "temperature": self.temperature,
-            "soft_weight": self.part.weight,
-            "soft_loss": self.part.loss,
+            "soft_weight": self.soft.weight,
+            "soft_loss": self.soft.loss,
         }

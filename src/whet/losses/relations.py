@@ -60,32 +60,34 @@ def relations_of(
             "what your columns hold."
         )
     query, positive, *others = numbered(columns)
-    passages = [positive]
-    stars = [query]
+    passage_columns = [positive]
+    star_columns = [query]
     # Facts "this passage answers this query", as two lists of texts.
     fact_passages = [positive]
-    fact_stars = [query]
+    fact_queries = [query]
     for place, text in enumerate(others):
         if place % step == 0:
-            passages.append(text)
+            passage_columns.append(text)
         else:
             is_empty = is_blank(columns[2 + place], blank)
-            negative_text = passages[-1].masked_fill(is_empty, NO_TEXT)
-            stars.append(text)
+            negative_text = passage_columns[-1].masked_fill(is_empty, NO_TEXT)
+            star_columns.append(text)
             fact_passages.append(negative_text)
-            fact_stars.append(text)
-    star = torch.cat(stars)
-    passage = torch.cat(passages)
-    # (doc, fact) times (fact, star) counts the facts that join a passage and a query.
+            fact_queries.append(text)
+    star = torch.cat(star_columns)
+    passage = torch.cat(passage_columns)
+    # (doc, fact) times (fact, star) counts the facts that join a passage and a query. For the facts
+    # "a answers q" and "c answers s":
+    #   passages a c: 1 0 / 0 1     queries q r s: 1 0 0 / 0 0 1     product: a: 1 0 0, c: 0 0 1
     facts_of_passage = same(passage, torch.cat(fact_passages)).float()
-    facts_of_star = same(torch.cat(fact_stars), star).float()
+    facts_of_star = same(torch.cat(fact_queries), star).float()
     answers = (facts_of_passage @ facts_of_star) > 0
 
     row_count = len(query)
     answers_query = answers[:, :row_count]
     negative = ~answers_query.T
     if not in_batch:
-        is_own = own_negatives(row_count, len(passages) - 1)
+        is_own = own_negatives(row_count, len(passage_columns) - 1)
         negative &= is_own.to(negative.device)
     return Relations(
         positive=torch.arange(row_count, device=query.device),

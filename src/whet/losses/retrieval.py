@@ -90,12 +90,17 @@ class RetrievalLoss(nn.Module):
         """Named, weighted parts of the loss. The trainer adds them up and logs each."""
         relations = relations_of(features, self.queries_per_negative, self.in_batch, self.blank)
         vectors = [self.packing.embed(self.model, column) for column in features]
-        stars = [vectors[0]]
-        passages = [vectors[1]]
+        step = 1 + self.queries_per_negative
+        star_columns = [vectors[0]]
+        passage_columns = [vectors[1]]
         for place, column in enumerate(vectors[2:]):
-            is_negative = place % (1 + self.queries_per_negative) == 0
-            (passages if is_negative else stars).append(column)
-        batch = EmbeddedBatch.of(torch.cat(passages), torch.cat(stars), relations)
+            if place % step == 0:
+                passage_columns.append(column)
+            else:
+                star_columns.append(column)
+        passage = torch.cat(passage_columns)
+        star = torch.cat(star_columns)
+        batch = EmbeddedBatch.of(passage, star, relations)
         return in_float32(self.objective, batch).weighted
 
     def get_config_dict(self) -> dict[str, Any]:
