@@ -7,7 +7,6 @@ refresh/ (rounds of re-mining).
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from whet.data.split import same_text
 from whet.files import source_digest
@@ -22,9 +21,6 @@ from whet.train.forgetting import forgetting_set
 from whet.train.forgetting_config import NO_GUARD, PYDOC
 from whet.train.freeze import modules_of
 from whet.train.moe_config import MoEConfig
-
-if TYPE_CHECKING:
-    pass
 
 NAME = "train"
 MIN_FORGETTING_QUERIES = 100
