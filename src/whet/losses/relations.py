@@ -52,13 +52,7 @@ def relations_of(
     Raises ValueError when the columns do not divide into negatives with that many queries each.
     """
     step = 1 + queries_per_negative
-    other_count = len(columns) - 2
-    if other_count < 0 or other_count % step:
-        raise ValueError(
-            f"{len(columns)} columns came; expected query, positive and then, for each negative, "
-            f"its text and {queries_per_negative} of its queries. Set queries_per_negative to "
-            "what your columns hold."
-        )
+    _check_columns(len(columns), queries_per_negative)
     query, positive, *others = numbered(columns)
     passage_columns = [positive]
     star_columns = [query]
@@ -94,6 +88,17 @@ def relations_of(
         negative=negative,
         answers=answers & ~is_repeat(star),
     )
+
+
+def _check_columns(count: int, queries_per_negative: int) -> None:
+    """Raise ValueError when so many columns are not a query, a positive and whole negatives."""
+    other_count = count - 2
+    if other_count < 0 or other_count % (1 + queries_per_negative):
+        raise ValueError(
+            f"{count} columns came; expected query, positive and then, for each negative, "
+            f"its text and {queries_per_negative} of its queries. Set queries_per_negative to "
+            "what your columns hold."
+        )
 
 
 def numbered(columns: Sequence[Features]) -> list[Int[Tensor, " row"]]:
