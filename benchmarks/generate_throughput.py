@@ -1,9 +1,10 @@
-"""ReplyStore a second and memory when a server writes queries for many passages: at 1, 8 and 64 calls at a time.
+"""Replies a second, and memory, when a server writes queries for many passages.
 
     python benchmarks/generate_throughput.py --passages 10000
 
-The server is the tests' own, on this machine, in a process of its own; it thinks for DELAY seconds about each reply.
-Each row is a fresh process; `less` is a tenth of the passages, to show that memory stays flat.
+Measured with 1, 8 and 64 calls at a time. The server is that of the tests. It runs on this machine,
+in a process of its own, and waits DELAY seconds before each reply. Each row is a fresh process.
+Rows named `less` have a tenth of the passages: they show whether memory grows with the passages.
 """
 
 import argparse
@@ -17,10 +18,12 @@ from typing import Any
 
 from ladder import RESULTS, machine
 
-from whet.artifacts import peak_memory_mb, write_json
+from whet.files import write_json
 from whet.generate.config import GenerateConfig
 from whet.generate.named import generator_of
+from whet.generate.spending import agree
 from whet.records import GenerationRequest, Passage
+from whet.stage_folder import peak_memory_mb
 
 RESULT = RESULTS / "generate_throughput.json"
 TESTS = Path(__file__).parents[1] / "tests"
@@ -37,57 +40,58 @@ def main() -> None:
     parser.add_argument(
         "--ask", nargs=3, metavar=("URL", "CONCURRENCY", "FOLDER"), help=argparse.SUPPRESS
     )
-    wanted = parser.parse_args()
-    if wanted.serve:
+    options = parser.parse_args()
+    if options.serve:
         serve()
-    elif wanted.ask:
-        print(
-            json.dumps(ask(wanted.ask[0], int(wanted.ask[1]), Path(wanted.ask[2]), wanted.passages))
-        )
+    elif options.ask:
+        url, concurrency, folder = options.ask
+        row = ask(url, int(concurrency), Path(folder), options.passages)
+        print(json.dumps(row))
     else:
-        measure(wanted.passages)
+        measure(options.passages)
 
 
 def measure(passages: int) -> None:
-    """Every row, with one server for all; it ends with this process's pipe to it."""
-    me = [sys.executable, __file__]
-    with subprocess.Popen(
-        [*me, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        url, rows = server.stdout.readline().strip() if server.stdout else "", {}
+    """Measure every row, with the same server. The server ends when its standard input closes."""
+    command = [sys.executable, __file__, "--serve"]
+    pipe = subprocess.PIPE
+    rows = {}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdin is not None
+        url = server.stdout.readline().strip()
         for concurrency in CONCURRENCIES:
             for name, count in (("less", passages // 10), ("all", passages)):
-                with tempfile.TemporaryDirectory() as folder:
-                    command = [
-                        *me,
-                        "--passages",
-                        str(count),
-                        "--ask",
-                        url,
-                        str(concurrency),
-                        folder,
-                    ]
-                    done = subprocess.run(command, capture_output=True, text=True, check=True)
-                rows[f"{concurrency} {name}"] = json.loads(done.stdout)
-                print(concurrency, name, rows[f"{concurrency} {name}"], flush=True)
-        server.stdin and server.stdin.close()
+                row = measure_row(url, concurrency, count)
+                rows[f"{concurrency} {name}"] = row
+                print(concurrency, name, row, flush=True)
+        server.stdin.close()
     write_json(RESULT, {"about": __doc__, "machine": machine(), "delay": DELAY, "rows": rows})
 
 
+def measure_row(url: str, concurrency: int, count: int) -> dict[str, Any]:
+    """Run `ask` in a fresh process."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, "--passages", str(count)]
+        command += ["--ask", url, str(concurrency), folder]
+        process = subprocess.run(command, capture_output=True, text=True, check=True)
+    row: dict[str, Any] = json.loads(process.stdout)
+    return row
+
+
 def ask(url: str, concurrency: int, folder: Path, count: int) -> dict[str, Any]:
-    """Have queries written for passages that are made up; all must have one."""
+    """Have queries written for made-up passages. Every passage must get a query."""
     config = GenerateConfig(generator=f"openai:x@{url}", concurrency=concurrency)
-    generator = generator_of(
-        config, "reverse", (), folder / "replies.sqlite", confirm=lambda question: True
-    )
-    briefs = [
-        GenerationRequest(Passage(str(at), f"passage {at} " + "about lamps and rooms " * 20))
-        for at in range(count)
-    ]
-    before, began = peak_memory_mb(), time.monotonic()
-    written = generator.generate(briefs)
-    seconds = time.monotonic() - began
-    if not all(one.texts for one in written):
+    generator = generator_of(config, "reverse", (), folder / "replies.sqlite", confirm=agree)
+    requests = []
+    for number in range(count):
+        text = f"passage {number} " + "about lamps and rooms " * 20
+        requests.append(GenerationRequest(Passage(str(number), text)))
+    before = peak_memory_mb()
+    started = time.monotonic()
+    results = generator.generate(requests)
+    seconds = time.monotonic() - started
+    if not all(result.texts for result in results):
         raise SystemExit("some passage has no query")
     return {
         "passages": count,
@@ -99,7 +103,7 @@ def ask(url: str, concurrency: int, folder: Path, count: int) -> dict[str, Any]:
 
 
 def serve() -> None:
-    """Serve until nobody holds the other end of stdin."""
+    """Serve until the other end of standard input closes."""
     sys.path.insert(0, str(TESTS))
     from generate.chat_server import Chat, serving
 

@@ -3,31 +3,28 @@
     python benchmarks/ladder.py selection --sets nl2bash_a integreat_en scifact --seeds 13 14 15
     python benchmarks/ladder.py refresh --sets nl2bash_a scifact --seeds 13 14 15 --against static
 
-and likewise moe (as selection), sources (as refresh), experts, rates and epochs.
+The other ladders are moe, experts, rates, sources and epochs.
 
-`selection`: base / random negatives / ANCE / ANCE+CLP, training the intermediate layers, with one
-negative each.
-`moe`: ANCE+CLP on all layers / intermediate only / experts with the paper's router / with the
-learned one / a dense control of as many trained parameters.
-`experts`: the learned router with one of its settings changed from row to row.
-`rates`: learning rates of what can be trained.
-`sources`: where the positive queries h* of mined negatives come from. Those of other passages in
-the batch are the batch's own queries in every row.
-`refresh`: negatives as they were mined before training, also for twice as many epochs, so that no
-row had more time than they, or re-mined while training goes on.
-`epochs`: the same training, longer.
+selection  Random negatives, ANCE, ANCE + CLP: one negative each, training the intermediate layers.
+moe        ANCE + CLP on all layers, on the intermediate ones, with experts by the paper's router,
+           by the learned router, and a dense control of as many trained parameters.
+experts    The learned router, with one of its settings changed in each row.
+rates      Learning rates of what can be trained.
+sources    Where the positive queries h* of mined negatives come from. Those of other passages in
+           the batch are the batch's own queries in every row.
+refresh    Negatives as they were mined before training, or re-mined during it. Static rows of more
+           epochs have at least the time of the others.
+epochs     The same training, longer.
 
-Every cell is an ordinary run of whet under runs/ladder/, so an interrupted ladder goes on where it
-stopped. The base model's vectors are shared by a set's cells. Rows train for as many epochs as the
-recipe takes, on the sets of ONCE for one, unless they are named otherwise, in batches of 32. Texts
-are read up to MAX_LENGTH tokens, by base and tuned alike: the figures are for comparing rows, not
-with other papers.
-
-Rows of features that whet no longer has (neighbour batches, masked false negatives, experts for
-whole texts) stand in the results only.
+Every cell is an ordinary run of whet under runs/ladder/, so an interrupted ladder continues where
+it stopped. The cells of a set share the base model's vectors. Rows train for as many epochs as the
+recipe takes, and for one on the sets of ONE_EPOCH, unless their name says otherwise. Batches have
+32 pairs. Texts are read up to MAX_LENGTH tokens, by base and tuned alike: the figures compare rows,
+and are not for comparison with other papers. A results file may hold cells of rows that are gone.
 """
 
 import argparse
+import itertools
 import os
 import platform
 import subprocess
@@ -39,26 +36,39 @@ import numpy as np
 import torch
 from scipy.stats import ttest_1samp
 
-from whet.artifacts import peak_memory_mb, read_json, read_jsonl, write_json
 from whet.evaluate.significance import compare
+from whet.files import read_json, write_json
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
 from whet.run.opening import open_run
-from whet.run.results import read_experts, read_refreshes
+from whet.run.results import (
+    read_evaluation,
+    read_experts,
+    read_refreshes,
+    read_training_result,
+    stage_seconds,
+)
+from whet.stage_folder import peak_memory_mb
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RESULTS = Path(__file__).parent / "results"
 MAX_LENGTH = 128
-ONCE = ("nl2bash_a", "medquad_mini")  # where the recipe takes two epochs
+ONE_EPOCH = ("nl2bash_a", "medquad_mini")  # sets on which the recipe takes two
+RESAMPLES = 4000
+
+Differences = dict[tuple[str, str], np.ndarray]
+"""Per-query differences by set and seed."""
+
+Cells = dict[str, Any]
+"""Results by `set | row | seed`."""
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """One recipe over another, part by part."""
-    parts = {**below, **above}
-    return {
-        key: {**below.get(key, {}), **part} if isinstance(part, dict) else part
-        for key, part in parts.items()
-    }
+    recipe = {}
+    for name, part in {**below, **above}.items():
+        recipe[name] = {**below.get(name, {}), **part} if isinstance(part, dict) else part
+    return recipe
 
 
 ONE_NEGATIVE = {"negatives": 1}
@@ -90,14 +100,13 @@ EXPERTS: Rows = {
     "4 experts": merged(LEARNED, {"moe": {"experts": 4}}),
     "top 2 of 4 experts": merged(LEARNED, {"moe": {"experts": 4, "top_k": 2}}),
 }
+TRIED_RATES = (
+    *itertools.product(["all"], [5e-5, 1e-4, 2e-4]),
+    *itertools.product(["last-2", "intermediate"], [1e-4, 2e-4, 5e-4]),
+)
 RATES: Rows = {
-    f"{which} {rate:g}": {"train": {"train_only": which, "learning_rate": rate}}
-    for which, rates in {
-        "all": (5e-5, 1e-4, 2e-4),
-        "last-2": (1e-4, 2e-4, 5e-4),
-        "intermediate": (1e-4, 2e-4, 5e-4),
-    }.items()
-    for rate in rates
+    f"{layers} {rate:g}": {"train": {"train_only": layers, "learning_rate": rate}}
+    for layers, rate in TRIED_RATES
 }
 SOURCES: Rows = {
     "no penalty": merged(ANCE_CLP, {"train": {"loss": "infonce"}}),
@@ -146,177 +155,227 @@ def main() -> None:
     parser.add_argument(
         "--table", action="store_true", help="only print the table of what is there"
     )
-    wanted = parser.parse_args()
-    rows = LADDERS[wanted.ladder]
-    result = RESULTS / (
-        "ladder.json" if wanted.ladder == "selection" else f"ladder_{wanted.ladder}.json"
-    )
+    options = parser.parse_args()
+    rows = LADDERS[options.ladder]
+    suffix = "" if options.ladder == "selection" else f"_{options.ladder}"
+    result = RESULTS / f"ladder{suffix}.json"
+    chosen = [] if options.table else options.rows or list(rows)
+    for seed, name, row in itertools.product(options.seeds, options.sets, chosen):
+        cell = run_cell(name, row, rows[row], seed, options.runs)
+        cells = read_cells(result)  # another process may have added some meanwhile
+        cells[f"{name} | {row} | {seed}"] = cell
+        write_result(result, cells, rows)
     cells = read_cells(result)
-    if not wanted.table:
-        for seed in wanted.seeds:
-            for name in wanted.sets:
-                for row in wanted.rows or rows:
-                    cell = climb(name, row, rows[row], seed, wanted.runs)
-                    cells = read_cells(result) | {
-                        f"{name} | {row} | {seed}": cell
-                    }  # others may have climbed meanwhile
-                    found = {
-                        "about": __doc__,
-                        "machine": machine(),
-                        "cells": cells,
-                        "table": table(cells, rows),
-                    }
-                    write_json(result, found)
-    print(
-        "\n".join([*table(cells, rows), "", *versus(cells, rows, wanted.against or list(rows)[-1])])
-    )
+    against = options.against or list(rows)[-1]
+    print("\n".join([*table(cells, rows), "", *versus(cells, rows, against)]))
 
 
-def read_cells(result: Path) -> dict[str, Any]:
+def read_cells(result: Path) -> Cells:
     return read_json(result)["cells"] if result.exists() else {}
 
 
-def climb(name: str, row: str, settings: dict[str, Any], seed: int, runs: Path) -> dict[str, Any]:
+def write_result(result: Path, cells: Cells, rows: Rows) -> None:
+    content = {
+        "about": __doc__,
+        "machine": machine(),
+        "cells": cells,
+        "table": table(cells, rows),
+    }
+    write_json(result, content)
+
+
+def run_cell(
+    name: str, row: str, settings: dict[str, Any], seed: int, runs: Path
+) -> dict[str, Any]:
     """Run one cell; per-query nDCG@10 of base and tuned, and the seconds of its stages."""
     folder = runs / name / f"{row.replace(' ', '-')}-{seed}"
     train = {"seed": seed, "batch_size": 32, "soft_weight": 0}
-    train |= {"epochs": 1} if name in ONCE else {}
-    off = {"guard": {"data": "none", "interpolate": False}, "refresh": {"times": "off"}}
-    fixed = {"max_length": MAX_LENGTH, "mine": {"negatives": 1}, "train": train, **off}
-    run = open_run(
-        DATA / name, DEFAULT_MODEL, folder, overrides=merged(fixed, settings), force=True
-    )
-    share_vectors(folder, runs / name / "vectors")
-    build(run, "evaluate")
-    rows = {
-        found["query_id"]: found for found in read_jsonl(folder / "evaluate" / "per_query.jsonl")
+    if name in ONE_EPOCH:
+        train["epochs"] = 1
+    fixed = {
+        "max_length": MAX_LENGTH,
+        "mine": {"negatives": 1},
+        "train": train,
+        "guard": {"data": "none", "interpolate": False},
+        "refresh": {"times": "off"},
     }
-    trained = read_json(folder / "train" / "result.json")
-    used = read_experts(folder)
+    overrides = merged(fixed, settings)
+    run = open_run(DATA / name, DEFAULT_MODEL, folder, overrides=overrides, force=True)
+    share_folder(folder / "vectors", runs / name / "vectors")
+    build(run, "evaluate")
+    _, queries, _ = read_evaluation(folder)
+    trained = read_training_result(folder)
+    expert_shares = {}
+    for layer in read_experts(folder):
+        expert_shares[layer.layer] = [round(share, 3) for share in layer.share]
     return {
         "commit": machine()["commit"],
         "train": run.recipe.train.model_dump(mode="json"),
         "moe": run.recipe.moe.model_dump(mode="json"),
-        "seconds": run.result["seconds"],
+        "seconds": stage_seconds(folder),
         "positives": read_json(folder / "generate" / "summary.json"),
-        "refreshes": read_refreshes(folder),
+        "refreshes": [log.to_json() for log in read_refreshes(folder)],
         "peak_memory_mb": peak_memory_mb(),
-        "best_step": trained["best_step"],
-        "trained_parameters": trained["trained_parameters"],
-        "expert_shares": {
-            layer.layer: [round(share, 3) for share in layer.share] for layer in used
-        },
-        "base": {query: round(found["base"], 5) for query, found in rows.items()},
-        "tuned": {query: round(found["tuned"], 5) for query, found in rows.items()},
+        "best_step": trained.best_step,
+        "trained_parameters": trained.trained_parameters,
+        "expert_shares": expert_shares,
+        "base": {query.query_id: round(query.base, 5) for query in queries},
+        "tuned": {query.query_id: round(query.tuned, 5) for query in queries},
     }
 
 
-def share_vectors(folder: Path, vectors: Path) -> None:
-    """Let the cells of a set keep their vectors in one place: they are stored under what made them."""
-    vectors.mkdir(parents=True, exist_ok=True)
-    if not (folder / "vectors").exists():
-        (folder / "vectors").symlink_to(vectors.resolve(), target_is_directory=True)
+def share_folder(folder: Path, shared: Path) -> None:
+    """Link a folder of a run to one that several runs share.
+
+    Vectors and scores can be shared: they are stored under a fingerprint of what made them.
+    """
+    shared.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        folder.symlink_to(shared.resolve(), target_is_directory=True)
 
 
-def table(cells: dict[str, Any], rows: Rows) -> list[str]:
-    """One line a set and row: mean over seeds, its difference to base with interval and p, and what training took."""
+def table(cells: Cells, rows: Rows) -> list[str]:
+    """One line a set and row: mean over seeds, difference to base, interval, p, training costs."""
     lines = [
-        "| set | row | seeds | nDCG@10 | over base | 95 % interval | p | trained M | training s | of it mining anew "
-        "| negatives with h* |",
+        "| set | row | seeds | nDCG@10 | over base | 95 % interval | p | trained M | training s "
+        "| of it re-mining | negatives with h* |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for name in dict.fromkeys(key.split(" | ")[0] for key in cells):
-        for row in rows:
-            found = [cell for key, cell in cells.items() if key.startswith(f"{name} | {row} | ")]
-            if not found:
-                continue
-            base = found[0]["base"]
-            tuned = {
-                query: float(np.mean([cell["tuned"][query] for cell in found])) for query in base
-            }
-            if row == next(iter(rows)):
-                lines.append(
-                    f"| {name} | base | – | {100 * np.mean(list(base.values())):.1f} | | | | | | | |"
-                )
-            seen = compare(base, tuned, np.random.default_rng(0))
-            low, high = (100 * end for end in seen.interval)
-            seconds = np.mean([cell["seconds"]["train"] for cell in found])
-            share = np.mean([refreshing(cell) for cell in found])
-            millions = found[0].get("trained_parameters", np.nan) / 1e6
-            mean = 100 * np.mean(list(tuned.values()))
-            lines.append(
-                f"| {name} | {row} | {len(found)} | {mean:.1f} | {100 * seen.difference:+.1f} | "
-                f"{low:+.1f} to {high:+.1f} | {seen.p_value:.4f} | {millions:.2f} | {seconds:.0f} | {share:.0%} | "
-                f"{covered(found[0])} |"
-            )
+    names = dict.fromkeys(key.split(" | ")[0] for key in cells)
+    for name, row in itertools.product(names, rows):
+        of_row = [cell for key, cell in cells.items() if key.startswith(f"{name} | {row} | ")]
+        if not of_row:
+            continue
+        base = of_row[0]["base"]
+        if row == next(iter(rows)):
+            mean = 100 * np.mean(list(base.values()))
+            lines.append(f"| {name} | base | – | {mean:.1f} | | | | | | | |")
+        columns = [name, row, str(len(of_row)), *figures(of_row)]
+        lines.append(f"| {' | '.join(columns)} |")
     return lines
 
 
-def refreshing(cell: dict[str, Any]) -> float:
-    """The share of a training's time that went into mining anew, here or in a second process beside it."""
-    return float(
-        sum(one["seconds"] for one in cell.get("refreshes", [])) / cell["seconds"]["train"]
-    )
+def figures(of_row: list[dict[str, Any]]) -> list[str]:
+    """Columns of the table, of the cells of one set and row."""
+    base = of_row[0]["base"]
+    tuned = {}
+    for query in base:
+        tuned[query] = float(np.mean([cell["tuned"][query] for cell in of_row]))
+    mean = np.mean(list(tuned.values()))
+    comparison = compare(base, tuned, np.random.default_rng(0))
+    low, high = comparison.interval
+    seconds = np.mean([cell["seconds"]["train"] for cell in of_row])
+    share = np.mean([remining_share(cell) for cell in of_row])
+    millions = of_row[0].get("trained_parameters", np.nan) / 1e6
+    return [
+        f"{100 * mean:.1f}",
+        f"{100 * comparison.difference:+.1f}",
+        f"{100 * low:+.1f} to {100 * high:+.1f}",
+        f"{comparison.p_value:.4f}",
+        f"{millions:.2f}",
+        f"{seconds:.0f}",
+        f"{share:.0%}",
+        covered(of_row[0]),
+    ]
+
+
+def remining_share(cell: dict[str, Any]) -> float:
+    """Seconds of re-mining, also of that in a second process, as a share of the training's."""
+    seconds = sum(log["seconds"] for log in cell.get("refreshes", []))
+    return float(seconds / cell["seconds"]["train"])
 
 
 def covered(cell: dict[str, Any]) -> str:
     """The share of the mined passages that have a positive query."""
-    found = cell.get("positives", {})
-    return f"{1 - found['none'] / found['passages']:.0%}" if found.get("passages") else "–"
+    positives = cell.get("positives", {})
+    if not positives.get("passages"):
+        return "–"
+    return f"{1 - positives['none'] / positives['passages']:.0%}"
 
 
-def versus(cells: dict[str, Any], rows: Rows, against: str) -> list[str]:
-    """One line a row: its difference to another row, mean over the sets, with a 95 % interval over queries and p.
+def versus(cells: Cells, rows: Rows, against: str) -> list[str]:
+    """One line a row: its difference to another row, mean over the sets, with interval and p.
 
-    Those know nothing of other seeds: each seed's own difference stands beside them, and p of a t-test over seeds.
+    Interval and p are over queries, and tell nothing of other seeds. So the difference of each seed
+    comes after them, and the p of a t-test over seeds.
     """
     lines = [
-        f"| row | sets, seeds | against {against} | 95 % interval over queries | p | each seed | p over seeds |",
+        f"| row | sets, seeds | against {against} | 95 % interval over queries | p | each seed "
+        "| p over seeds |",
         "|---|---|--:|--:|--:|---|--:|",
     ]
     rng = np.random.default_rng(0)
     for row in rows:
-        both = [key.rsplit(" | ", 2) for key in cells if f" | {row} | " in key]
-        both = [(name, seed) for name, _, seed in both if f"{name} | {against} | {seed}" in cells]
-        if row == against or not both:
+        differences = differences_of(cells, row, against)
+        if row == against or not differences:
             continue
-        found = {pair: difference(cells, pair[0], row, against, pair[1]) for pair in both}
-        parts = [
-            np.mean([part for (other, _), part in found.items() if other == name], axis=0)
-            for name in dict.fromkeys(name for name, _ in both)
+        by_set: dict[str, list[np.ndarray]] = {}
+        for (name, _), values in differences.items():
+            by_set.setdefault(name, []).append(values)
+        set_means = [np.mean(seeds, axis=0) for seeds in by_set.values()]  # over seeds: (query,)
+        mean = np.mean([values.mean() for values in set_means])
+        low, high, p_value = over_queries(set_means, rng)
+        columns = [
+            row,
+            f"{len(set_means)}, {len(differences)}",
+            f"{100 * mean:+.1f}",
+            f"{low:+.1f} to {high:+.1f}",
+            f"{p_value:.4f}",
+            over_seeds(differences),
         ]
-        seen = np.mean([part.mean() for part in parts])
-        drawn = np.mean(
-            [rng.choice(part, (4000, len(part))).mean(axis=1) for part in parts], axis=0
-        )
-        signs = [rng.choice([-1.0, 1.0], (4000, len(part))) for part in parts]
-        flipped = np.mean(
-            [(sign * part).mean(axis=1) for sign, part in zip(signs, parts, strict=True)], axis=0
-        )
-        low, high = np.percentile(100 * drawn, [2.5, 97.5])
-        p_value = (1 + np.sum(np.abs(flipped) >= abs(seen))) / 4001
-        lines.append(
-            f"| {row} | {len(parts)}, {len(both)} | {100 * seen:+.1f} | {low:+.1f} to {high:+.1f} | {p_value:.4f} | "
-            f"{over_seeds(found)} |"
-        )
+        lines.append(f"| {' | '.join(columns)} |")
     return lines
 
 
-def over_seeds(found: dict[tuple[str, str], np.ndarray]) -> str:
-    """Each seed's difference, mean over the sets that all seeds have, and the p of a t-test that they are 0."""
-    names, seeds = (dict.fromkeys(part) for part in zip(*found, strict=True))
-    sets = [name for name in names if all((name, seed) in found for seed in seeds)]
+def over_queries(
+    set_means: list[np.ndarray], rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Ends of the 95 % interval, × 100, and p by flipped signs, of the mean over the sets."""
+    mean = np.mean([values.mean() for values in set_means])
+    drawn = [rng.choice(values, (RESAMPLES, len(values))).mean(axis=1) for values in set_means]
+    low, high = np.percentile(100 * np.mean(drawn, axis=0), [2.5, 97.5])
+    flipped = []
+    for values in set_means:
+        signs = rng.choice([-1.0, 1.0], (RESAMPLES, len(values)))
+        flipped.append((signs * values).mean(axis=1))
+    hits = np.sum(np.abs(np.mean(flipped, axis=0)) >= abs(mean))
+    return low, high, (1 + hits) / (RESAMPLES + 1)
+
+
+def over_seeds(differences: Differences) -> str:
+    """Each seed's difference, mean over the sets that all seeds have, and the p of a t-test.
+
+    The test's null is that the differences are 0.
+    """
+    names = dict.fromkeys(name for name, _ in differences)
+    seeds = dict.fromkeys(seed for _, seed in differences)
+    sets = [name for name in names if all((name, seed) in differences for seed in seeds)]
     if not sets:
         return "– | –"
-    means = [100 * np.mean([found[name, seed].mean() for name in sets]) for seed in seeds]
-    p_value = f"{ttest_1samp(means, 0).pvalue:.3f}" if len(means) > 2 and np.ptp(means) else "–"
-    return f"{', '.join(f'{mean:+.1f}' for mean in means)} | {p_value}"
+    means = [mean_over_sets(differences, sets, seed) for seed in seeds]
+    p_value = "–"
+    if len(means) > 2 and np.ptp(means):
+        p_value = f"{ttest_1samp(means, 0).pvalue:.3f}"
+    listed = ", ".join(f"{mean:+.1f}" for mean in means)
+    return f"{listed} | {p_value}"
 
 
-def difference(cells: dict[str, Any], name: str, row: str, against: str, seed: str) -> np.ndarray:
-    """Per-query difference of two rows of one set and seed."""
-    one, other = (cells[f"{name} | {which} | {seed}"]["tuned"] for which in (row, against))
-    return np.array([one[query] - other[query] for query in other])
+def mean_over_sets(differences: Differences, sets: list[str], seed: str) -> float:
+    """Mean difference × 100 of one seed."""
+    return float(100 * np.mean([differences[name, seed].mean() for name in sets]))
+
+
+def differences_of(cells: Cells, row: str, against: str) -> Differences:
+    """Per-query differences to another row, for the sets and seeds that both rows have."""
+    differences = {}
+    for key, cell in cells.items():
+        name, row_of_cell, seed = key.rsplit(" | ", 2)
+        other = cells.get(f"{name} | {against} | {seed}")
+        if row_of_cell == row and other is not None:
+            values = [cell["tuned"][query] - value for query, value in other["tuned"].items()]
+            differences[name, seed] = np.array(values)
+    return differences
 
 
 def machine() -> dict[str, Any]:

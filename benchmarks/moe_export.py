@@ -3,11 +3,12 @@
     python benchmarks/ladder.py moe --sets nl2bash_a --seeds 13 --rows "experts, learned router"
     python benchmarks/moe_export.py --set nl2bash_a --passages 1000 --rounds 5
 
-Takes the model with two experts a layer that the ladder has trained, and scores the set's test queries over its whole
-corpus with it as it is, with its experts merged both ways, and by the ONNX graphs of the first and of a merged one.
-Speed is over the same passages in one process, every form once a round, by turns, in chunks of as many padded tokens;
-`dense` is the base model. A ratio is the median over rounds of the seconds that the experts take by those that a form
-takes: above 1 is faster than the experts.
+The model is one with two experts a layer, as the ladder trained it. Its forms are: the model as it
+is, its experts merged in both ways, and the ONNX graphs of the model and of a merged one. Each form
+is scored on the set's test queries, searched in the whole corpus. Then all forms encode the same
+passages in one process, by turns, once a round, in chunks of equally many padded tokens. `dense` is
+the base model. `speed` is the median over rounds of the experts' seconds divided by the form's:
+above 1 is faster than the experts.
 """
 
 import argparse
@@ -23,7 +24,6 @@ import torch
 from ladder import DATA, RESULTS, machine
 from onnxruntime import InferenceSession
 
-from whet.artifacts import write_json
 from whet.data.read import read
 from whet.encoder import PackedEncoder
 from whet.encoder.packing import CHUNK_TOKENS, chunks_of
@@ -33,6 +33,7 @@ from whet.evaluate.retrieve import retrieve
 from whet.evaluate.significance import compare
 from whet.export.merged import MAX_SAMPLED_PASSAGES
 from whet.export.onnx import write_onnx
+from whet.files import write_json
 from whet.models import DEFAULT_MODEL, load_model
 from whet.moe.merge import merge
 from whet.records import Collection, Encoder, Vectors
@@ -49,38 +50,37 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     trained = "runs/ladder/nl2bash_a/experts,-learned-router-13/train/model"
     parser.add_argument("--model", type=Path, default=Path(trained), help="a model with experts")
-    wanted = parser.parse_args()
-    collection = read(DATA / wanted.set)[0]
-    with tempfile.TemporaryDirectory() as aside:
-        forms = every_form(collection, wanted.model, Path(aside))
+    options = parser.parse_args()
+    collection, _ = read(DATA / options.set)
+    with tempfile.TemporaryDirectory() as folder:
+        forms = every_form(collection, options.model, Path(folder))
         scores = score(collection, forms)
-        seconds = race(collection, forms, wanted.passages, wanted.rounds)
-    found = {
-        name: scores[name]
-        | {
+        seconds = race(collection, forms, options.passages, options.rounds)
+    rows = {}
+    for name in forms:
+        costs = {
             "seconds": seconds[name],
             "speed": speed(seconds, name),
             "threads": torch.get_num_threads(),
         }
-        for name in forms
-    }
-    write_json(RESULT, {"about": __doc__, "machine": machine(), "set": wanted.set, "forms": found})
-    for name, row in found.items():
-        lost = "" if row["difference"] is None else f" ({100 * row['difference']:+.2f})"
-        print(
-            f"{name}: {PRIMARY} {100 * row[PRIMARY]:.2f}{lost}, {row['speed']:.2f} times as fast as the experts"
-        )
+        rows[name] = scores[name] | costs
+    result = {"about": __doc__, "machine": machine(), "set": options.set, "forms": rows}
+    write_json(RESULT, result)
+    for name, row in rows.items():
+        change = "" if row["difference"] is None else f" ({100 * row['difference']:+.2f})"
+        ndcg = f"{PRIMARY} {100 * row[PRIMARY]:.2f}{change}"
+        print(f"{name}: {ndcg}, {row['speed']:.2f} times as fast as the experts")
 
 
 def every_form(collection: Collection, trained: Path, folder: Path) -> dict[str, Encoder]:
-    """The same model as it is handed on: by name, ready to encode."""
-    answers = dict.fromkeys(p for found in collection.positives("train").values() for p in found)
-    texts = [collection.passages[passage].content for passage in answers][:MAX_SAMPLED_PASSAGES]
-    experts, dense = load_model(str(trained)), load_model(DEFAULT_MODEL)
+    """Every form of the model, by name, ready to encode."""
+    answers = list(collection.answering("train"))[:MAX_SAMPLED_PASSAGES]
+    texts = [collection.passages[passage].content for passage in answers]
+    experts = load_model(str(trained))
+    dense = load_model(DEFAULT_MODEL)
     dense.max_seq_length = experts.max_seq_length
-    average, regression = (
-        merge(load_model(str(trained)), texts, how) for how in ("average", "regression")
-    )
+    average = merge(load_model(str(trained)), texts, "average")
+    regression = merge(load_model(str(trained)), texts, "regression")
     return {
         "experts": PackedEncoder(experts),
         "merged by average": PackedEncoder(average),
@@ -92,26 +92,22 @@ def every_form(collection: Collection, trained: Path, folder: Path) -> dict[str,
 
 
 def score(collection: Collection, forms: dict[str, Encoder]) -> dict[str, dict[str, Any]]:
-    """nDCG@10 of each form on the test queries, and against the experts with its interval."""
+    """nDCG@10 of each form on the test queries; its difference to the experts', with interval."""
     qrels = collection.qrels["test"]
     queries = {query: collection.queries[query] for query in collection.positives("test")}
     passages = {passage.id: passage.content for passage in collection.passages.values()}
-    found = {
-        name: per_query(qrels, retrieve(encoder, queries, passages), [PRIMARY])[PRIMARY]
-        for name, encoder in forms.items()
-    }
+    scores = {}
+    for name, encoder in forms.items():
+        ranking = retrieve(encoder, queries, passages)
+        scores[name] = per_query(qrels, ranking, [PRIMARY])[PRIMARY]
     rows: dict[str, dict[str, Any]] = {}
-    for name, values in found.items():
-        seen = (
-            compare(found["experts"], values, np.random.default_rng(0))
-            if name != "experts"
-            else None
-        )
-        rows[name] = {
-            PRIMARY: float(np.mean(list(values.values()))),
-            "difference": seen and seen.difference,
-            "interval": seen and list(seen.interval),
-        }
+    for name, values in scores.items():
+        mean = float(np.mean(list(values.values())))
+        rows[name] = {PRIMARY: mean, "difference": None, "interval": None}
+        if name != "experts":
+            comparison = compare(scores["experts"], values, np.random.default_rng(0))
+            rows[name]["difference"] = comparison.difference
+            rows[name]["interval"] = list(comparison.interval)
     return rows
 
 
@@ -120,19 +116,22 @@ def race(
 ) -> dict[str, list[float]]:
     """Seconds of each form and round, for the same passages."""
     texts = [passage.content for passage in collection.passages.values()]
-    drawn = [texts[place] for place in np.random.default_rng(0).permutation(len(texts))[:count]]
+    rows = np.random.default_rng(0).permutation(len(texts))[:count]
+    drawn = [texts[row] for row in rows]
     seconds: dict[str, list[float]] = {name: [] for name in forms}
     names = list(forms)
     for turn in range(rounds):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            began = time.perf_counter()
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            started = time.perf_counter()
             forms[name].encode_passages(drawn)
-            seconds[name].append(round(time.perf_counter() - began, 3))
+            seconds[name].append(round(time.perf_counter() - started, 3))
     return seconds
 
 
 def speed(seconds: dict[str, list[float]], name: str) -> float:
-    return median(a / b for a, b in zip(seconds["experts"], seconds[name], strict=True))
+    both = zip(seconds["experts"], seconds[name], strict=True)
+    return median(of_experts / of_form for of_experts, of_form in both)
 
 
 class OnnxEncoder:
@@ -142,9 +141,8 @@ class OnnxEncoder:
 
     def __init__(self, model: Any, folder: Path) -> None:
         self.model = model
-        self.session = InferenceSession(
-            str(write_onnx(model, folder)), providers=["CPUExecutionProvider"]
-        )
+        graph = write_onnx(model, folder)
+        self.session = InferenceSession(str(graph), providers=["CPUExecutionProvider"])
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of queries: (doc, dim) float32."""
@@ -155,15 +153,19 @@ class OnnxEncoder:
         return self._encode(texts, "document")
 
     def _encode(self, texts: Sequence[str], task: Task) -> Vectors:
-        lengths = torch.tensor(token_lengths(self.model, texts)).clamp(
-            max=self.model.max_seq_length
-        )
+        lengths = torch.tensor(token_lengths(self.model, texts))
+        lengths = lengths.clamp(max=self.model.max_seq_length)
+        names = [graph_input.name for graph_input in self.session.get_inputs()]
         vectors = np.zeros((len(texts), self.model.get_embedding_dimension()), np.float32)
         for rows in chunks_of(lengths, CHUNK_TOKENS["cpu"]):
-            features = tokenise(self.model, [texts[row] for row in rows.tolist()], task)
-            given = {each.name: features[each.name].numpy() for each in self.session.get_inputs()}
-            vectors[rows.numpy()] = self.session.run(["sentence_embedding"], given)[0]
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+            chunk = [texts[row] for row in rows.tolist()]
+            features = tokenise(self.model, chunk, task)
+            inputs = {name: features[name].numpy() for name in names}
+            (embeddings,) = self.session.run(["sentence_embedding"], inputs)
+            vectors[rows.numpy()] = embeddings
+        lengths_of_vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit_vectors: Vectors = vectors / lengths_of_vectors
+        return unit_vectors
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
-"""The false-negative audit on answers that are known and were hidden.
+"""The false-negative audit on known answers that were hidden.
 
     python benchmarks/planted_audit.py --sets medquad_mini --tune
     python benchmarks/planted_audit.py --sets medquad --tune --train-queries 2000 --max-length 128
 
-Of the training queries with several answers a share of those answers is taken out of the judgements (one a query
-stays). Then `whet audit` with default settings looks for them, before tuning and after it. Recall is over the hidden
-answers, and over those of them that are among the candidates that an audit looks at; precision is over all suspects,
-of which those that are not hidden may be answers too, for nobody judged them. With --tune the set is tuned three times:
-as it was, with the answers hidden, and with the suspects accepted, all of them, as nobody would.
---train-queries keeps no more of a large set's training queries than that, those with several answers first;
-passages and test queries stay whole.
+Some training queries have several answers. A share of those answers is taken out of the judgements;
+each query keeps at least one. Then `whet audit` looks for them with default settings, before tuning
+and after it.
+
+Recall is over the hidden answers, and over those of them that are among the audit's candidates.
+Precision is over all suspects. A suspect that was not hidden may be an answer too: nobody has
+judged it.
+
+With --tune the set is tuned three times: as it was, with the answers hidden, and with all suspects
+accepted. No user would accept all of them. --train-queries limits the training queries of a large
+set, those with several answers first. All passages and test queries stay.
 """
 
 import argparse
@@ -18,19 +22,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ladder import DATA, RESULTS, machine, share_vectors
+from ladder import DATA, RESULTS, machine, share_folder
 
-from whet.artifacts import peak_memory_mb, read_json, write_json
 from whet.data.read import read
 from whet.data.split import with_splits
+from whet.files import read_json, write_json
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build, build_audit
 from whet.records import Collection, Judgements
 from whet.run.folder import Run
 from whet.run.opening import open_run
-from whet.stages.audit import find_candidates, read_suspects
+from whet.stage_folder import peak_memory_mb
+from whet.stages.audit import find_candidates, read_summary, read_suspects
 
 RESULT = RESULTS / "planted_audit.json"
+
+PairIds = list[tuple[str, str]]  # query id, passage id
 
 
 def main() -> None:
@@ -44,104 +51,115 @@ def main() -> None:
     parser.add_argument("--train-queries", type=int, default=10**9)
     parser.add_argument("--max-length", type=int)
     parser.add_argument("--runs", type=Path, default=Path("runs/planted_audit"))
-    wanted = parser.parse_args()
-    found = read_json(RESULT)["sets"] if RESULT.exists() else {}
-    for name in wanted.sets:
-        rng = np.random.default_rng(wanted.seed)
-        whole = cut(with_splits(read(DATA / name)[0], seed=13)[0], wanted.train_queries)
-        settings = {"max_length": wanted.max_length}
-        collection, hidden = hide(whole, wanted.share, rng)
-        run = opened(collection, wanted.runs, name, settings)
-        about = {
-            "training queries": len(collection.positives("train")),
-            "max_length": wanted.max_length,
-        }
-        kept = (
-            wanted.runs / f"{name}-before.json"
-        )  # an interrupted call goes on, and may find a tuned model
-        if not kept.exists():
-            write_json(kept, search(run, hidden))
-        found[name] = {
-            **about,
-            "before tuning": read_json(kept),
-            "after tuning": search(build(run, "train"), hidden),
-        }
-        if wanted.tune:
-            marked = accept(
-                collection,
-                [(one.query_id, one.passage_id) for one in read_suspects(run.path / "audit")],
-            )
-            tunings = {"as it was": whole, "suspects accepted": marked}
-            runs = {
-                how: opened(data, wanted.runs, f"{name}-{how}", settings)
-                for how, data in tunings.items()
-            }
-            found[name]["tuned"] = {
-                how: tuned(one) for how, one in (runs | {"hidden": run}).items()
-            }
-        write_json(RESULT, {"about": __doc__, "machine": machine(), "sets": found})
-        print(name, found[name])
+    options = parser.parse_args()
+    rows = read_json(RESULT)["sets"] if RESULT.exists() else {}
+    for name in options.sets:
+        rows[name] = measure(name, options)
+        write_json(RESULT, {"about": __doc__, "machine": machine(), "sets": rows})
+        print(name, rows[name])
 
 
-def cut(whole: Collection, most: int) -> Collection:
-    """The collection with at most so many training queries, those with several answers first."""
+def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Hide answers of one set, and search for them before and after tuning."""
+    data, _ = read(DATA / name)
+    with_all_splits, _ = with_splits(data, seed=13)
+    whole = cut(with_all_splits, options.train_queries)
+    settings = {"max_length": options.max_length}
+    rng = np.random.default_rng(options.seed)
+    collection, hidden = hide(whole, options.share, rng)
+    run = opened(collection, options.runs, name, settings)
+    # In a file, because an interrupted call that goes on may have a tuned model already.
+    before = options.runs / f"{name}-before.json"
+    if not before.exists():
+        write_json(before, search(run, hidden))
+    row = {
+        "training queries": len(collection.positives("train")),
+        "max_length": options.max_length,
+        "before tuning": read_json(before),
+        "after tuning": search(build(run, "train"), hidden),
+    }
+    if options.tune:
+        marked = accept(collection, suspects_of(run.path / "audit"))
+        as_it_was = opened(whole, options.runs, f"{name}-as it was", settings)
+        accepted = opened(marked, options.runs, f"{name}-suspects accepted", settings)
+        row["tuned"] = {
+            "as it was": tuned(as_it_was),
+            "suspects accepted": tuned(accepted),
+            "hidden": tuned(run),
+        }
+    return row
+
+
+def cut(whole: Collection, limit: int) -> Collection:
+    """The collection with at most `limit` training queries, those with several answers first."""
     positives = whole.positives("train")
-    kept = set(sorted(positives, key=lambda query: -len(positives[query]))[:most])
-    train = {query: judged for query, judged in whole.qrels["train"].items() if query in kept}
+    most_answers_first = sorted(positives, key=lambda query: -len(positives[query]))
+    queries = set(most_answers_first[:limit])
+    train = {query: judged for query, judged in whole.qrels["train"].items() if query in queries}
     return replace(whole, qrels={**whole.qrels, "train": train})
 
 
 def hide(
     collection: Collection, share: float, rng: np.random.Generator
 ) -> tuple[Collection, set[tuple[str, str]]]:
-    """The collection without a share of the answers of its training queries with several, and what was taken out."""
-    pairs = [
-        (query, passage)
-        for query, passages in collection.positives("train").items()
-        for passage in passages
-        if len(passages) > 1
-    ]
+    """Take out a share of the answers of training queries with several answers.
+
+    Returns the collection without them, and the pairs that were taken out.
+    """
+    positives = collection.positives("train")
+    pairs = []
+    for query, passages in positives.items():
+        if len(passages) > 1:
+            pairs += [(query, passage) for passage in passages]
     hidden: set[tuple[str, str]] = set()
-    left = {query: len(passages) for query, passages in collection.positives("train").items()}
-    for at in rng.permutation(len(pairs)):
-        query, passage = pairs[at]
-        if len(hidden) < share * len(pairs) and left[query] > 1:
+    remaining = {query: len(passages) for query, passages in positives.items()}
+    for row in rng.permutation(len(pairs)):
+        query, passage = pairs[row]
+        if len(hidden) < share * len(pairs) and remaining[query] > 1:
             hidden.add((query, passage))
-            left[query] -= 1
-    train: Judgements = {
-        query: {
-            passage: grade for passage, grade in judged.items() if (query, passage) not in hidden
-        }
-        for query, judged in collection.qrels["train"].items()
-    }
+            remaining[query] -= 1
+    train: Judgements = {}
+    for query, judged in collection.qrels["train"].items():
+        train[query] = {p: grade for p, grade in judged.items() if (query, p) not in hidden}
     return replace(collection, qrels={**collection.qrels, "train": train}), hidden
 
 
 def search(run: Run, hidden: set[tuple[str, str]]) -> dict[str, Any]:
-    """Audit a run and count what it found of what was hidden."""
+    """Audit a run, and count how many of the hidden answers are suspects."""
     folder = build_audit(run).path
-    queries, passages = list(run.collection.positives("train")), list(run.passages)
-    candidates = find_candidates(run)
-    able = hidden & {(queries[query], passages[passage]) for query, passage, _ in candidates}
-    suspects = [(one.query_id, one.passage_id) for one in read_suspects(folder)]
+    queries = list(run.collection.positives("train"))
+    passages = list(run.passages)
+    candidates = set()
+    for candidate in find_candidates(run):
+        candidates.add((queries[candidate.query_row], passages[candidate.passage_row]))
+    suspects = suspects_of(folder)
+    first_suspects = suspects[: len(hidden)]
+    among_candidates = len(hidden & candidates)
     caught = len(hidden.intersection(suspects))
-    first = suspects[: len(hidden)]
+    caught_first = len(hidden.intersection(first_suspects))
     return {
         "hidden": len(hidden),
-        "among candidates": len(able),
-        "candidates": read_json(folder / "summary.json")["candidates"],
+        "among candidates": among_candidates,
+        "candidates": read_summary(folder).candidates,
         "suspects": len(suspects),
-        "precision": round(caught / max(1, len(suspects)), 4),
-        "recall": round(caught / len(hidden), 4),
-        "recall among candidates": round(caught / max(1, len(able)), 4),
-        "precision of as many as were hidden": round(
-            len(hidden.intersection(first)) / max(1, len(first)), 4
-        ),
+        "precision": share_of(caught, len(suspects)),
+        "recall": share_of(caught, len(hidden)),
+        "recall among candidates": share_of(caught, among_candidates),
+        "precision of as many as were hidden": share_of(caught_first, len(first_suspects)),
         "peak_memory_mb": peak_memory_mb(),
     }
 
 
-def accept(collection: Collection, pairs: list[tuple[str, str]]) -> Collection:
+def share_of(part: int, whole: int) -> float:
+    return round(part / max(1, whole), 4)
+
+
+def suspects_of(folder: Path) -> PairIds:
+    """Query id and passage id of each suspect, the most probable first."""
+    return [(suspect.query_id, suspect.passage_id) for suspect in read_suspects(folder)]
+
+
+def accept(collection: Collection, pairs: PairIds) -> Collection:
     """The collection with pairs as positives."""
     train = {query: dict(judged) for query, judged in collection.qrels["train"].items()}
     for query, passage in pairs:
@@ -150,9 +168,9 @@ def accept(collection: Collection, pairs: list[tuple[str, str]]) -> Collection:
 
 
 def opened(data: Collection, runs: Path, name: str, settings: dict[str, Any]) -> Run:
-    """A run whose vectors lie beside those of the others."""
+    """A run that shares its stored vectors with the other runs."""
     run = open_run(data, DEFAULT_MODEL, runs / name, overrides=settings)
-    share_vectors(run.path, runs / "vectors")
+    share_folder(run.path / "vectors", runs / "vectors")
     return run
 
 

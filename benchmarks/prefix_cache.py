@@ -1,25 +1,28 @@
-"""The cache of frozen lower layers: seconds per epoch from the second on, weights, and encoding for a refresh.
+"""The cache of frozen lower layers: seconds of an epoch, trained weights, and encoding.
 
     python benchmarks/prefix_cache.py --set nl2bash_a --pairs 640 --rounds 3
 
-MiniLM with its last 2 of 6 layers trained, and with experts in the last 2 layers, with the cache and without, by turns
-in one process. An epoch's time is that between its first batch and the next epoch's. `difference` is the largest of
-any trained weight, in fp32, after all epochs; encoding is that of the passages, once the cache knows them.
+MiniLM trains its last 2 of 6 layers, or experts in the last 2 layers. Each trains with the cache
+and without, by turns in one process. The time of an epoch is that from its first batch to the first
+batch of the next. The first epoch fills the cache, and has figures of its own. `difference` is the
+largest of any trained weight, in fp32, after all epochs. `encoding` is of passages that the cache
+holds already, as in re-mining.
 """
 
 import argparse
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from ladder import DATA, MAX_LENGTH, RESULTS, machine
 
-from whet.artifacts import write_json
 from whet.data.read import read
 from whet.encoder import PackedEncoder
+from whet.files import write_json
 from whet.models import DEFAULT_MODEL, load_model
 from whet.moe.upcycle import upcycle
 from whet.records import Collection
@@ -30,19 +33,19 @@ from whet.train.freeze import train_only, without_dropout
 from whet.train.moe_config import MoEConfig
 from whet.train.prefix import PrefixCache, frozen_below
 
+CacheUse = Literal["auto", "off"]
 RESULT = RESULTS / "prefix_cache.json"
 EPOCHS = 3
+DISK_BYTES = 1 << 36  # more than any cache here takes
+BATCH_STARTS: list[float] = []  # times at which the batches of a training began
 
 
-BEGAN: list[float] = []  # of every batch
-
-
-class Timed(PairCollator):
+class TimedCollator(PairCollator):
     """Notes when every batch begins."""
 
     def __call__(self, rows: Any) -> dict[str, Any]:
-        """What it has always been."""
-        BEGAN.append(time.perf_counter())
+        """The batch, as ever."""
+        BATCH_STARTS.append(time.perf_counter())
         return super().__call__(rows)
 
 
@@ -53,64 +56,92 @@ def main() -> None:
     parser.add_argument("--set", default="nl2bash_a")
     parser.add_argument("--pairs", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=3)
-    wanted = parser.parse_args()
-    collection = read(DATA / wanted.set)[0]
-    pairs = [Pair(*pair) for pair in collection.pairs("train")[: wanted.pairs]]
-    trainer.PairCollator = Timed  # type: ignore[misc]
-    found: dict[str, Any] = {}
+    options = parser.parse_args()
+    collection, _ = read(DATA / options.set)
+    pairs = [Pair(*pair) for pair in collection.pairs("train")[: options.pairs]]
+    trainer.PairCollator = TimedCollator  # type: ignore[attr-defined]
+    rows: dict[str, Any] = {}
     for name, experts in (("last-2", 0), ("experts in the last 2", 2)):
-        runs = [
-            {use: train(collection, pairs, experts, use) for use in ("off", "auto")}
-            for _ in range(wanted.rounds)
-        ]
-        ratios = [one["auto"]["epoch"] / one["off"]["epoch"] for one in runs]
-        weights = [one["auto"]["weights"] for one in runs[:1]] + [
-            one["off"]["weights"] for one in runs[:1]
-        ]
-        found[name] = {
-            "seconds an epoch, off": round(
-                float(np.median([one["off"]["epoch"] for one in runs])), 2
-            ),
-            "seconds an epoch, cached": round(
-                float(np.median([one["auto"]["epoch"] for one in runs])), 2
-            ),
-            "first epoch, off": round(float(np.median([one["off"]["first"] for one in runs])), 2),
-            "first epoch, cached": round(
-                float(np.median([one["auto"]["first"] for one in runs])), 2
-            ),
-            "ratio": round(float(np.median(ratios)), 3),
-            "difference": max(
-                float((weights[0][key] - weights[1][key]).abs().max()) for key in weights[0]
-            ),
-        }
-        print(name, found[name])
-    found["encoding"] = encoding(collection, wanted.rounds)
-    print(found["encoding"])
-    about = {"set": wanted.set, "pairs": len(pairs), "epochs": EPOCHS, "rounds": wanted.rounds}
-    write_json(RESULT, {"about": __doc__, "machine": machine(), **about, "found": found})
+        rows[name] = training(collection, pairs, experts, options.rounds)
+        print(name, rows[name])
+    rows["encoding"] = encoding(collection, options.rounds)
+    print(rows["encoding"])
+    result = {
+        "about": __doc__,
+        "machine": machine(),
+        "set": options.set,
+        "pairs": len(pairs),
+        "epochs": EPOCHS,
+        "rounds": options.rounds,
+        "found": rows,
+    }
+    write_json(RESULT, result)
 
 
-def train(collection: Collection, pairs: list[Pair], experts: int, use: str) -> dict[str, Any]:
-    """Train once; seconds of the first epoch and of those after it, and the weights."""
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of the first epoch, mean seconds of the epochs after it, and the trained weights."""
+
+    first: float
+    epoch: float
+    weights: dict[str, torch.Tensor]
+
+
+def training(
+    collection: Collection, pairs: list[Pair], experts: int, rounds: int
+) -> dict[str, float]:
+    """Train without the cache and with it, by turns; medians over rounds."""
+    off = []
+    cached = []
+    for _ in range(rounds):
+        off.append(train(collection, pairs, experts, "off"))
+        cached.append(train(collection, pairs, experts, "auto"))
+    both = zip(off, cached, strict=True)
+    ratios = [with_cache.epoch / without.epoch for without, with_cache in both]
+    differences = []
+    for name, weight in cached[0].weights.items():
+        difference = (weight - off[0].weights[name]).abs().max()
+        differences.append(float(difference))
+    return {
+        "seconds an epoch, off": median([run.epoch for run in off], 2),
+        "seconds an epoch, cached": median([run.epoch for run in cached], 2),
+        "first epoch, off": median([run.first for run in off], 2),
+        "first epoch, cached": median([run.first for run in cached], 2),
+        "ratio": median(ratios, 3),
+        "difference": max(differences),
+    }
+
+
+def median(values: list[float], digits: int) -> float:
+    return round(float(np.median(values)), digits)
+
+
+def train(collection: Collection, pairs: list[Pair], experts: int, cache: CacheUse) -> Measured:
+    """Train once."""
     model = load_model(DEFAULT_MODEL)
     model.max_seq_length = MAX_LENGTH
     moe = MoEConfig(experts=experts, layers="last-2")
     if experts:
         upcycle(model, moe.layers, moe.site, experts, seed=0)
-    which = "moe" if experts else "last-2"
-    config = TrainConfig(train_only=which, epochs=EPOCHS, precision="fp32", prefix_cache=use)
-    material = trainer.TrainingData(collection, pairs, KnownRelevance.of(collection))
-    BEGAN.clear()
+    config = TrainConfig(
+        train_only="moe" if experts else "last-2",
+        epochs=EPOCHS,
+        precision="fp32",
+        prefix_cache=cache,
+    )
+    data = trainer.TrainingData(collection, pairs, KnownRelevance.of(collection))
+    BATCH_STARTS.clear()
     with tempfile.TemporaryDirectory() as folder:
-        trainer.train_model(model, material, None, config, Path(folder), moe)
-    end, steps = time.perf_counter(), len(BEGAN) // EPOCHS
-    second = BEGAN[steps]
-    weights = {
-        name: value.detach().clone()
-        for name, value in model.named_parameters()
-        if value.requires_grad
-    }
-    return {"first": second - BEGAN[0], "epoch": (end - second) / (EPOCHS - 1), "weights": weights}
+        trainer.train_model(model, data, None, config, Path(folder), moe)
+    end = time.perf_counter()
+    steps = len(BATCH_STARTS) // EPOCHS  # of an epoch
+    second_epoch = BATCH_STARTS[steps]
+    weights = {}
+    for name, value in model.named_parameters():
+        if value.requires_grad:
+            weights[name] = value.detach().clone()
+    first = second_epoch - BATCH_STARTS[0]
+    return Measured(first, (end - second_epoch) / (EPOCHS - 1), weights)
 
 
 def encoding(collection: Collection, rounds: int) -> dict[str, float]:
@@ -120,22 +151,25 @@ def encoding(collection: Collection, rounds: int) -> dict[str, float]:
     train_only(model, "last-2")
     without_dropout(model)
     texts = [passage.content for passage in collection.passages.values()]
-    encoder, took = PackedEncoder(model), {"off": [], "cached": []}
+    encoder = PackedEncoder(model)
+    below = frozen_below(model)
+    off = []
+    from_cache = []
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         for _ in range(rounds):
-            began = time.perf_counter()
+            started = time.perf_counter()
             plain = encoder.encode_passages(texts)
-            took["off"].append(time.perf_counter() - began)
-            with PrefixCache(model, frozen_below(model), Path(folder) / "hidden", 1 << 36):
+            off.append(time.perf_counter() - started)
+            with PrefixCache(model, below, Path(folder) / "hidden", DISK_BYTES):
                 encoder.encode_passages(texts)
-                began = time.perf_counter()
+                started = time.perf_counter()
                 cached = encoder.encode_passages(texts)
-                took["cached"].append(time.perf_counter() - began)
-    ratios = [one / other for one, other in zip(took["off"], took["cached"], strict=True)]
+                from_cache.append(time.perf_counter() - started)
+    ratios = [without / with_cache for without, with_cache in zip(off, from_cache, strict=True)]
     return {
-        "seconds, off": round(float(np.median(took["off"])), 2),
-        "seconds, cached": round(float(np.median(took["cached"])), 2),
-        "times as fast": round(float(np.median(ratios)), 2),
+        "seconds, off": median(off, 2),
+        "seconds, cached": median(from_cache, 2),
+        "times as fast": median(ratios, 2),
         "difference": float(np.abs(plain - cached).max()),
     }
 

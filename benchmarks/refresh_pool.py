@@ -1,16 +1,18 @@
-"""What mining anew in the pool costs, and what it misses against the whole corpus, measured and not estimated.
+"""What re-mining in the pool costs, and what it misses of the whole corpus, measured.
 
     python benchmarks/refresh_pool.py --set medquad --max-length 128
 
-One training that mines anew twice, in the pool. At each boundary, outside of the run's own time, the whole corpus is
-encoded with the same weights: `recall` is the share of its TOP best candidates for every query that the pool held, and
-`same negatives` the share of the negatives that training would use of it that the pool gave, too. `pools` says what
-pools of other depths would have held, and what share of the corpus's characters they are; what they take from earlier
-rounds is the whole corpus's ranking.
+One training that re-mines twice, in the pool. At each boundary the whole corpus is encoded with the
+same weights, outside of the run's own time. In `exact`, `recall` is the share of the corpus's TOP
+best passages of every query that the pool held. `same negatives` is the share of the negatives that
+training would have used after a search of the whole corpus, and that the pool gave too. `pools`
+says what pools of other depths would have held, and their share of the corpus's characters. From
+earlier rounds they take the ranking of the whole corpus.
 """
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,21 +20,25 @@ from typing import Any
 import numpy as np
 from ladder import DATA, RESULTS, machine
 
-from whet.artifacts import read_json, write_json
 from whet.encoder import PackedEncoder
+from whet.files import read_json, write_json
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
-from whet.records import Collection
+from whet.records import Collection, MinedQuery
 from whet.run.folder import Run
 from whet.run.opening import open_run
-from whet.run.results import seconds_of
+from whet.run.results import stage_seconds
 from whet.search.dense import top_k
 from whet.train.refresh.mining_job import MiningJob
 from whet.train.refresh.pool import Pool, remine
 from whet.train.refresh.round_folder import RoundFolder, round_folders
 
 RESULT = RESULTS / "refresh_pool.json"
-TOP, DEPTHS, EXACT = 20, (5, 10, 20, 50), "exact.json"
+TOP = 20
+DEPTHS = (5, 10, 20, 50)
+STAGES = ("check", "mine", "generate", "teach", "train")
+EXACT = "exact.json"
+PRINTED = ("mined_at", "queries", "encoded", "seconds", "recall", "exact", "pools")
 
 
 def main() -> None:
@@ -43,89 +49,117 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--times", type=int, default=2)
     parser.add_argument("--runs", type=Path, default=Path("runs/refresh_pool"))
-    wanted = parser.parse_args()
-    settings = {"max_length": wanted.max_length, "refresh": {"times": wanted.times, "cost": "pool"}}
-    run = open_run(DATA / wanted.set, DEFAULT_MODEL, wanted.runs / wanted.set, overrides=settings)
+    options = parser.parse_args()
+    refresh = {"times": options.times, "cost": "pool"}
+    settings = {"max_length": options.max_length, "refresh": refresh}
+    folder = options.runs / options.set
+    run = open_run(DATA / options.set, DEFAULT_MODEL, folder, overrides=settings)
     build(run, "mine")
-    beside_every_round(run)
+    search_whole_corpus_after_rounds(run)
     build(run, "train")
-    rounds = round_folders(run.path / "train" / "refresh")
-    logs = [read_json(one.path / "summary.json") | read_json(one.path / EXACT) for one in rounds]
-    beside = sum(log["beside"] for log in logs)
-    stages = {
-        stage: seconds_of(run.path / stage) or 0.0
-        for stage in ("check", "mine", "generate", "teach", "train")
-    }
-    refreshing, whole = sum(log["seconds"] for log in logs), sum(stages.values()) - beside
-    found = read_json(RESULT)["found"] if RESULT.exists() else {}
-    found[name := f"{wanted.set} | {wanted.times}"] = {
-        "settings": settings,
-        "share of the run": round(refreshing / whole, 4),
-        "share of the training": round(refreshing / (stages["train"] - beside), 4),
-        "seconds": {"refreshing": round(refreshing, 1), "run": round(whole, 1)},
+    row = measured(run.path)
+    rows = read_json(RESULT)["found"] if RESULT.exists() else {}
+    rows[f"{options.set} | {options.times}"] = {"settings": settings} | row
+    write_json(RESULT, {"about": __doc__, "machine": machine(), "found": rows})
+    logs = row.pop("rounds")
+    print(row)
+    for log in logs:
+        print({key: log[key] for key in PRINTED})
+
+
+def measured(path: Path) -> dict[str, Any]:
+    """Seconds of re-mining and of the run, without those of the whole corpus; the rounds' logs."""
+    logs = []
+    refreshing = 0.0
+    beside = 0.0
+    for folder in round_folders(path / "train" / "refresh"):
+        round_log = folder.read_log()
+        exact = read_json(folder.path / EXACT)
+        refreshing += round_log.seconds
+        beside += exact["beside"]
+        logs.append(round_log.to_json() | exact)
+    seconds = stage_seconds(path)
+    run_seconds = sum(seconds[stage] for stage in STAGES) - beside
+    train_seconds = seconds["train"] - beside
+    return {
+        "share of the run": round(refreshing / run_seconds, 4),
+        "share of the training": round(refreshing / train_seconds, 4),
+        "seconds": {"refreshing": round(refreshing, 1), "run": round(run_seconds, 1)},
         "rounds": logs,
     }
-    write_json(RESULT, {"about": __doc__, "machine": machine(), "found": found})
-    print({key: value for key, value in found[name].items() if key != "rounds"})
-    for log in logs:
-        print(
-            {
-                key: log[key]
-                for key in ("mined_at", "queries", "encoded", "seconds", "recall", "exact", "pools")
-            }
-        )
 
 
-def beside_every_round(run: Run) -> None:
-    """Let each round of the run be followed by a search of the whole corpus, whose figures lie beside it."""
-    queries = list(run.collection.positives("train"))
-    asked = run.base_encoder.encode_queries([run.collection.queries[query] for query in queries])
+def search_whole_corpus_after_rounds(run: Run) -> None:
+    """After each round of the run, search the whole corpus too; the figures go to its folder."""
+    collection = run.collection
+    texts = [collection.queries[query] for query in collection.positives("train")]
+    queries = run.base_encoder.encode_queries(texts)
     passages = run.base_encoder.encode_passages(list(run.passages.values()))
-    ranks = [top_k(asked, passages, max(DEPTHS)).indices]
-    mine = MiningJob.mine
+    ranks = [top_k(queries, passages, max(DEPTHS)).indices]  # of each round, (query, rank)
+    mine_pool = MiningJob.mine
 
-    def both(job: MiningJob, model: Any, folder: RoundFolder) -> None:
-        mine(job, model, folder)
-        train = {
-            query: run.collection.qrels["train"][query] for query in job.collection.positives("train")
-        }
-        whole = replace(run.collection, qrels={**run.collection.qrels, "train": train})
-        began = time.monotonic()
-        best = remine(whole, PackedEncoder(model, autocast=job.autocast), job.config, max(DEPTHS))
-        full, used = time.monotonic() - began, run.recipe.train.negatives
-        theirs = {one.query_id: {n.passage_id for n in one.negatives[:used]} for one in best.mined}
-        mined = folder.read_mined()
-        same = sum(
-            len(theirs[one.query_id] & {n.passage_id for n in one.negatives[:used]})
-            for one in mined
-        )
+    def mine_both(job: MiningJob, model: Any, folder: RoundFolder) -> None:
+        mine_pool(job, model, folder)
+        mined_for = job.collection.positives("train")
+        train = {query: collection.qrels["train"][query] for query in mined_for}
+        whole = replace(collection, qrels={**collection.qrels, "train": train})
+        started = time.monotonic()
+        encoder = PackedEncoder(model, autocast=job.autocast)
+        best = remine(whole, encoder, job.config, max(DEPTHS))
+        seconds = time.monotonic() - started
+        assert job.pool is not None
         exact = {
-            "recall": round(float(np.isin(best.ranks[:, :TOP], job.pool.rows).mean()), 4),
-            "same negatives": round(same / sum(map(len, theirs.values())), 4),
-            "full's seconds": round(full, 1),
+            "recall": share_in(best.ranks, job.pool.rows),
+            "same negatives": same_negatives(
+                best.mined, folder.read_mined(), run.recipe.train.negatives
+            ),
+            "full's seconds": round(seconds, 1),
         }
-        pools = {
-            depth: held(whole, [table[job.rows, :depth] for table in ranks], best.ranks)
-            for depth in DEPTHS
-        }
-        everyone = np.full((len(queries), max(DEPTHS)), -1)
-        everyone[job.rows] = best.ranks
-        ranks.append(everyone)
-        write_json(
-            folder.path / EXACT,
-            {"exact": exact, "pools": pools, "beside": round(time.monotonic() - began, 2)},
-        )
+        pools = {}
+        for depth in DEPTHS:
+            pool_ranks = [table[job.rows, :depth] for table in ranks]
+            pools[depth] = pool_of_depth(whole, pool_ranks, best.ranks)
+        round_ranks = np.full((len(texts), max(DEPTHS)), -1)
+        round_ranks[job.rows] = best.ranks
+        ranks.append(round_ranks)
+        beside = round(time.monotonic() - started, 2)
+        write_json(folder.path / EXACT, {"exact": exact, "pools": pools, "beside": beside})
 
-    MiningJob.mine = both
+    MiningJob.mine = mine_both  # type: ignore[method-assign, assignment]
 
 
-def held(whole: Collection, ranks: list[np.ndarray], best: np.ndarray) -> dict[str, float]:
-    """What a pool of these ranks, without a sample, holds of the best, and its share of the corpus's characters."""
+def same_negatives(
+    of_corpus: Sequence[MinedQuery], of_pool: Sequence[MinedQuery], count: int
+) -> float:
+    """Share of the first `count` negatives from the whole corpus that the pool gave too."""
+    in_corpus = used_negatives(of_corpus, count)
+    in_pool = used_negatives(of_pool, count)
+    same = sum(len(in_corpus[query] & negatives) for query, negatives in in_pool.items())
+    return round(same / sum(map(len, in_corpus.values())), 4)
+
+
+def used_negatives(mined: Sequence[MinedQuery], count: int) -> dict[str, set[str]]:
+    """Query id → ids of its first `count` negatives."""
+    used = {}
+    for query in mined:
+        used[query.query_id] = {negative.passage_id for negative in query.negatives[:count]}
+    return used
+
+
+def share_in(ranks: np.ndarray, rows: np.ndarray) -> float:
+    """Share of the TOP best ranks of every query that are among some rows."""
+    is_in = np.isin(ranks[:, :TOP], rows)
+    return round(float(is_in.mean()), 4)
+
+
+def pool_of_depth(whole: Collection, ranks: list[np.ndarray], best: np.ndarray) -> dict[str, float]:
+    """Recall of a pool of these ranks, without a sample, and its share of the characters."""
     pool = Pool.of(whole, ranks, 0.0, np.random.default_rng(0))
     sizes = np.array([len(passage.content) for passage in whole.passages.values()])
+    characters = sizes[pool.inside].sum() / sizes.sum()
     return {
-        "recall": round(float(np.isin(best[:, :TOP], pool.inside).mean()), 4),
-        "characters": round(float(sizes[pool.inside].sum() / sizes.sum()), 4),
+        "recall": share_in(best, pool.inside),
+        "characters": round(float(characters), 4),
     }
 
 

@@ -2,8 +2,9 @@
 
     python benchmarks/shuffled_labels.py --set eda_tiny
 
-Training and dev queries get each other's judgements, so there is nothing to learn; the trained model is kept by force
-and judged on the real test queries, resampled 20 times, by planted_null.py. Bar: "better" at most once.
+Training and dev queries get each other's judgements, so there is nothing to learn. `force` keeps
+the trained model. planted_null.py judges it on the real test queries, resampled 20 times. Bar:
+"better" at most once.
 """
 
 import argparse
@@ -13,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from planted_null import RESULT, planted
 
-from whet.artifacts import read_json, write_json
 from whet.data.read import load
 from whet.evaluate.runs import read_trec
+from whet.files import read_json, write_json
 from whet.pipeline import tune
 from whet.records import Collection
 
@@ -34,21 +35,23 @@ def main() -> None:
     collection = shuffled(load(DATA / options.set), np.random.default_rng(options.seed))
     folder = Path("runs/shuffled") / options.set
     tune(collection, out=folder, force=True)
-    base, tuned = (read_trec(folder / "evaluate" / f"{side}.trec") for side in ("base", "tuned"))
-    found = planted(dict(collection.qrels["test"]), base, tuned, options, as_given=True)
-    known = read_json(RESULT) if RESULT.exists() else {}
-    write_json(RESULT, known | {f"{options.set}, model trained on shuffled labels": found})
+    base = read_trec(folder / "evaluate" / "base.trec")
+    tuned = read_trec(folder / "evaluate" / "tuned.trec")
+    qrels = dict(collection.qrels["test"])
+    row = planted(qrels, base, tuned, options, as_given=True)
+    result = read_json(RESULT) if RESULT.exists() else {}
+    result[f"{options.set}, model trained on shuffled labels"] = row
+    write_json(RESULT, result)
 
 
 def shuffled(collection: Collection, rng: np.random.Generator) -> Collection:
-    """Give the training queries each other's judgements, and the dev queries likewise; leave the test alone."""
+    """Give training queries each other's judgements, and dev queries likewise; test stays."""
     qrels = dict(collection.qrels)
     for split in ("train", "dev"):
         queries = list(qrels[split])
-        qrels[split] = {
-            query: qrels[split][queries[other]]
-            for query, other in zip(queries, rng.permutation(len(queries)), strict=True)
-        }
+        others = [queries[row] for row in rng.permutation(len(queries))]
+        judged = [qrels[split][other] for other in others]
+        qrels[split] = dict(zip(queries, judged, strict=True))
     return replace(collection, qrels=qrels)
 
 

@@ -18,6 +18,7 @@ SEEDS seeds. For it the systems' names are swapped at random on each query: so p
 and most are not tiny. `noise` is the same difference between numpy and numpy with another seed.
 """
 
+import argparse
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -29,10 +30,10 @@ from ladder import DATA, RESULTS, machine
 from scipy import stats
 
 import whet
-from whet.artifacts import write_json
 from whet.evaluate.measures import MEASURES, per_query
 from whet.evaluate.retrieve import ranking_of
 from whet.evaluate.significance import RESAMPLES, bootstrap_interval, randomisation_p
+from whet.files import write_json
 from whet.search.bm25 import Bm25, character_grams, terms
 
 SEEDS = 3
@@ -46,6 +47,10 @@ Road = Callable[[Differences, np.random.Generator], Any]
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
     small = differences_of("nl2bash_a", "test", 745)
     cases = [
         [values[:9] for values in small],

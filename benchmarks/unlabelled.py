@@ -1,10 +1,11 @@
-"""Documents without a single question: what `whet tune` makes of the passages alone, judged by the real test questions.
+"""Documents without questions: `whet tune` on passages alone, judged by real test queries.
 
     python benchmarks/unlabelled.py --sets integreat_en scifact nl2bash_a medquad_mini
-    python benchmarks/unlabelled.py --share 1.0        # the whole way from base instead of half of it
+    python benchmarks/unlabelled.py --share 1.0
 
-Of each set only the passages and the test split are given; training and dev questions are the offline generator's.
-Texts are cut at MAX_LENGTH tokens, by base and tuned alike. Sets that the results hold are left alone.
+`--share` is the interpolation weight; 1.0 takes the trained weights. Each set gives its passages
+and its test split only. The offline generator makes the training and dev queries. Texts are cut at
+MAX_LENGTH tokens, by base and tuned alike. A set that the results hold is not run again.
 """
 
 import argparse
@@ -13,14 +14,19 @@ from typing import Any
 
 from ladder import DATA, MAX_LENGTH, RESULTS, machine
 
-from whet.artifacts import read_json, write_json
 from whet.data.read import read
+from whet.evaluate.measures import PRIMARY
+from whet.files import read_json, write_json
+from whet.generate.spending import agree
 from whet.models import DEFAULT_MODEL
 from whet.pipeline import build
 from whet.records import Collection
 from whet.run.opening import open_run
+from whet.run.results import read_evaluation, read_training_result, stage_seconds
 
 RESULT = RESULTS / "unlabelled.json"
+DEFAULT_SHARE = 0.5  # whet's own where all training queries are synthetic
+PRINTED = ("base", "tuned", "interval", "p_value", "kept")
 SETS = ("integreat_en", "nl2bash_a", "medquad_mini", "scifact")
 
 
@@ -29,52 +35,53 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sets", nargs="+", default=list(SETS))
-    parser.add_argument("--share", type=float, default=0.5)
+    parser.add_argument("--share", type=float, default=DEFAULT_SHARE)
     parser.add_argument("--generator", default="offline")
     parser.add_argument("--runs", type=Path, default=Path("runs/unlabelled"))
-    wanted = parser.parse_args()
-    for name in wanted.sets:
-        found = read_json(RESULT)["rows"] if RESULT.exists() else {}
-        key = f"{name} {wanted.generator} {wanted.share:g}"
-        if key not in found:
-            found[key] = row(name, wanted.generator, wanted.share, wanted.runs)
-            write_json(RESULT, {"about": __doc__, "machine": machine(), "rows": found})
-        print(
-            key,
-            {
-                measure: found[key][measure]
-                for measure in ("base", "tuned", "interval", "p_value", "kept")
-            },
-        )
+    options = parser.parse_args()
+    for name in options.sets:
+        rows = read_json(RESULT)["rows"] if RESULT.exists() else {}
+        key = f"{name} {options.generator} {options.share:g}"
+        if key not in rows:
+            rows[key] = measure(name, options.generator, options.share, options.runs)
+            write_json(RESULT, {"about": __doc__, "machine": machine(), "rows": rows})
+        print(key, {figure: rows[key][figure] for figure in PRINTED})
 
 
-def row(name: str, generator: str, share: float, runs: Path) -> dict[str, Any]:
+def measure(name: str, generator: str, share: float, runs: Path) -> dict[str, Any]:
     """Tune one set's passages and judge the result by its real test questions."""
     whole, _ = read(DATA / name)
     judged = whole.qrels["test"]
-    asked = {query: whole.queries[query] for query in judged}
-    bare = Collection(
-        f"{name}-passages", whole.passages, asked, {"test": judged}, documents=whole.documents
+    unlabelled = Collection(
+        name=f"{name}-passages",
+        passages=whole.passages,
+        queries={query: whole.queries[query] for query in judged},
+        qrels={"test": judged},
+        documents=whole.documents,
     )
     recipe: dict[str, Any] = {"max_length": MAX_LENGTH, "generate": {"generator": generator}}
-    recipe |= {"guard": {"shares": [share]}} if share != 0.5 else {}
-    run = build(
-        open_run(bare, DEFAULT_MODEL, runs / f"{name}-{share:g}", overrides=recipe, yes=True),
-        "evaluate",
-    )
-    result, training = run.result, read_json(run.path / "train" / "result.json")
+    if share != DEFAULT_SHARE:
+        recipe["guard"] = {"shares": [share]}
+    folder = runs / f"{name}-{share:g}"
+    run = open_run(unlabelled, DEFAULT_MODEL, folder, overrides=recipe, confirm=agree)
+    build(run, "evaluate")
+    evaluation, _, _ = read_evaluation(run.path)
+    figures = evaluation.to_result()
+    training = read_training_result(run.path)
     return {
-        **{key: result[key]["nDCG@10"] for key in ("bm25", "base", "tuned")},
-        **{key: result[key] for key in ("interval", "p_value", "verdict")},
-        **{
-            key: training.get(key)
-            for key in ("kept", "dev_base", "dev_best", "guard_base", "guard_tuned")
-        },
+        "bm25": figures["bm25"][PRIMARY],
+        "base": figures["base"][PRIMARY],
+        "tuned": figures["tuned"][PRIMARY],
+        "interval": figures["interval"],
+        "p_value": figures["p_value"],
+        "verdict": figures["verdict"],
+        "kept": training.kept,
+        "dev_base": training.dev_base,
+        "dev_best": training.dev_best,
+        "guard_base": training.guard_base,
+        "guard_tuned": training.guard_tuned,
         "written": read_json(run.path / "queries" / "summary.json"),
-        "seconds": {
-            **result["seconds"],
-            "queries": read_json(run.path / "queries" / "manifest.json")["seconds"],
-        },
+        "seconds": stage_seconds(run.path),
     }
 
 
