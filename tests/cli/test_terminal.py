@@ -57,7 +57,7 @@ def test_a_terminal_wraps_lines_between_words():
 def test_a_file_gets_whole_lines_without_a_colour(capfd):
     with terminal(quiet=False):
         logging.getLogger("whet.mine").warning(LONG_LINE * 3)
-    assert capfd.readouterr().err == LONG_LINE * 3 + "\n"
+    assert capfd.readouterr().err == f"warning: {LONG_LINE * 3}\n"
 
 
 def test_a_warning_is_yellow_and_information_is_not():
@@ -66,7 +66,7 @@ def test_a_warning_is_yellow_and_information_is_not():
             logging.getLogger("whet").warning("beware")
             logging.getLogger("whet").info("fine")
         shown = shown_on_screen()
-        assert "\x1b[33mbeware\x1b[0m" in shown
+        assert "\x1b[33mwarning: beware\x1b[0m" in shown
         assert "\x1b" not in shown.partition("beware\x1b[0m")[2]
 
 
@@ -143,4 +143,4 @@ def test_the_question_is_asked_where_somebody_sits(monkeypatch):
 
 def test_a_line_in_a_file_is_never_broken(capfd):
     print_line(stderr_console(), LONG_LINE * 3)
-    assert capfd.readouterr().err == LONG_LINE * 3 + "\n"
+    assert capfd.readouterr().err == f"warning: {LONG_LINE * 3}\n"

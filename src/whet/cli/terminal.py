@@ -35,7 +35,7 @@ def print_line(console: Console, text: Text | str) -> None:
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints log records as plain lines, warnings in colour."""
+    """Prints log records as plain lines; warnings begin with `warning: ` and are in colour."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -44,8 +44,10 @@ class ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record. Rich markup in it has no meaning."""
         try:
-            text = Text(self.format(record), style=STYLES.get(record.levelno, ""))
-            print_line(self.console, text)
+            line = self.format(record)
+            if record.levelno == logging.WARNING and not line.startswith("warning: "):
+                line = f"warning: {line}"
+            print_line(self.console, Text(line, style=STYLES.get(record.levelno, "")))
         except Exception:  # noqa: BLE001  # logging's rule: a handler never raises
             self.handleError(record)
 
