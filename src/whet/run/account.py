@@ -97,7 +97,7 @@ def _soft_labels(run: Run) -> Iterator[str]:
 
 
 def _synthetic_queries(run: Run, quoting: bool) -> Iterator[str]:
-    count = len(run.synthetic_queries)
+    count = len(run.built_synthetic_queries)
     if not count:
         return
     sentence = (
@@ -105,7 +105,7 @@ def _synthetic_queries(run: Run, quoting: bool) -> Iterator[str]:
         f"a real one (generator: {run.recipe.generate.generator})"
     )
     if quoting:
-        quotes = [_quote(query.text) for query in run.synthetic_queries[:QUOTED_QUERIES]]
+        quotes = [_quote(query.text) for query in run.built_synthetic_queries[:QUOTED_QUERIES]]
         sentence += f", such as {', '.join(quotes)}"
     weight = PRETRAINING_INTERPOLATION_WEIGHT
     yield f"{sentence}. Training on real queries started from interpolation weight {weight:.2f}."

@@ -150,6 +150,11 @@ class Run:
             return []
         return read_synthetic_queries(self.path / "queries")
 
+    @property
+    def built_synthetic_queries(self) -> list[SyntheticQuery]:
+        """The same for a finished run; a run of an earlier version may have none."""
+        return self.synthetic_queries if (self.path / "queries").exists() else []
+
     @cached_property
     def training_collection(self) -> Collection:
         """The collection with the added synthetic queries in its train split."""

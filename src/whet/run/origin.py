@@ -14,7 +14,7 @@ def origin_of(run: Run, account: Sequence[str]) -> ModelOrigin:
     sizes = {"passages": len(run.passages)}
     for split in run.collection.qrels:
         sizes[f"{split} queries"] = len(run.collection.positives(split))
-    added_queries = len(run.synthetic_queries)
+    added_queries = len(run.built_synthetic_queries)
     if added_queries:
         sizes["synthetic training queries"] = added_queries
     recipe = run.recipe.in_force()
