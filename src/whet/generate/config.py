@@ -25,7 +25,9 @@ class GenerateConfig(BaseModel):
         "a language model), extractive (by the offline generator)",
     )
     passages: int = Field(
-        0, ge=0, description="passages, of those that answer no query, that get a training query"
+        0,
+        ge=0,
+        description="number of passages without a query for which training queries are generated",
     )
     per_passage: int = Field(1, ge=1, le=20, description="queries for each of those passages")
     styles: tuple[Style, ...] = Field(
@@ -40,17 +42,24 @@ class GenerateConfig(BaseModel):
         3, ge=1, description="rank within which a query must find its own passage"
     )
     searches: tuple[Literal["bm25", "base"], ...] = Field(
-        ("bm25",), description="searches by which a query must find its passage, all of them"
+        ("bm25",),
+        description="searches in which a generated query must find its passage: bm25, base (the "
+        "base model), or both",
     )
     prompts: str | None = Field(
-        None, description="folder whose queries.txt, reverse.txt, paraphrases.txt replace ours"
+        None,
+        description="folder with prompts (queries.txt, reverse.txt, paraphrases.txt) that replace "
+        "the built-in ones",
     )
     temperature: float = Field(
         0.7, ge=0, le=2, description="sampling temperature of the language model"
     )
     reply_tokens: int = Field(300, ge=16, description="most tokens of one reply")
     concurrency: int = Field(
-        8, ge=1, le=512, description="calls at a time; one that waits for its next try counts"
+        8,
+        ge=1,
+        le=512,
+        description="calls at a time; a call that waits for its next try is one of them",
     )
     timeout: float = Field(60.0, gt=0, description="seconds after which a call counts as lost")
     tries: int = Field(6, ge=1, description="tries of a call before it counts as failed")

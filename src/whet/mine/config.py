@@ -24,7 +24,10 @@ class MineConfig(BaseModel):
         "the first train.negatives of them.",
     )
     skip: int = Field(
-        0, ge=0, description="The first ranks of the search that are left out, for cautious mining."
+        0,
+        ge=0,
+        description="Leave out this many of the first ranks, which are the most likely false "
+        "negatives.",
     )
     depth: int = Field(100, ge=1, description="The last rank of the search that is looked at.")
     relative_margin: float | None = Field(
@@ -36,14 +39,15 @@ class MineConfig(BaseModel):
         "(NV-Retriever, arXiv 2407.15831).",
     )
     absolute_margin: float | None = Field(
-        None, description="Drop candidates that do not score at least this much below the positive."
+        None, description="Drop passages that score less than this below the positive."
     )
     max_score: float | None = Field(
-        None, description="Drop candidates that score above this, whatever the positive's score."
+        None, description="Drop passages that score above this, whatever the positive's score."
     )
     pick: Literal["top", "sample"] = Field(
         "top",
-        description="Of the candidates left take the highest ranked (top) or draw evenly (sample).",
+        description="Of the passages that are left, take the highest ranked (top) or draw at "
+        "random (sample).",
     )
     seed: int = Field(
         13, ge=0, description="Seed of everything drawn: random candidates and sampled picks."

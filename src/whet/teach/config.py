@@ -22,8 +22,8 @@ class TeachConfig(BaseModel):
     )
     calibration: Calibration = Field(
         "minmax",
-        description="how scores become numbers in [0, 1]: none, minmax or rank in a query, or "
-        "background",
+        description="how scores become numbers in [0, 1]: none (cut off), minmax or rank within a "
+        "query, or background (against scores of random pairs)",
     )
     labels: LabelKind = Field(
         "soft-1",
@@ -32,16 +32,17 @@ class TeachConfig(BaseModel):
     alpha: float = Field(0.5, ge=0, le=1, description="share of the hard label in soft-2")
     weigh: Literal["equal", "quality"] = Field(
         "equal",
-        description="teachers count equally, or by how far their AUC on dev lies above chance",
+        description="equal: all teachers have the same weight; quality: weight by AUC on dev above "
+        "chance",
     )
     background: int = Field(
-        2000, ge=10, description="random pairs that the calibration background is taken from"
+        2000, ge=10, description="number of random pairs for the calibration background"
     )
     cross_pairs: int = Field(
         250_000,
         ge=0,
-        description="training queries with all training passages are scored where that is no "
-        "more pairs",
+        description="score all pairs of a training query and a training passage, if they are at "
+        "most this many",
     )
     audit_depth: int = Field(
         20, ge=1, description="ranks of the base model that the audit looks at"

@@ -57,12 +57,14 @@ class TrainConfig(BaseModel):
     train_only: str = Field(
         "intermediate",
         pattern=rf"^{PARTS}(\+{PARTS})*$",
-        description="all, intermediate, output, moe, norms, last-N, or several joined by +",
+        description="which weights train: all; intermediate or output (the dense layer of that "
+        "name in each block); moe (the experts); norms; last-N (the last N blocks); or several "
+        "joined by +",
     )
     learning_rate: float | None = Field(
         None,
         gt=0,
-        description="peak learning rate; by default that of train_only",
+        description="peak learning rate; by default 1e-4 where all weights train, else 2e-4",
     )
     temperature: float = Field(0.05, gt=0, description="softmax temperature τ")
     penalty_weight: float = Field(0.1, ge=0, le=1, description="weight λ of the CLP penalty")

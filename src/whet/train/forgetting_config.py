@@ -35,12 +35,12 @@ class GuardConfig(BaseModel):
     shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.25, 0.5, 0.75, 1.0),
         min_length=1,
-        description="interpolation weights that are tried; 1 is the tuned model",
+        description="interpolation weights that are tried; 1 is the trained model",
     )
     queries: int = Field(
         600,
         ge=1,
-        description="most queries of the set that are used",
+        description="number of queries of the set that are used, at most",
     )
     passages: int = Field(
         600,

@@ -26,8 +26,8 @@ class MoEConfig(BaseModel):
     top_k: int = Field(1, ge=1, description="experts that each token goes through")
     router: Literal["learned", "reference"] = Field(
         "learned",
-        description="how the gate scores experts; reference is the paper's code, whose gate does "
-        "not learn at top_k 1",
+        description="learned: the gate learns; reference: as the paper's code weighs experts, "
+        "where the gate does not learn at top_k 1",
     )
     site: Literal["intermediate", "output"] = Field(
         "intermediate",

@@ -54,7 +54,8 @@ class RefreshConfig(BaseModel):
         0.9,
         gt=0,
         le=1,
-        description="auto stops when this share of the negatives stays the same",
+        description="auto skips a re-mining if the one before kept at least this share of the "
+        "negatives",
     )
     generate: bool = Field(
         False,
