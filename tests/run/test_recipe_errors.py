@@ -56,7 +56,9 @@ def test_a_key_in_the_wrong_part_is_led_to_the_right_one(overrides, unknown, mea
         (
             {"train": {"train_only": "last-0"}},
             "train.train_only: got 'last-0'; "
-            "expected all, intermediate, output, moe, norms, last-N, or several joined by +",
+            "expected the weights that train: all, intermediate or output (the dense layer of that "
+            "name in each block), moe (the experts), norms, last-N (the last N blocks), or several "
+            "joined by +",
         ),
         (
             {"train": {"penalty_weight": 1.5}},

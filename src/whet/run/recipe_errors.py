@@ -45,6 +45,7 @@ REMOVED_KEYS = {
     "train.batches": RemovedKey("random", WORSE_BATCHES),
     "train.mask_likely": RemovedKey(False, "masking likely false negatives gave lower scores"),
     "refresh.replay": RemovedKey(None, "no use was found for repeating recorded re-mining"),
+    "generate.backoff": RemovedKey(ANY_VALUE, "the openai client chooses the pauses between tries"),
     "moe.level": RemovedKey("token", "routing whole texts gave lower scores than routing tokens"),
 }
 

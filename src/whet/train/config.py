@@ -57,8 +57,8 @@ class TrainConfig(BaseModel):
     train_only: str = Field(
         "intermediate",
         pattern=rf"^{PARTS}(\+{PARTS})*$",
-        description="which weights train: all; intermediate or output (the dense layer of that "
-        "name in each block); moe (the experts); norms; last-N (the last N blocks); or several "
+        description="the weights that train: all, intermediate or output (the dense layer of that "
+        "name in each block), moe (the experts), norms, last-N (the last N blocks), or several "
         "joined by +",
     )
     learning_rate: float | None = Field(
